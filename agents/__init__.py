@@ -1,0 +1,1 @@
+"""The orchestrator: state machine, proposers, convergence, reports."""

@@ -1,0 +1,177 @@
+"""The shape of the configuration file. Every key is read by something; there are no others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from scheduler.settings import ClusterSettings, Duration, Section
+from training.contract import ParameterValue
+
+
+class ExperimentSettings(Section):
+    """What is searched and for whom."""
+
+    id: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$",
+        description="Short name; part of directory names.",
+    )
+    description: str = Field(
+        default="", description="Task in a few sentences: data set, model, goal. The LLM sees it."
+    )
+    seed: int = Field(default=0, ge=0, lt=2**31)
+
+
+class ObjectiveSettings(Section):
+    """What is to be optimized: a metric of results.json."""
+
+    metric: str = "accuracy_auc"
+    direction: Literal["maximize", "minimize"] = "maximize"
+
+
+When = dict[str, ParameterValue | list[ParameterValue]]
+
+
+class ParameterBase(Section):
+    description: str = Field(default="", description="What it is; the LLM sees it.")
+    when: When = Field(
+        default_factory=dict,
+        description="Active only where the other parameter has this value, or one of these.",
+    )
+
+
+class FloatParameter(ParameterBase):
+    type: Literal["float"]
+    low: float
+    high: float
+    scale: Literal["linear", "log"] = "linear"
+    step: float | None = Field(default=None, gt=0)
+    default: float | None = None
+
+
+class IntParameter(ParameterBase):
+    type: Literal["int"]
+    low: int
+    high: int
+    scale: Literal["linear", "log"] = "linear"
+    step: int = Field(default=1, ge=1)
+    default: int | None = None
+
+
+class CategoricalParameter(ParameterBase):
+    type: Literal["categorical"]
+    choices: list[ParameterValue] = Field(min_length=1)
+    default: ParameterValue = None
+
+
+class FixedParameter(ParameterBase):
+    type: Literal["fixed"]
+    value: ParameterValue
+
+
+Parameter = Annotated[
+    FloatParameter | IntParameter | CategoricalParameter | FixedParameter,
+    Field(discriminator="type"),
+]
+
+
+class LoopSettings(Section):
+    """How the search turns."""
+
+    max_iterations: int = Field(default=10, ge=1)
+    jobs_per_iteration: int = Field(default=2, ge=1)
+    max_trials: int | None = Field(default=None, ge=1)
+    schedule: Literal["batch", "steady"] = Field(
+        default="batch",
+        description="batch: an iteration ends before the next is proposed (reproducible). "
+        "steady: a free slot gets a new trial at once (no waiting for the slowest).",
+    )
+
+
+class StopSettings(Section):
+    """What ends the search before max_iterations. The first that holds does."""
+
+    target: float | None = Field(default=None, description="Objective that is good enough.")
+    patience: int | None = Field(
+        default=None, ge=1, description="Iterations without an improvement of minimum_improvement."
+    )
+    minimum_improvement: float = Field(default=0.001, ge=0)
+    wall_clock: Duration | None = Field(default=None, description="Such as 12h; since the start.")
+    failures_in_a_row: int | None = Field(default=5, ge=1, description="Failed trials in a row.")
+
+
+class SamplerSettings(Section):
+    kind: Literal["tpe", "gp", "cmaes", "qmc", "random", "grid"] = "tpe"
+    startup_trials: int | None = Field(
+        default=None, ge=0, description="Random trials before the model is used (tpe, gp, cmaes)."
+    )
+
+
+class ProposerSettings(Section):
+    kind: Literal["auto", "sampler", "llm"] = Field(
+        default="auto", description="auto: llm where an endpoint is configured, else sampler."
+    )
+    sampler: SamplerSettings = Field(default_factory=SamplerSettings)
+
+
+class LlmSettings(Section):
+    """An OpenAI-compatible endpoint (vLLM, Ollama, llama.cpp, a commercial API)."""
+
+    base_url: str | None = Field(default=None, description="Ends in /v1; none: no LLM.")
+    model: str | None = None
+    api_key_env: str | None = Field(
+        default=None, description="Environment variable with the key; none: the server wants none."
+    )
+    timeout: Duration = 90.0
+    max_retries: int = Field(default=3, ge=0, description="Of requests that failed on the way.")
+    repair_attempts: int = Field(default=2, ge=0, description="Of answers outside the space.")
+    temperature: float | None = Field(default=0.7, ge=0, le=2)
+    max_tokens: int = Field(default=4000, ge=64)
+
+
+class TrainingSettings(Section):
+    """The program that is tuned: any that keeps the contract in training/contract.py."""
+
+    command: list[str] = Field(
+        min_length=1,
+        description="One argument an entry, no shell. {python}, {hyperparameters}, {job_dir}, "
+        "{trial}, {seed} and {job} are filled in.",
+    )
+    directory: Path | None = Field(
+        default=None, description="Working directory of the command; none: the job's directory."
+    )
+    budget: dict[str, float | int] = Field(
+        default_factory=dict, description="Such as epochs: goes into hyperparameters.json."
+    )
+
+
+class DirectorySettings(Section):
+    local_base: Path = Path("results")
+    run_pattern: str = "{timestamp}_{experiment}"
+    job_pattern: str = "job_{experiment}_iter_{iteration:03d}_trial_{trial:04d}"
+
+
+class LedgerSettings(Section):
+    storage: str | None = Field(
+        default=None, description="An Optuna storage URL; none: study.db (SQLite) in the run."
+    )
+
+
+class Settings(Section):
+    """A whole configuration, resolved and valid."""
+
+    experiment: ExperimentSettings
+    objective: ObjectiveSettings = Field(default_factory=ObjectiveSettings)
+    search_space: dict[str, Parameter] = Field(min_length=1)
+    constraints: list[str] = Field(default_factory=list)
+    initial_trials: list[dict[str, Any]] = Field(default_factory=list)
+    loop: LoopSettings = Field(default_factory=LoopSettings)
+    stop: StopSettings = Field(default_factory=StopSettings)
+    proposer: ProposerSettings = Field(default_factory=ProposerSettings)
+    llm: LlmSettings = Field(default_factory=LlmSettings)
+    training: TrainingSettings
+    cluster: ClusterSettings = Field(default_factory=ClusterSettings)
+    directories: DirectorySettings = Field(default_factory=DirectorySettings)
+    ledger: LedgerSettings = Field(default_factory=LedgerSettings)

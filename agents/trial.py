@@ -1,0 +1,124 @@
+"""The words for trials: what is proposed, what has run, what one iteration knows. Data only."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from scheduler.job import Cause
+from training.contract import Curve, ParameterValue
+
+Origin = Literal["llm", "sampler", "user", "default"]
+Direction = Literal["maximize", "minimize"]
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """Hyperparameters that nobody has run yet, and why they might be worth it."""
+
+    parameters: Mapping[str, ParameterValue]
+    """Every active parameter, fixed ones included; inactive conditional ones are absent."""
+    origin: Origin
+    rationale: str = ""
+    predicted: float | None = None
+    """The objective's value that the proposer expects."""
+    fallback_reason: str | None = None
+    """Set where this proposer stands in for another one that failed: why it failed."""
+    sampler_attrs: Mapping[str, Any] = field(default_factory=dict)
+    """What an Optuna sampler keeps with a trial of its own (CMA-ES state, grid position)."""
+
+
+class TrialState(enum.Enum):
+    RUNNING = "running"
+    """Proposed; its job is waiting to be submitted, queued or running."""
+    COMPLETED = "completed"
+    PRUNED = "pruned"
+    FAILED = "failed"
+
+    @property
+    def is_finished(self) -> bool:
+        return self is not TrialState.RUNNING
+
+
+@dataclass(frozen=True)
+class Job:
+    """One attempt at a trial on the cluster."""
+
+    name: str
+    directory: str
+    """Relative to the run directory, the same on both sides."""
+    attempt: int = 1
+    job_id: str | None = None
+    submitted_at: datetime | None = None
+    """When the batch system's answer came (UTC)."""
+    ended_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a trial failed: a cause that can be counted, and a sentence that can be read."""
+
+    cause: Cause
+    message: str
+    exit_code: int | None = None
+    scheduler_state: str = ""
+    stderr_tail: str = ""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One trial as the ledger knows it."""
+
+    number: int
+    iteration: int
+    """From 1."""
+    state: TrialState
+    parameters: Mapping[str, ParameterValue]
+    origin: Origin
+    seed: int
+    rationale: str = ""
+    predicted: float | None = None
+    fallback_reason: str | None = None
+    sampler_attrs: Mapping[str, Any] = field(default_factory=dict)
+    job: Job | None = None
+    value: float | None = None
+    """The objective. Only completed trials have one."""
+    metrics: Mapping[str, float | None] = field(default_factory=dict)
+    """`accuracy_auc`, `final_accuracy`, `best_accuracy`, `epochs_to_90`, and the program's own."""
+    curve: Curve = Curve()
+    seconds: float | None = None
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    failure: Failure | None = None
+    warnings: Sequence[str] = ()
+    """Such as a result whose AUC disagrees with its own curve."""
+    created_at: datetime | None = None
+    finished_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class StudyView:
+    """What a proposer, the convergence rules and a report may know: a snapshot."""
+
+    experiment: str
+    metric: str
+    direction: Direction
+    trials: Sequence[Trial]
+    """In the order of their numbers, without holes."""
+    sampler_state: Mapping[str, Any] = field(default_factory=dict)
+    """What an Optuna sampler keeps with the study (grid, QMC position)."""
+
+    @property
+    def completed(self) -> list[Trial]:
+        return [trial for trial in self.trials if trial.state is TrialState.COMPLETED]
+
+    @property
+    def best(self) -> Trial | None:
+        """The completed trial with the best objective; the earliest of equals."""
+        valued = [trial for trial in self.completed if trial.value is not None]
+        if not valued:
+            return None
+        sign = -1.0 if self.direction == "maximize" else 1.0
+        return min(valued, key=lambda trial: (sign * (trial.value or 0.0), trial.number))

@@ -1,0 +1,1 @@
+"""Trials become jobs: batch systems over transports, working directories, job scripts."""

@@ -1,0 +1,51 @@
+"""What can go wrong between the orchestrator and a cluster.
+
+Three of these mean "the world is away" (`Away`): the loop waits and goes on. The others end
+a submission or a run.
+"""
+
+from __future__ import annotations
+
+from training.contract import PilothouseError
+
+
+class Away(PilothouseError):
+    """Something outside does not answer for now. What was asked may or may not have happened.
+
+    `waiting_for` is the short name shown while waiting (``ssh``, ``scheduler``); `remedy` is the
+    exact command that a person has to type, or empty when only patience helps.
+    """
+
+    waiting_for = "the cluster"
+
+    def __init__(self, message: str, *, remedy: str = "") -> None:
+        super().__init__(message)
+        self.remedy = remedy
+
+
+class ConnectionLost(Away):
+    """The transport failed or timed out: the command's outcome is unknown."""
+
+    waiting_for = "ssh"
+
+
+class LoginNeeded(Away):
+    """Only a person can open the connection (a second factor). Never retried as a login."""
+
+    waiting_for = "ssh login"
+
+
+class SchedulerAway(Away):
+    """The scheduler's commands fail or hang. Says nothing about any job."""
+
+    waiting_for = "scheduler"
+
+
+class StorageFull(Away):
+    """The remote directory cannot be written (disk full, quota)."""
+
+    waiting_for = "disk space"
+
+
+class SchedulerError(PilothouseError):
+    """The scheduler refused for a reason that waiting does not mend; the message has its words."""

@@ -1,0 +1,155 @@
+"""The words for jobs: what is asked for, what was seen, what came of it. Data only."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+
+class JobState(enum.Enum):
+    """Where a job stands, in one vocabulary for all batch systems."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    ENDED = "ended"
+    """Left the batch system's care; how it ended is in the other fields of `Listing`."""
+    UNKNOWN = "unknown"
+    """The batch system said something not in its table. Not terminal."""
+
+
+class Cause(enum.Enum):
+    """Why a trial failed, as far as can be told. Each asks for something else of a person."""
+
+    OUT_OF_MEMORY = "out of memory"
+    WALLTIME = "walltime"
+    NODE_FAILURE = "node failure"
+    PREEMPTED = "preempted"
+    CANCELLED = "cancelled"
+    DIVERGED = "diverged"
+    BAD_CONFIGURATION = "bad configuration"
+    CANNOT_START = "cannot start"
+    CONTRACT = "contract broken"
+    PROGRAM_ERROR = "program error"
+    REFUSED = "refused by the scheduler"
+    LOST = "lost"
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What one job asks of a batch system. None leaves the site's default.
+
+    `walltime_seconds` in seconds; `memory_mb` in MiB per node. `directives` are further
+    options by their scheduler name without dashes (``{"exclude": "n01", "requeue": None}``;
+    None is a flag without a value).
+    """
+
+    nodes: int = 1
+    tasks: int | None = None
+    cpus: int | None = None
+    memory_mb: int | None = None
+    gpus: int | None = None
+    gpu_type: str | None = None
+    walltime_seconds: int | None = None
+    queue: str | None = None
+    """Partition (SLURM) or queue (PBS)."""
+    account: str | None = None
+    directives: Mapping[str, str | int | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class JobScript:
+    """What the job script does around and with the training command. No field is shell.
+
+    `setup` lines are the exception: they are the person's own shell lines from the configuration
+    (``module load …``), never data.
+    """
+
+    command: Sequence[str]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    modules: Sequence[str] = ()
+    setup: Sequence[str] = ()
+    working_directory: str | None = None
+    """Absolute path on the cluster; None is the job's own directory."""
+
+
+@dataclass(frozen=True)
+class JobRequest:
+    """One attempt at one trial, ready to be submitted.
+
+    `name` is unique in the experiment and among all runs (it ends in a token of the run and
+    attempt) and at most 230 characters of ``[A-Za-z0-9._+-]``. `directory` is the attempt's own
+    directory, relative to the cluster's run directory; `files` go in there before submission.
+    """
+
+    name: str
+    directory: str
+    script: JobScript
+    resources: Resources
+    files: Mapping[str, bytes]
+
+
+@dataclass(frozen=True)
+class JobRef:
+    """Enough to find a submitted job again."""
+
+    name: str
+    directory: str
+    job_id: str | None
+    """None while the outcome of a submission is unknown: it is looked for by name."""
+    metrics_offset: int = 0
+    """Bytes of ``metrics.jsonl`` already read."""
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """The batch system took the job."""
+
+    name: str
+    job_id: str
+
+
+@dataclass(frozen=True)
+class Refused:
+    """The batch system did not take the job.
+
+    `backpressure` is true where a limit on jobs was hit: submit again later.
+    """
+
+    name: str
+    message: str
+    backpressure: bool = False
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What the batch system says of one job."""
+
+    job_id: str
+    state: JobState
+    raw_state: str = ""
+    reason: str = ""
+    """In the batch system's words: why it waits or how it ended."""
+    exit_code: int | None = None
+    """The script's exit code, 0–255, where the batch system tells; signals as 128+n."""
+    cause: Cause | None = None
+    """Set where the batch system itself names how the job ended badly."""
+
+
+@dataclass(frozen=True)
+class Observation:
+    """All that one poll saw of one job: the batch system's word and the job's own files."""
+
+    name: str
+    listing: Listing | None
+    """None: the batch system does not list it. That alone proves nothing."""
+    started: bool
+    """The job has taken its lock: it ran, or runs."""
+    exit_code: int | None
+    """From the sentinel file, written last by the job script."""
+    result: bytes | None
+    """``results.json`` as it lies there, at most `MAX_RESULT_BYTES` + 1 bytes."""
+    new_metrics: bytes = b""
+    """Bytes of ``metrics.jsonl`` from the offset asked for."""
+    stderr_tail: str = ""
+    """The end of the job's stderr; only once the job has ended."""

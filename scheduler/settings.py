@@ -1,0 +1,111 @@
+"""The `cluster:` section of the configuration: where jobs run and what they get."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+
+def parse_duration(value: object) -> object:
+    """Seconds from ``90``, ``"90s"``, ``"15m"``, ``"2h"``, ``"1d"``, ``"1h30m"`` or ``[D-]HH:MM:SS``."""
+    if not isinstance(value, str):
+        return value
+    text = value.strip()
+    clock = re.fullmatch(r"(?:(\d+)-)?(\d+):(\d\d)(?::(\d\d))?", text)
+    if clock:
+        days, hours, minutes, seconds = (int(part or 0) for part in clock.groups())
+        return float(days * 86400 + hours * 3600 + minutes * 60 + seconds)
+    units = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
+    if re.fullmatch(r"(?:\d+(?:\.\d+)?\s*[dhms]\s*)+", text):
+        parts = re.findall(r"(\d+(?:\.\d+)?)\s*([dhms])", text)
+        return sum(float(number) * units[unit] for number, unit in parts)
+    if re.fullmatch(r"\d+(?:\.\d+)?", text):
+        return float(text)
+    raise ValueError("write a duration such as 90s, 15m, 2h, 1d or 01:30:00 (hours first)")
+
+
+def parse_memory(value: object) -> object:
+    """MiB from ``4096`` (MiB), ``"512M"``, ``"4G"``, ``"4GB"`` or ``"1T"``; powers of 1024."""
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([MGT])(?:i?B)?", value.strip(), re.IGNORECASE)
+    if not match:
+        raise ValueError("write an amount of memory such as 512M, 4G or 1T")
+    factor = {"M": 1, "G": 1024, "T": 1024 * 1024}[match.group(2).upper()]
+    return round(float(match.group(1)) * factor)
+
+
+Duration = Annotated[float, BeforeValidator(parse_duration), Field(gt=0)]
+"""Seconds, more than zero; in YAML with a unit."""
+Memory = Annotated[int, BeforeValidator(parse_memory), Field(gt=0)]
+"""MiB, more than zero; in YAML with a unit."""
+
+
+class Section(BaseModel):
+    """A section of the configuration: unknown keys are errors, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LocalTransportSettings(Section):
+    """Jobs run on this machine (or: the orchestrator runs on the login node)."""
+
+    kind: Literal["local"] = "local"
+
+
+class LocalBatchSettings(Section):
+    """Child processes of their own, no scheduler; they outlive the orchestrator."""
+
+    kind: Literal["local"] = "local"
+    slots: int = Field(default=2, ge=1, description="Jobs that run side by side.")
+
+
+class ResourceSettings(Section):
+    """What each job asks for."""
+
+    nodes: int = Field(default=1, ge=1)
+    tasks: int | None = Field(default=None, ge=1)
+    cpus: int | None = Field(default=None, ge=1)
+    memory: Memory | None = Field(default=None, description="Per node, such as 16G.")
+    gpus: int | None = Field(default=None, ge=0)
+    gpu_type: str | None = None
+    walltime: Duration | None = Field(default=None, description="Such as 30m or 02:00:00.")
+    queue: str | None = Field(default=None, description="Partition (SLURM) or queue (PBS).")
+    account: str | None = None
+    directives: Mapping[str, str | int | None] = Field(
+        default_factory=dict, description="Further scheduler options by name, without dashes."
+    )
+
+
+class PollSettings(Section):
+    """How often the cluster is asked about jobs."""
+
+    floor: Duration = Field(default=2.0, description="Never ask more often than this.")
+    ceiling: Duration = Field(default=60.0, description="Never wait longer than this.")
+    grace: Duration = Field(
+        default=120.0,
+        description="How long a job that left the queue may go without a result (slow file systems).",
+    )
+
+
+class ClusterSettings(Section):
+    """Where jobs run, as whom, with what."""
+
+    transport: LocalTransportSettings = Field(default_factory=LocalTransportSettings)
+    batch_system: LocalBatchSettings = Field(default_factory=LocalBatchSettings)
+    remote_base: str | None = Field(
+        default=None,
+        description="Where run directories lie on the cluster; the local base where transport is local.",
+    )
+    python: str | None = Field(default=None, description="The Python that {python} stands for.")
+    modules: list[str] = Field(default_factory=list)
+    setup: list[str] = Field(default_factory=list, description="Shell lines before the command.")
+    environment: dict[str, str] = Field(default_factory=dict)
+    template: Path | None = Field(default=None, description="A job script template of your own.")
+    resources: ResourceSettings = Field(default_factory=ResourceSettings)
+    max_in_flight: int | None = Field(default=None, ge=1, description="Cap on unfinished jobs.")
+    poll: PollSettings = Field(default_factory=PollSettings)
