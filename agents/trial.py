@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from scheduler.job import Cause
+from scheduler.job import Failure as Failure
 from training.contract import Curve, ParameterValue
 
 Origin = Literal["llm", "sampler", "user", "default"]
@@ -58,17 +58,6 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Failure:
-    """Why a trial failed: a cause that can be counted, and a sentence that can be read."""
-
-    cause: Cause
-    message: str
-    exit_code: int | None = None
-    scheduler_state: str = ""
-    stderr_tail: str = ""
-
-
-@dataclass(frozen=True)
 class Trial:
     """One trial as the ledger knows it."""
 
@@ -88,7 +77,7 @@ class Trial:
     """The objective. Only completed trials have one."""
     metrics: Mapping[str, float | None] = field(default_factory=dict)
     """`accuracy_auc`, `final_accuracy`, `best_accuracy`, `epochs_to_90`, and the program's own."""
-    curve: Curve = Curve()
+    curve: Curve = field(default_factory=Curve)
     seconds: float | None = None
     environment: Mapping[str, Any] = field(default_factory=dict)
     failure: Failure | None = None

@@ -29,8 +29,14 @@ class BatchSystem(Protocol):
     """``slurm``, ``pbs``, ``local``."""
     script_name: str
     """The job script's file name in the job's directory: ``job.slurm``, ``job.pbs``, ``job.sh``."""
-    template: str
-    """The template in ``jobs/templates/`` that renders the job script."""
+    job_id_variable: str
+    """Shell text that gives the job its own id inside a job: ``"${SLURM_JOB_ID:-}"``."""
+    close_descriptors: str
+    """Redirections that keep the batch system's own descriptors from the training program."""
+    files_lag: bool
+    """Whether a job's files may appear after the job has left the listing (network file systems)."""
+    enforces_walltime: bool
+    """False: the job script itself ends the program when its time is up."""
 
     def directives(self, name: str, resources: Resources) -> list[str]:
         """Header lines of the job script (``#SBATCH …``), without the shebang.

@@ -131,7 +131,7 @@ class Listing:
     reason: str = ""
     """In the batch system's words: why it waits or how it ended."""
     exit_code: int | None = None
-    """The script's exit code, 0–255, where the batch system tells; signals as 128+n."""
+    """The script's exit code, 0-255, where the batch system tells; signals as 128+n."""
     cause: Cause | None = None
     """Set where the batch system itself names how the job ended badly."""
 
@@ -153,3 +153,23 @@ class Observation:
     """Bytes of ``metrics.jsonl`` from the offset asked for."""
     stderr_tail: str = ""
     """The end of the job's stderr; only once the job has ended."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a trial failed: a cause that can be counted, and a sentence that can be read."""
+
+    cause: Cause
+    message: str
+    exit_code: int | None = None
+    scheduler_state: str = ""
+    stderr_tail: str = ""
+
+
+@dataclass(frozen=True)
+class InDoubt:
+    """An earlier submission of this job was cut off; the batch system does not list it (yet)."""
+
+    name: str
+    seconds: float
+    """How long ago the submission began, by the cluster's clock."""

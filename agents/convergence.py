@@ -1,0 +1,149 @@
+"""When a search has gone on long enough: pure rules, the first that holds stops it.
+
+Only completed trials count as results: a failed trial has no value, and failures alone never look
+like convergence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from agents.config.model import LoopSettings, StopSettings
+from agents.trial import Direction, StudyView, Trial, TrialState
+
+
+@dataclass(frozen=True)
+class StopReason:
+    """Why the search stopped: the rule's name, a sentence, and the numbers behind it."""
+
+    rule: str
+    sentence: str
+    numbers: Mapping[str, float]
+
+
+def stop_reason(
+    view: StudyView, iteration: int, elapsed: float, loop: LoopSettings, stop: StopSettings
+) -> StopReason | None:
+    """The first rule that holds after `iteration` iterations and `elapsed` seconds, or None."""
+    rules = (
+        _target(view, stop),
+        _failures(view, stop),
+        _iterations(iteration, loop),
+        _trials(view, loop),
+        _patience(view, stop),
+        _wall_clock(elapsed, stop),
+    )
+    return next((reason for reason in rules if reason is not None), None)
+
+
+def _target(view: StudyView, stop: StopSettings) -> StopReason | None:
+    best = view.best
+    if stop.target is None or best is None or best.value is None:
+        return None
+    if not is_at_least(best.value, stop.target, view.direction):
+        return None
+    return StopReason(
+        "target",
+        f"trial {best.number} reached {view.metric} = {best.value:.6g}; the target is {stop.target:.6g}",
+        {"value": best.value, "target": stop.target},
+    )
+
+
+def _failures(view: StudyView, stop: StopSettings) -> StopReason | None:
+    if stop.failures_in_a_row is None:
+        return None
+    failed = failures_in_a_row(view.trials)
+    if failed < stop.failures_in_a_row:
+        return None
+    last = [trial for trial in view.trials if trial.state is TrialState.FAILED][-1]
+    cause = f"; the last one: {last.failure.message}" if last.failure else ""
+    return StopReason(
+        "failures_in_a_row",
+        f"{failed} trials failed in a row; the limit is {stop.failures_in_a_row}{cause}",
+        {"failed": failed, "limit": stop.failures_in_a_row},
+    )
+
+
+def _iterations(iteration: int, loop: LoopSettings) -> StopReason | None:
+    if iteration < loop.max_iterations:
+        return None
+    return StopReason(
+        "max_iterations",
+        f"{iteration} of {loop.max_iterations} iterations are done",
+        {"iterations": iteration, "limit": loop.max_iterations},
+    )
+
+
+def _trials(view: StudyView, loop: LoopSettings) -> StopReason | None:
+    if loop.max_trials is None or len(view.trials) < loop.max_trials:
+        return None
+    return StopReason(
+        "max_trials",
+        f"{len(view.trials)} of {loop.max_trials} trials are done",
+        {"trials": len(view.trials), "limit": loop.max_trials},
+    )
+
+
+def _patience(view: StudyView, stop: StopSettings) -> StopReason | None:
+    if stop.patience is None:
+        return None
+    idle = iterations_without_improvement(view, stop.minimum_improvement)
+    if idle < stop.patience:
+        return None
+    best = view.best
+    value = best.value if best is not None and best.value is not None else 0.0
+    return StopReason(
+        "patience",
+        f"{idle} iterations without an improvement of {stop.minimum_improvement:g} "
+        f"on {view.metric} = {value:.6g}; the limit is {stop.patience}",
+        {"iterations": idle, "limit": stop.patience, "value": value},
+    )
+
+
+def _wall_clock(elapsed: float, stop: StopSettings) -> StopReason | None:
+    if stop.wall_clock is None or elapsed < stop.wall_clock:
+        return None
+    return StopReason(
+        "wall_clock",
+        f"{elapsed:.0f} s have gone by; the limit is {stop.wall_clock:.0f} s",
+        {"seconds": elapsed, "limit": stop.wall_clock},
+    )
+
+
+def is_at_least(value: float, other: float, direction: Direction) -> bool:
+    """Whether `value` is as good as `other` or better."""
+    return value >= other if direction == "maximize" else value <= other
+
+
+def failures_in_a_row(trials: Sequence[Trial]) -> int:
+    """How many of the finished trials, from the latest back, failed without one that did not."""
+    count = 0
+    for trial in reversed(trials):
+        if trial.state is TrialState.RUNNING:
+            continue
+        if trial.state is not TrialState.FAILED:
+            break
+        count += 1
+    return count
+
+
+def iterations_without_improvement(view: StudyView, minimum: float) -> int:
+    """Iterations with a completed trial since the best value last improved by `minimum`."""
+    best_of: dict[int, float] = {}
+    for trial in view.completed:
+        if trial.value is None:
+            continue
+        known = best_of.get(trial.iteration)
+        if known is None or is_at_least(trial.value, known, view.direction):
+            best_of[trial.iteration] = trial.value
+    sign = 1.0 if view.direction == "maximize" else -1.0
+    reference: float | None = None
+    idle = 0
+    for iteration in sorted(best_of):
+        gain = None if reference is None else sign * (best_of[iteration] - reference)
+        if gain is None or (gain >= minimum and gain > 0):
+            reference, idle = best_of[iteration], 0
+        else:
+            idle += 1
+    return idle

@@ -1,0 +1,284 @@
+"""The ledger: what is known about trials, in an Optuna study. The one source of truth.
+
+One orchestrator writes at a time (`agents.workspace` holds the lock); anybody may read. A trial is
+one transaction when it is proposed, one when its job is submitted and two when it ends, so that a
+crash leaves it before or after a step, never within.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from agents.errors import LedgerError
+from agents.space import SearchSpace
+from agents.trial import Direction, Failure, Job, Proposal, StudyView, Trial, TrialState
+from scheduler.job import Cause
+from training.contract import Curve, ParameterValue, finite_or_none
+
+if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
+    from optuna.trial import FrozenTrial
+
+# User attributes of a trial. Flat ones are columns in optuna-dashboard.
+_ITERATION, _ORIGIN, _RATIONALE, _SEED = "iteration", "origin", "rationale", "seed"
+_PREDICTED, _FALLBACK, _FIXED, _ORDER = "predicted", "fallback_reason", "fixed", "order"
+_JOB, _OUTCOME = "job", "outcome"
+_SAMPLER_STATE = "sampler_state"
+
+
+class Ledger:
+    """Reads and writes the study of one run."""
+
+    def __init__(self, storage: BaseStorage, study_id: int, space: SearchSpace) -> None:
+        self._storage = storage
+        self._study_id = study_id
+        self._space = space
+        self._finished: dict[int, Trial] = {}
+        self._ids: dict[int, int] = {}
+
+    @classmethod
+    def open(cls, url: str, study_name: str, direction: Direction, space: SearchSpace) -> Ledger:
+        """Open the study, making it where there is none. Raises LedgerError."""
+        import optuna
+        from optuna.exceptions import DuplicatedStudyError
+        from optuna.study import StudyDirection
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        wanted = StudyDirection.MAXIMIZE if direction == "maximize" else StudyDirection.MINIMIZE
+        try:
+            storage = optuna.storages.get_storage(url)
+            try:
+                study_id = storage.create_new_study([wanted], study_name)
+            except DuplicatedStudyError:
+                study_id = storage.get_study_id_from_name(study_name)
+            if storage.get_study_directions(study_id) != [wanted]:
+                raise LedgerError(
+                    f"the study {study_name} in {url} was made for another direction than "
+                    f"objective.direction = {direction}: use another experiment.id or ledger.storage"
+                )
+        except LedgerError:
+            raise
+        except Exception as error:  # SQLAlchemy, alembic and drivers each have trees of their own
+            raise LedgerError(
+                f"cannot open the ledger {url}: {error}; check that the file is a readable Optuna "
+                "study and that its directory is writable"
+            ) from error
+        return cls(storage, study_id, space)
+
+    def close(self) -> None:
+        """Release the storage's connections."""
+        self._storage.remove_session()
+
+    # -- reading ---------------------------------------------------------------------------------
+
+    def trials(self) -> list[Trial]:
+        """All trials in the order of their numbers."""
+        known = self._finished
+        trials = []
+        for frozen in self._storage.get_all_trials(self._study_id, deepcopy=False):
+            self._ids[frozen.number] = frozen._trial_id
+            trial = known.get(frozen.number) or _trial(frozen)
+            if trial.state.is_finished:
+                known[frozen.number] = trial
+            trials.append(trial)
+        return trials
+
+    def attributes(self) -> dict[str, Any]:
+        """What is kept with the study as a whole (`set_attribute`)."""
+        return dict(self._storage.get_study_user_attrs(self._study_id))
+
+    def sampler_state(self) -> dict[str, Any]:
+        """What the sampler keeps with the study."""
+        state: dict[str, Any] = self.attributes().get(_SAMPLER_STATE, {})
+        return state
+
+    # -- writing ---------------------------------------------------------------------------------
+
+    def set_attribute(self, name: str, value: Any) -> None:
+        """Keep a JSON value with the study."""
+        self._storage.set_study_user_attr(self._study_id, name, finite_or_none(value))
+
+    def set_sampler_state(self, state: Mapping[str, Any]) -> None:
+        """Keep what the sampler wants to find again."""
+        self.set_attribute(_SAMPLER_STATE, dict(state))
+
+    def add(self, proposal: Proposal, iteration: int, seed: int) -> int:
+        """Enter a proposal as a running trial, in one transaction. Returns its number."""
+        from optuna.trial import TrialState as OptunaState
+        from optuna.trial import create_trial
+
+        distributions = self._space.distributions()
+        parameters = {k: v for k, v in proposal.parameters.items() if k in distributions}
+        attributes = {
+            _ITERATION: iteration,
+            _ORIGIN: proposal.origin,
+            _RATIONALE: proposal.rationale,
+            _PREDICTED: finite_or_none(proposal.predicted),
+            _FALLBACK: proposal.fallback_reason,
+            _SEED: seed,
+            _FIXED: {k: v for k, v in proposal.parameters.items() if k not in distributions},
+            _ORDER: list(proposal.parameters),
+        }
+        template = create_trial(
+            state=OptunaState.RUNNING,
+            params=parameters,
+            distributions={name: distributions[name] for name in parameters},
+            user_attrs={key: value for key, value in attributes.items() if value not in (None, "")},
+            system_attrs=dict(proposal.sampler_attrs),
+        )
+        trial_id = self._storage.create_new_trial(self._study_id, template_trial=template)
+        number = self._storage.get_trial_number_from_id(trial_id)
+        self._ids[number] = trial_id
+        return number
+
+    def record_job(self, number: int, job: Job) -> None:
+        """Enter an attempt's job: its name before, its id after the submission."""
+        self._storage.set_trial_user_attr(self._id(number), _JOB, _job_to_json(job))
+
+    def report(self, number: int, points: Mapping[int, float]) -> None:
+        """Enter intermediate values of a running trial, by step (0 or more)."""
+        for step, value in points.items():
+            self._storage.set_trial_intermediate_value(self._id(number), step, value)
+
+    def finish(
+        self,
+        number: int,
+        state: TrialState,
+        *,
+        value: float | None,
+        metrics: Mapping[str, float | None] | None = None,
+        curve: Curve | None = None,
+        seconds: float | None = None,
+        environment: Mapping[str, Any] | None = None,
+        failure: Failure | None = None,
+        warnings: Sequence[str] = (),
+        ended_at: datetime | None = None,
+    ) -> None:
+        """Enter how a trial ended. Doing it twice is doing it once."""
+        from optuna.exceptions import UpdateFinishedTrialError
+
+        outcome = {
+            "metrics": dict(metrics or {}),
+            "curve": asdict(curve) if curve is not None else None,
+            "seconds": seconds,
+            "environment": dict(environment or {}),
+            "failure": _failure_to_json(failure),
+            "warnings": list(warnings),
+            "ended_at": _iso(ended_at),
+        }
+        trial_id = self._id(number)
+        values = [value] if value is not None and state is TrialState.COMPLETED else None
+        try:
+            self._storage.set_trial_user_attr(trial_id, _OUTCOME, finite_or_none(outcome))
+            self._storage.set_trial_state_values(trial_id, _to_optuna(state), values)
+        except UpdateFinishedTrialError:
+            return
+
+    def _id(self, number: int) -> int:
+        if number not in self._ids:
+            self.trials()
+        return self._ids[number]
+
+
+def view(
+    ledger: Ledger, experiment: str, metric: str, direction: Direction
+) -> StudyView:
+    """A snapshot of the ledger for proposers, convergence and reports."""
+    return StudyView(experiment, metric, direction, ledger.trials(), ledger.sampler_state())
+
+
+def _to_optuna(state: TrialState) -> Any:
+    from optuna.trial import TrialState as OptunaState
+
+    return {
+        TrialState.RUNNING: OptunaState.RUNNING,
+        TrialState.COMPLETED: OptunaState.COMPLETE,
+        TrialState.PRUNED: OptunaState.PRUNED,
+        TrialState.FAILED: OptunaState.FAIL,
+    }[state]
+
+
+_FROM_OPTUNA = {
+    "RUNNING": TrialState.RUNNING,
+    "WAITING": TrialState.RUNNING,
+    "COMPLETE": TrialState.COMPLETED,
+    "PRUNED": TrialState.PRUNED,
+    "FAIL": TrialState.FAILED,
+}
+
+
+def _trial(frozen: FrozenTrial) -> Trial:
+    attributes = frozen.user_attrs
+    outcome = attributes.get(_OUTCOME) or {}
+    curve = outcome.get("curve") or _curve_of(frozen)
+    state = _FROM_OPTUNA[frozen.state.name]
+    return Trial(
+        number=frozen.number,
+        iteration=attributes.get(_ITERATION, 0),
+        state=state,
+        parameters=_parameters(frozen),
+        origin=attributes.get(_ORIGIN, "user"),
+        seed=attributes.get(_SEED, 0),
+        rationale=attributes.get(_RATIONALE, ""),
+        predicted=attributes.get(_PREDICTED),
+        fallback_reason=attributes.get(_FALLBACK),
+        sampler_attrs=frozen.system_attrs,
+        job=_job_from_json(attributes.get(_JOB)),
+        value=frozen.values[0] if frozen.values else None,
+        metrics=outcome.get("metrics") or {},
+        curve=Curve(tuple(curve["step"]), tuple(curve["accuracy"])),
+        seconds=outcome.get("seconds"),
+        environment=outcome.get("environment") or {},
+        failure=_failure_from_json(outcome.get("failure")) if state.is_finished else None,
+        warnings=tuple(outcome.get("warnings") or ()),
+        created_at=_utc(frozen.datetime_start),
+        finished_at=_datetime(outcome.get("ended_at")) or _utc(frozen.datetime_complete),
+    )
+
+
+def _parameters(frozen: FrozenTrial) -> dict[str, ParameterValue]:
+    values = {**frozen.params, **frozen.user_attrs.get(_FIXED, {})}
+    order = frozen.user_attrs.get(_ORDER) or list(values)
+    return {name: values[name] for name in order if name in values}
+
+
+def _curve_of(frozen: FrozenTrial) -> dict[str, list[float]]:
+    points = sorted(frozen.intermediate_values.items())
+    return {"step": [step for step, _ in points], "accuracy": [value for _, value in points]}
+
+
+def _job_to_json(job: Job) -> dict[str, Any]:
+    times = {"submitted_at": _iso(job.submitted_at), "ended_at": _iso(job.ended_at)}
+    return {**asdict(job), **times}
+
+
+def _job_from_json(document: Mapping[str, Any] | None) -> Job | None:
+    if not document:
+        return None
+    times = {key: _datetime(document.get(key)) for key in ("submitted_at", "ended_at")}
+    return Job(**{**document, **times})
+
+
+def _failure_to_json(failure: Failure | None) -> dict[str, Any] | None:
+    return {**asdict(failure), "cause": failure.cause.value} if failure else None
+
+
+def _failure_from_json(document: Mapping[str, Any] | None) -> Failure | None:
+    return Failure(**{**document, "cause": Cause(document["cause"])}) if document else None
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment else None
+
+
+def _datetime(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    return moment.astimezone(UTC) if moment else None

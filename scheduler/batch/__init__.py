@@ -1,0 +1,1 @@
+"""Batch systems: a table of states and a few pure functions each."""

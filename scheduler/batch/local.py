@@ -1,0 +1,159 @@
+"""The local batch system: a queue of child processes with a fixed number of slots, no daemon.
+
+Jobs outlive the orchestrator, and waiting ones go on to be started without it. Needs Linux with
+util-linux (``flock``, ``setsid``) and coreutils (``timeout``).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from scheduler.batch_system import SubmitAnswer
+from scheduler.errors import SchedulerAway
+from scheduler.job import Cause, JobRef, JobState, Listing, Resources
+from scheduler.script import data_text
+from scheduler.settings import LocalBatchSettings
+from scheduler.shell import heredoc, quote
+
+_STATES = {
+    "waiting": (JobState.QUEUED, "waits for a free slot"),
+    "running": (JobState.RUNNING, ""),
+    "ended": (JobState.ENDED, ""),
+    "cancelled": (JobState.ENDED, "cancelled while it waited"),
+    "died": (JobState.ENDED, "its processes are gone without an exit code (killed, or a reboot)"),
+}
+
+_PREPARE = """
+ph_queue=$PH_ROOT/queue
+mkdir -p "$ph_queue/waiting" "$ph_queue/running" "$ph_queue/ended" "$ph_queue/cancelled"
+ph_workers() {
+  ph_slot=0
+  while [ "$ph_slot" -lt "$ph_slots" ]; do
+    setsid sh -c "$ph_worker" worker "$ph_queue" "$ph_slot" < /dev/null > /dev/null 2>&1 &
+    ph_slot=$((ph_slot + 1))
+  done
+}
+"""
+
+_SUBMIT = """
+ph_submit() {
+  printf '%s\\n' "$PWD/$1" > "$ph_queue/$2.new" && mv "$ph_queue/$2.new" "$ph_queue/waiting/$2" \
+    || return 1
+  ph_workers
+  printf '%s\\n' "$2"
+}
+"""
+
+_FIND = """
+ph_find() {
+  for ph_place in waiting running ended cancelled; do
+    [ -e "$ph_queue/$ph_place/$1" ] && printf '%s\\n' "$1" && return 0
+  done
+  return 0
+}
+"""
+
+# A file that moves between two looks is looked for again; only then is it said to be absent.
+_LIST = """
+ph_place_of() {
+  for ph_look in 1 2; do
+    for ph_place in waiting running ended cancelled; do
+      if [ -e "$ph_queue/$ph_place/$1" ]; then
+        if [ "$ph_place" = running ] && flock -n "$ph_queue/running/$1" true 2>/dev/null; then
+          # Between taking a job and locking it there is a moment: look twice.
+          sleep 0.05
+          flock -n "$ph_queue/running/$1" true 2>/dev/null && ph_place=died
+        fi
+        return 0
+      fi
+    done
+  done
+  return 1
+}
+[ -z "$(ls -A "$ph_queue/waiting")" ] || ph_workers
+while read -r ph_name; do
+  ph_place_of "$ph_name" && printf '%s %s\\n' "$ph_name" "$ph_place"
+done
+"""
+
+_CANCEL = """
+while read -r ph_name ph_dir; do
+  mv "$ph_queue/waiting/$ph_name" "$ph_queue/cancelled/$ph_name" 2>/dev/null && continue
+  if [ -e "$ph_queue/running/$ph_name" ] && ! flock -n "$ph_queue/running/$ph_name" true; then
+    kill -TERM "$(cat "$PH_ROOT/$ph_dir/lock/pid")" 2>/dev/null
+  fi
+done
+"""
+
+
+class LocalBatch:
+    """Implements `scheduler.batch_system.BatchSystem`."""
+
+    name = "local"
+    script_name = "job.sh"
+    job_id_variable = '""'
+    close_descriptors = "8<&-"
+    files_lag = False
+    enforces_walltime = False
+
+    def __init__(self, settings: LocalBatchSettings) -> None:
+        self._slots = settings.slots
+
+    def directives(self, name: str, resources: Resources) -> list[str]:
+        """None: there is nobody to read them. What cannot be had here is left out silently."""
+        return []
+
+    def submit_shell(self) -> str:
+        return self._prepare() + _SUBMIT
+
+    def find_shell(self) -> str:
+        return self._prepare() + _FIND
+
+    def list_shell(self, jobs: Sequence[JobRef]) -> str:
+        names = "".join(f"{job.name}\n" for job in jobs)
+        return self._prepare() + _LIST.rstrip("\n") + heredoc(names)
+
+    def cancel_shell(self, jobs: Sequence[JobRef]) -> str:
+        names = "".join(f"{job.name} {job.directory}\n" for job in jobs)
+        return self._prepare() + _CANCEL.rstrip("\n") + heredoc(names)
+
+    def _prepare(self) -> str:
+        worker = quote(data_text("local/worker.sh"))
+        return f"ph_slots={self._slots}\nph_worker={worker}\n{_PREPARE}"
+
+    def parse_submit(self, answer: SubmitAnswer) -> str | None:
+        lines = answer.stdout.split()
+        return lines[-1] if lines else None
+
+    def is_backpressure(self, answer: SubmitAnswer) -> bool:
+        return False
+
+    def is_away(self, answer: SubmitAnswer) -> bool:
+        return False
+
+    def parse_found(self, stdout: str) -> list[str]:
+        return stdout.split()
+
+    def parse_listing(
+        self, jobs: Sequence[JobRef], code: int, stdout: str, stderr: str
+    ) -> Mapping[str, Listing]:
+        missing = re.search(r"(flock|setsid|timeout): (?:command )?not found", stderr)
+        if missing:
+            raise SchedulerAway(
+                f"the local batch system needs {missing.group(1)}, which this machine lacks",
+                remedy="apt-get install util-linux coreutils",
+            )
+        ours = {job.name for job in jobs}
+        rows = (line.split() for line in stdout.splitlines())
+        return {
+            row[0]: _listing(row[0], row[1])
+            for row in rows
+            if len(row) == 2 and row[0] in ours and row[1] in _STATES
+        }
+
+
+def _listing(name: str, place: str) -> Listing:
+    state, reason = _STATES[place]
+    cause = {"cancelled": Cause.CANCELLED, "died": Cause.NODE_FAILURE}.get(place)
+    return Listing(job_id=name, state=state, raw_state=place, reason=reason, cause=cause)

@@ -1,0 +1,117 @@
+"""A cluster: a batch system reached by a transport, with one run directory on it."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+
+from scheduler.batch_system import BatchSystem
+from scheduler.errors import ConnectionLost, SchedulerAway, SchedulerError, StorageFull
+from scheduler.job import InDoubt, JobRef, JobRequest, Observation
+from scheduler.polling import poll_script, read_observations
+from scheduler.script import render
+from scheduler.shell import home_path, parse_frames
+from scheduler.submission import IN_DOUBT_SECONDS, Answer, read_answers, submission
+from scheduler.transport import Completed, Transport
+
+ROOT_MISSING = 95
+CANNOT_WRITE = 94
+ROUND_TRIP_SECONDS = 120.0
+"""Time limit of one poll or submission; a hung scheduler command ends with it."""
+
+
+class Cluster:
+    """Submits, polls and cancels the jobs of one run, each verb one round trip.
+
+    Every verb may raise `scheduler.errors.Away`; then nothing is known of what was asked, and
+    asking again is safe.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        batch: BatchSystem,
+        base: str,
+        run: str,
+        template: Path | None = None,
+    ) -> None:
+        self.transport = transport
+        self.batch = batch
+        self.root = f"{base.rstrip('/')}/{run}"
+        self._template = template
+
+    def prepare(self) -> None:
+        """Make the run directory and learn its absolute path. Idempotent."""
+        script = f"mkdir -p {home_path(self.root)} && cd {home_path(self.root)} && pwd -P\n"
+        done = self.transport.run(script, timeout=ROUND_TRIP_SECONDS)
+        if done.code != 0:
+            said = done.stderr.decode(errors="replace").strip()
+            raise SchedulerError(
+                f"cannot make {self.root} on {self.transport.name}: {said}; set cluster.remote_base "
+                "(or directories.local_base) to a directory that you can write"
+            )
+        self.root = done.stdout.decode(errors="replace").strip().splitlines()[-1]
+
+    def render(self, request: JobRequest) -> str:
+        """The job script of a request, as it would be submitted."""
+        return render(request, self.batch, self.root, self._template)
+
+    def submit(
+        self, requests: Sequence[JobRequest], again: frozenset[str] = frozenset()
+    ) -> dict[str, Answer]:
+        """Submit all `requests`, each at most once whatever happened before; answers by name.
+
+        `again` names jobs whose earlier refusal is known. A job in doubt for longer than any
+        scheduler takes to own up to it is submitted anew (its lock keeps a twin from running).
+        """
+        scripts = {request.name: self.render(request) for request in requests}
+        answers = self._submit(requests, scripts, again)
+        stale = frozenset(
+            name
+            for name, answer in answers.items()
+            if isinstance(answer, InDoubt) and answer.seconds > IN_DOUBT_SECONDS
+        )
+        if stale:
+            rest = [request for request in requests if request.name in stale]
+            answers.update(self._submit(rest, scripts, stale))
+        return answers
+
+    def _submit(
+        self, requests: Sequence[JobRequest], scripts: dict[str, str], again: frozenset[str]
+    ) -> dict[str, Answer]:
+        nonce = secrets.token_hex(8)
+        sent = submission(requests, scripts, self.batch, self.root, nonce, again)
+        done = self.transport.run(sent.script, stdin=sent.stdin, timeout=ROUND_TRIP_SECONDS)
+        self._check(done)
+        answers = read_answers(parse_frames(done.stdout, nonce), self.batch)
+        missing = [request.name for request in requests if request.name not in answers]
+        if missing:
+            raise ConnectionLost(f"no answer about {', '.join(missing[:3])} came back")
+        return answers
+
+    def poll(self, jobs: Sequence[JobRef]) -> dict[str, Observation]:
+        """What can be seen of `jobs`, by name."""
+        nonce = secrets.token_hex(8)
+        script = poll_script(jobs, self.batch, self.root, nonce)
+        done = self.transport.run(script, timeout=ROUND_TRIP_SECONDS)
+        self._check(done)
+        return read_observations(parse_frames(done.stdout, nonce), jobs, self.batch)
+
+    def cancel(self, jobs: Sequence[JobRef]) -> None:
+        """Cancel `jobs`, whatever state they are in."""
+        script = f"PH_ROOT={home_path(self.root)}\n{self.batch.cancel_shell(jobs)}"
+        self.transport.run(script, timeout=ROUND_TRIP_SECONDS)
+
+    def _check(self, done: Completed) -> None:
+        said = done.stderr.decode(errors="replace").strip()[-500:]
+        if done.code == ROOT_MISSING:
+            raise SchedulerAway(
+                f"{self.root} on {self.transport.name} is missing or not reachable: {said}",
+                remedy=f"bring {self.root} back (is the file system mounted?)",
+            )
+        if done.code == CANNOT_WRITE:
+            raise StorageFull(
+                f"cannot write to {self.root} on {self.transport.name}: {said}",
+                remedy=f"make room in {self.root}",
+            )

@@ -1,0 +1,202 @@
+"""What became of a job: pure judgement over what a poll saw. Absence alone proves nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from scheduler.job import Cause, Failure, JobState, Observation
+from training.contract import ContractError, Result, parse_result
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """Queued, running, or gone for less than the grace period."""
+
+    state: JobState
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The program ended with a result that counts."""
+
+    result: Result
+    warnings: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The job ended without a result that counts; `result` holds what it did leave."""
+
+    failure: Failure
+    result: Result | None = None
+
+
+Verdict = Unfinished | Finished | Failed
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """What the orchestrator knows beside the observation."""
+
+    trial: int
+    gone_for: float | None
+    """Seconds since the job was first seen neither queued nor running; None: it is one of them."""
+    grace: float
+    """Seconds that a job may be gone without a sentinel before it counts as lost."""
+    cancelled: bool = False
+    """We cancelled it ourselves."""
+    walltime_seconds: float | None = None
+
+
+def is_gone(observation: Observation) -> bool:
+    """Whether the batch system has no such job, or one that ended, and no sentinel tells how."""
+    if observation.exit_code is not None:
+        return False
+    return observation.listing is None or observation.listing.state is JobState.ENDED
+
+
+def judge(observation: Observation, known: Circumstances) -> Verdict:
+    """What became of the job, from its sentinel, its result, and the batch system's word."""
+    if observation.exit_code is None:
+        listing = observation.listing
+        if listing is not None and listing.state is not JobState.ENDED:
+            return Unfinished(listing.state, listing.reason)
+        if known.gone_for is None or known.gone_for < known.grace:
+            return Unfinished(JobState.UNKNOWN, "left the queue; waiting for its files")
+    if observation.result is None:
+        return Failed(_failure_without_result(observation, known))
+    try:
+        result = parse_result(observation.result)
+        _check_identity(result, known)
+    except ContractError as error:
+        return Failed(_failure(Cause.CONTRACT, str(error), observation))
+    if result.status in ("completed", "pruned"):
+        return Finished(result, _warnings(observation))
+    return Failed(_failure_in_result(result, observation, known), result)
+
+
+def _check_identity(result: Result, known: Circumstances) -> None:
+    if result.trial is not None and result.trial != known.trial:
+        raise ContractError(
+            f"results.json is of trial {result.trial}, in the directory of trial {known.trial}"
+        )
+
+
+def _warnings(observation: Observation) -> list[str]:
+    if observation.exit_code is None:
+        return ["the job left no exit code: its script was killed after the result was written"]
+    if observation.exit_code != 0:
+        return [f"the program wrote a result and then ended with {_code(observation.exit_code)}"]
+    return []
+
+
+def _failure_in_result(result: Result, observation: Observation, known: Circumstances) -> Failure:
+    said = f"{result.error.type}: {result.error.message}" if result.error else ""
+    if result.status == "diverged":
+        return _failure(Cause.DIVERGED, said or "training diverged", observation)
+    if result.status == "preempted":
+        return _failure(_stopped_by(observation, known), said or "stopped by a signal", observation)
+    cause = _cause_in_text(said) or _cause_in_text(observation.stderr_tail) or Cause.PROGRAM_ERROR
+    return _failure(cause, said or "the program reported a failure", observation)
+
+
+def _failure_without_result(observation: Observation, known: Circumstances) -> Failure:
+    code = observation.exit_code
+    listing = observation.listing
+    if known.cancelled:
+        return _failure(Cause.CANCELLED, "cancelled", observation)
+    if listing is not None and listing.cause is not None:
+        message = f"{listing.raw_state}: {listing.reason}".rstrip(": ")
+        return _failure(listing.cause, message, observation)
+    if code is None:
+        return _failure(
+            Cause.LOST,
+            f"the job left the queue {known.grace:.0f} s ago without a result or an exit code",
+            observation,
+        )
+    if code == 0:
+        return _failure(
+            Cause.CONTRACT,
+            "the program ended with exit code 0 and wrote no results.json",
+            observation,
+        )
+    if code in (124, 137) and known.walltime_seconds is not None and code == 124:
+        return _failure(Cause.WALLTIME, _limit(known), observation)
+    if code in (96, 97, 126, 127):
+        return _failure(Cause.CANNOT_START, _cannot_start(code, observation), observation)
+    if code in (128 + 15, 128 + 10):
+        return _failure(_stopped_by(observation, known), f"ended by {_code(code)}", observation)
+    cause = _cause_in_text(observation.stderr_tail)
+    if cause is None and code == 137:
+        return _failure(
+            Cause.OUT_OF_MEMORY,
+            "killed by signal 9, as the kernel does when memory is short",
+            observation,
+        )
+    return _failure(
+        cause or Cause.PROGRAM_ERROR,
+        f"the program ended with {_code(code)}{_last_line(observation)}",
+        observation,
+    )
+
+
+def _stopped_by(observation: Observation, known: Circumstances) -> Cause:
+    if known.cancelled:
+        return Cause.CANCELLED
+    if observation.listing is not None and observation.listing.cause is not None:
+        return observation.listing.cause
+    return Cause.WALLTIME if observation.exit_code == 124 else Cause.PREEMPTED
+
+
+def _limit(known: Circumstances) -> str:
+    return f"the job reached its walltime of {known.walltime_seconds:.0f} s"
+
+
+def _cannot_start(code: int, observation: Observation) -> str:
+    what = {
+        96: "a module could not be loaded",
+        97: "a directory is missing",
+        126: "the training command is not executable",
+        127: "the training command was not found",
+    }[code]
+    return f"{what}{_last_line(observation)}"
+
+
+def _last_line(observation: Observation) -> str:
+    lines = [line.strip() for line in observation.stderr_tail.splitlines() if line.strip()]
+    return f": {lines[-1][:500]}" if lines else ""
+
+
+def _code(code: int) -> str:
+    return f"signal {code - 128}" if 128 < code < 160 else f"exit code {code}"
+
+
+_TEXT_CAUSES = (
+    (
+        Cause.OUT_OF_MEMORY,
+        re.compile(
+            r"out of memory|OutOfMemory|MemoryError|oom[-_ ]?kill|Cannot allocate memory",
+            re.IGNORECASE,
+        ),
+    ),
+    (Cause.CANNOT_START, re.compile(r"ModuleNotFoundError|No module named|ImportError")),
+    (Cause.BAD_CONFIGURATION, re.compile(r"configuration|unrecognized arguments", re.IGNORECASE)),
+)
+
+
+def _cause_in_text(text: str) -> Cause | None:
+    return next((cause for cause, pattern in _TEXT_CAUSES if pattern.search(text)), None)
+
+
+def _failure(cause: Cause, message: str, observation: Observation) -> Failure:
+    listing = observation.listing
+    return Failure(
+        cause=cause,
+        message=message[:2000],
+        exit_code=observation.exit_code,
+        scheduler_state=listing.raw_state if listing else "",
+        stderr_tail=observation.stderr_tail,
+    )

@@ -1,0 +1,115 @@
+"""Asking about all jobs in flight in one round trip: their states and their new files.
+
+The batch system is listed first and the files are read after it, so that a job that ends between
+the two shows its result, never its absence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from scheduler.batch_system import BatchSystem
+from scheduler.errors import SchedulerAway
+from scheduler.job import JobRef, Listing, Observation
+from scheduler.shell import FRAMES, Frame, heredoc, home_path
+from training.contract import MAX_RESULT_BYTES
+
+MAX_METRICS_BYTES = 256 * 1024
+"""New metric lines of one job in one poll; what is left comes with the next."""
+STDERR_TAIL_BYTES = 4000
+
+_LISTING = """
+cd "$PH_ROOT" || exit 95
+ph_err=$(mktemp "${TMPDIR:-/tmp}/ph.XXXXXX") || ph_err=/dev/null
+ph_out=$(ph_list 2> "$ph_err")
+ph_code=$?
+ph_text listing "$ph_code" "$ph_out"
+[ "$ph_err" = /dev/null ] || { ph_text errors - "$(head -c 4000 "$ph_err")"; rm -f "$ph_err"; }
+set --
+while read -r ph_name ph_dir ph_offset; do
+  [ -s "$ph_dir/metrics.jsonl" ] && set -- "$@" "$ph_dir/metrics.jsonl"
+done"""
+
+# Sizes come in the order of the jobs: one `wc` for all, and one pass over both. A poll of a hundred
+# jobs must not start hundreds of processes.
+_FILES = """
+ph_sizes=
+[ "$#" -gt 0 ] && ph_sizes=$(wc -c "$@" 2>/dev/null)
+exec 3<<PH_SIZES
+$ph_sizes
+PH_SIZES
+read -r ph_size ph_file <&3
+while read -r ph_name ph_dir ph_offset; do
+  [ -e "$ph_dir/lock" ] && ph_text started "$ph_name" ""
+  if [ "$ph_file" = "$ph_dir/metrics.jsonl" ]; then
+    ph_new=$((ph_size - ph_offset))
+    [ "$ph_new" -gt METRICS_MAX ] && ph_new=METRICS_MAX
+    [ "$ph_new" -gt 0 ] && ph_bytes metrics "$ph_name" "$ph_file" "$ph_new" "$ph_offset"
+    read -r ph_size ph_file <&3 || ph_file=
+  fi
+  if [ -e "$ph_dir/results.json" ]; then
+    ph_new=$(wc -c < "$ph_dir/results.json") && ph_new=$((ph_new))
+    [ "$ph_new" -gt RESULT_MAX ] && ph_new=RESULT_MAX
+    ph_bytes result "$ph_name" "$ph_dir/results.json" "$ph_new" 0
+  fi
+  if [ -s "$ph_dir/exit_code" ]; then
+    read -r ph_exit < "$ph_dir/exit_code"
+    ph_text exit "$ph_name" "$ph_exit"
+    [ -s "$ph_dir/job.err" ] && ph_text stderr "$ph_name" "$(tail -c STDERR_MAX "$ph_dir/job.err")"
+  fi
+done"""
+
+
+def poll_script(jobs: Sequence[JobRef], batch: BatchSystem, root: str, nonce: str) -> str:
+    """The script that asks about `jobs`."""
+    rows = heredoc("".join(f"{job.name} {job.directory} {job.metrics_offset}\n" for job in jobs))
+    files = (
+        _FILES.replace("METRICS_MAX", str(MAX_METRICS_BYTES))
+        .replace("RESULT_MAX", str(MAX_RESULT_BYTES + 1))
+        .replace("STDERR_MAX", str(STDERR_TAIL_BYTES))
+    )
+    return (
+        f"ph_nonce={nonce}\nPH_ROOT={home_path(root)}\n{FRAMES}"
+        f"ph_list() {{\n{batch.list_shell(jobs)}\n}}\n"
+        f"{_LISTING}{rows}{files}{rows}"
+    )
+
+
+def read_observations(
+    frames: Iterable[Frame], jobs: Sequence[JobRef], batch: BatchSystem
+) -> dict[str, Observation]:
+    """What a poll's output says of each of `jobs`, by name.
+
+    Raises SchedulerAway where the batch system did not answer: then nothing is known of any job.
+    """
+    by_name: dict[str, dict[str, bytes]] = {}
+    listing: Frame | None = None
+    errors = ""
+    for frame in frames:
+        if frame.kind == "listing":
+            listing = frame
+        elif frame.kind == "errors":
+            errors = frame.content.decode(errors="replace")
+        else:
+            by_name.setdefault(frame.name, {})[frame.kind] = frame.content
+    if listing is None:
+        raise SchedulerAway(f"the poll's output holds no listing of {batch.name} jobs")
+    listed = batch.parse_listing(
+        jobs, int(listing.name), listing.content.decode(errors="replace"), errors
+    )
+    return {job.name: _observation(job, listed, by_name.get(job.name, {})) for job in jobs}
+
+
+def _observation(
+    job: JobRef, listed: Mapping[str, Listing], files: Mapping[str, bytes]
+) -> Observation:
+    exit_text = files.get("exit", b"").strip()
+    return Observation(
+        name=job.name,
+        listing=listed.get(job.job_id) if job.job_id else None,
+        started="started" in files,
+        exit_code=int(exit_text) if exit_text.isdigit() else None,
+        result=files.get("result"),
+        new_metrics=files.get("metrics", b""),
+        stderr_tail=files.get("stderr", b"").decode(errors="replace"),
+    )

@@ -1,0 +1,79 @@
+"""Job scripts: a request and a template become the text that a batch system runs."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import shlex
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from scheduler.batch_system import BatchSystem
+from scheduler.errors import SchedulerError
+from scheduler.job import JobRequest
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+KILL_AFTER_SECONDS = 30
+"""Between the polite and the final signal, where the job script itself enforces the walltime."""
+
+_VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def render(request: JobRequest, batch: BatchSystem, root: str, template: Path | None = None) -> str:
+    """The job script of `request`, whose directory lies below `root` (absolute, on the cluster).
+
+    `template` replaces ``jobs/templates/job.sh.j2``. Raises SchedulerError where a person's
+    template does not parse or uses an unknown name.
+    """
+    for name in request.script.environment:
+        if not _VARIABLE_NAME.fullmatch(name):
+            raise SchedulerError(f"{name!r} is no name for an environment variable")
+    directory = posixpath.join(root, request.directory)
+    limit = request.resources.walltime_seconds or 0
+    from jinja2 import TemplateError
+
+    try:
+        return _load(template).render(
+            name=request.name,
+            directory=directory,
+            directives=batch.directives(request.name, request.resources),
+            job_id_variable=batch.job_id_variable,
+            modules=request.script.modules,
+            setup=request.script.setup,
+            environment=request.script.environment,
+            working_directory=request.script.working_directory or directory,
+            command=list(request.script.command),
+            # `timeout 0` sets no limit and still gives the program a process group of its own.
+            time_limit=None if batch.enforces_walltime else limit,
+            kill_after=KILL_AFTER_SECONDS,
+            close_descriptors=batch.close_descriptors,
+        )
+    except TemplateError as error:
+        where = template or "jobs/templates/job.sh.j2"
+        raise SchedulerError(f"the job script template {where} cannot be used: {error}") from error
+
+
+def _load(path: Path | None) -> Template:
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
+    environment.filters["sh"] = lambda value: shlex.quote(str(value))
+    if path is None:
+        return environment.from_string(data_text("templates/job.sh.j2"))
+    try:
+        return environment.from_string(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SchedulerError(
+            f"cannot read the job script template {path}: {error.strerror}; "
+            "mend cluster.template or leave it out"
+        ) from error
+
+
+def data_text(name: str) -> str:
+    """The text of a data file below ``jobs/``."""
+    return resources.files("jobs").joinpath(name).read_text(encoding="utf-8")

@@ -1,0 +1,166 @@
+"""Submitting all jobs of an iteration in one round trip, each exactly once.
+
+The script decides nothing that it cannot know. For each job it holds one of four answers:
+
+* ``job.id`` is there already: the job was taken before, its answer is printed again;
+* ``submitting`` is there without an answer: an earlier script was cut off (or still runs), so the
+  batch system is asked for a job of that name;
+* the batch system took it now: its answer is written to ``job.id`` by rename;
+* the batch system did not: its answer is kept in ``submit.answer`` and printed.
+"""
+
+from __future__ import annotations
+
+import io
+import posixpath
+import tarfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from scheduler.batch_system import BatchSystem, SubmitAnswer
+from scheduler.job import InDoubt, JobRequest, Refused, Submitted
+from scheduler.shell import FRAMES, Frame, heredoc, home_path
+
+IN_DOUBT_SECONDS = 180
+"""A submission cut off longer ago than this, with no job of its name listed, did not happen.
+
+Longer than any time-out of a scheduler's own commands, so that a late acceptance still shows."""
+
+_SCRIPT = """
+umask 077
+cd "$PH_ROOT" || exit 95
+umask 022
+ph_in=$PH_ROOT/.incoming.$$
+mkdir "$ph_in" && tar -xf - -C "$ph_in" || { rm -rf "$ph_in"; exit 94; }
+ph_now=$(date +%s)
+while read -r ph_name ph_dir ph_script ph_again; do
+  mkdir -p "$PH_ROOT/$ph_dir" && cd "$PH_ROOT/$ph_dir" || { ph_text full "$ph_name" "$ph_dir"; continue; }
+  if [ -s job.id ]; then
+    ph_text taken "$ph_name" "$(cat job.id)"
+    continue
+  fi
+  [ "$ph_again" = again ] && rm -rf submitting submit.answer
+  if ! mkdir submitting 2>/dev/null; then
+    [ -s submit.answer ] && ph_text answer "$ph_name" "$(cat submit.answer)"
+    read -r ph_since < submitting/since || ph_since=$ph_now
+    if ph_out=$(ph_find "$ph_name" 2>/dev/null); then
+      ph_text doubt "$ph_name" "$((ph_now - ph_since))
+$ph_out"
+    else
+      ph_text away "$ph_name" ""
+    fi
+    continue
+  fi
+  echo "$ph_now" > submitting/since
+  if ! cp -R "$ph_in/$ph_dir/." .; then
+    rm -rf submitting
+    ph_text full "$ph_name" "$ph_dir"
+    continue
+  fi
+  ph_out=$(ph_submit "$ph_script" "$ph_name" 2> submit.err)
+  ph_code=$?
+  ph_answer="$ph_code
+$ph_out
+--
+$(cat submit.err)"
+  printf '%s\\n' "$ph_answer" > submit.answer.tmp && mv submit.answer.tmp submit.answer
+  if [ "$ph_code" = 0 ]; then
+    printf '%s\\n' "$ph_out" > job.id.tmp && mv job.id.tmp job.id
+  fi
+  ph_text answer "$ph_name" "$ph_answer"
+done"""
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A script and its input, to be run by a transport."""
+
+    script: str
+    stdin: bytes
+
+
+def submission(
+    requests: Sequence[JobRequest],
+    scripts: Mapping[str, str],
+    batch: BatchSystem,
+    root: str,
+    nonce: str,
+    again: frozenset[str] = frozenset(),
+) -> Submission:
+    """The script that submits `requests`; `scripts` are their rendered job scripts by name.
+
+    `again` names jobs of which it is certain that an earlier submission did not take: they are
+    submitted anew.
+    """
+    rows = "".join(
+        f"{request.name} {request.directory} {batch.script_name} "
+        f"{'again' if request.name in again else 'once'}\n"
+        for request in requests
+    )
+    script = (
+        f"ph_nonce={nonce}\nPH_ROOT={home_path(root)}\n{FRAMES}"
+        f"{batch.submit_shell()}{batch.find_shell()}"
+        f"{_SCRIPT}{heredoc(rows)}"
+        'rm -rf "$ph_in"\n'
+    )
+    return Submission(script, _tar(requests, scripts, batch.script_name))
+
+
+def _tar(requests: Sequence[JobRequest], scripts: Mapping[str, str], script_name: str) -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for request in requests:
+            files = {**request.files, script_name: scripts[request.name].encode()}
+            for name, content in files.items():
+                info = tarfile.TarInfo(posixpath.join(request.directory, name))
+                info.size = len(content)
+                info.mode = 0o755 if name == script_name else 0o644
+                archive.addfile(info, io.BytesIO(content))
+    return stream.getvalue()
+
+
+Answer = Submitted | Refused | InDoubt
+
+
+def read_answers(frames: Iterable[Frame], batch: BatchSystem) -> dict[str, Answer]:
+    """What the script's output says about each job, by name; jobs it does not mention are absent."""
+    by_name: dict[str, dict[str, str]] = {}
+    for frame in frames:
+        by_name.setdefault(frame.name, {})[frame.kind] = frame.content.decode(errors="replace")
+    return {name: _read_answer(name, said, batch) for name, said in by_name.items()}
+
+
+def _read_answer(name: str, said: Mapping[str, str], batch: BatchSystem) -> Answer:
+    if "taken" in said:
+        return _with_id(name, batch.parse_submit(SubmitAnswer(0, said["taken"], "")), said["taken"])
+    if "full" in said:
+        message = f"cannot write {said['full']} on the cluster (disk full, quota, permissions?)"
+        return Refused(name, message, backpressure=True)
+    if "answer" in said:
+        answer = _split_answer(said["answer"])
+        if not batch.is_away(answer):
+            return _from_answer(name, answer, batch)
+    if "doubt" in said:
+        seconds, _, found = said["doubt"].partition("\n")
+        ids = batch.parse_found(found)
+        return Submitted(name, ids[0]) if ids else InDoubt(name, float(seconds or 0))
+    return InDoubt(name, 0.0)
+
+
+def _split_answer(text: str) -> SubmitAnswer:
+    code, _, rest = text.partition("\n")
+    stdout, _, stderr = rest.partition("\n--\n")
+    return SubmitAnswer(int(code) if code.isdigit() else 1, stdout, stderr)
+
+
+def _from_answer(name: str, answer: SubmitAnswer, batch: BatchSystem) -> Answer:
+    if answer.code == 0:
+        return _with_id(name, batch.parse_submit(answer), answer.stdout + answer.stderr)
+    message = (answer.stderr.strip() or answer.stdout.strip() or f"exit code {answer.code}")[:2000]
+    return Refused(name, message, backpressure=batch.is_backpressure(answer))
+
+
+def _with_id(name: str, job_id: str | None, text: str) -> Answer:
+    if job_id is None:
+        return Refused(name, f"no job id in the batch system's answer: {text.strip()[:500]!r}")
+    return Submitted(name, job_id)
