@@ -1,0 +1,99 @@
+"""One framing for all transports: a script and its input in one stream, an answer in another.
+
+The command line is a constant. What it reads, line by line, is
+
+1. the wrapper below, 2. a nonce, 3. the script, each as one line of ``printf %b`` escapes,
+
+and whatever follows is the script's own standard input. A shell's ``read`` takes a pipe byte by
+byte, so nothing of that input is lost, in any POSIX sh. The login shell of the account only sees
+the constant, which sh, csh, tcsh and fish read alike.
+
+The answer is what stands between two marker lines on standard output, and on standard error. What
+a banner, a profile or a module prints around them is dropped. The second marker has the script's
+exit code: without it the outcome is unknown (ssh's own 255 says nothing).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+COMMAND = """exec /bin/sh -c 'IFS= read -r ph_line && eval "$(printf %b "$ph_line")"'"""
+"""The remote command line, the same for every script."""
+
+# `timeout` ends what is left over on the far side when the near side has given up: a hung
+# scheduler command would otherwise pile up on the login node, one a poll.
+_WRAPPER = """ph_run='
+IFS= read -r ph_mark && IFS= read -r ph_line || exit 1
+ph_tell() { printf "\\n@%s %s\\n" "$ph_mark" "$1"; printf "\\n@%s %s\\n" "$ph_mark" "$1" >&2; }
+ph_tell begin
+(eval "$(printf %b "$ph_line")")
+ph_tell "end $?"
+'
+if command -v timeout >/dev/null 2>&1; then exec timeout -k 10 SECONDS /bin/sh -c "$ph_run" sh
+else exec /bin/sh -c "$ph_run" sh; fi
+"""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the script itself wrote, and its exit code."""
+
+    code: int
+    stdout: bytes
+    stderr: bytes
+
+
+def pack(script: str, stdin: bytes, *, nonce: str, timeout: float) -> bytes:
+    """The bytes for the standard input of `COMMAND`. `timeout` (s) bounds the far side too."""
+    if "\0" in script:
+        raise ValueError("a shell script cannot hold a NUL character")
+    wrapper = _WRAPPER.replace("SECONDS", str(math.ceil(timeout)))
+    lines = (_escape(wrapper), nonce.encode(), _escape(script))
+    return b"\n".join(lines) + b"\n" + stdin
+
+
+def _escape(text: str) -> bytes:
+    """`text` (UTF-8, lone surrogates as the bytes they stand for) as one line for ``printf %b``."""
+    return b"".join(_ESCAPES[byte] for byte in text.encode("utf-8", "surrogateescape"))
+
+
+_ESCAPES = [
+    bytes([byte]) if 32 <= byte < 127 and byte != ord("\\") else b"\\0%03o" % byte
+    for byte in range(256)
+]
+
+
+def is_complete(output: bytes | bytearray, nonce: str) -> bool:
+    """Whether `output` ends with the marker after which nothing of interest comes."""
+    tail = bytes(output[-64:])
+    mark = _end(nonce)
+    return (
+        mark in tail and tail.endswith(b"\n") and tail[tail.rfind(mark) + len(mark) : -1].isdigit()
+    )
+
+
+def unpack(stdout: bytes, stderr: bytes, nonce: str) -> Answer | None:
+    """The script's answer; None where its end did not come through."""
+    content, code = _between(stdout, nonce)
+    errors, _ = _between(stderr, nonce)
+    return None if code is None else Answer(code, content, errors)
+
+
+def _begin(nonce: str) -> bytes:
+    return b"\n@%s begin\n" % nonce.encode()
+
+
+def _end(nonce: str) -> bytes:
+    return b"\n@%s end " % nonce.encode()
+
+
+def _between(output: bytes, nonce: str) -> tuple[bytes, int | None]:
+    begin = output.find(_begin(nonce))
+    start = begin + len(_begin(nonce)) if begin >= 0 else len(output)
+    stop = output.rfind(_end(nonce), start - 1)
+    if stop < 0:
+        return output[start:], None
+    number, newline, _ = output[stop + len(_end(nonce)) :].partition(b"\n")
+    code = int(number) if newline and number.isdigit() else None
+    return output[start : max(start, stop)], code
