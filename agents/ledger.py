@@ -7,17 +7,16 @@ crash leaves it before or after a step, never within.
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from agents.errors import LedgerError
+from agents.outcome import Outcome
 from agents.space import SearchSpace
-from agents.trial import Direction, Failure, Job, Proposal, StudyView, Trial, TrialState
-from scheduler.job import Cause
+from agents.trial import Direction, Job, Proposal, StudyView, Trial, TrialState
+from scheduler.job import Cause, Failure
 from training.contract import Curve, ParameterValue, finite_or_none
 
 if TYPE_CHECKING:
@@ -39,6 +38,9 @@ class Ledger:
         self._study_id = study_id
         self._space = space
         self._finished: dict[int, Trial] = {}
+        self._trials: Sequence[Trial] = ()
+        self._stale = True
+        self._sampler_state: tuple[int, Mapping[str, Any]] = (-1, {})
         self._ids: dict[int, int] = {}
 
     @classmethod
@@ -76,8 +78,18 @@ class Ledger:
 
     # -- reading ---------------------------------------------------------------------------------
 
-    def trials(self) -> list[Trial]:
-        """All trials in the order of their numbers."""
+    def trials(self) -> Sequence[Trial]:
+        """All trials in the order of their numbers, as of the last write or `refresh`."""
+        if self._stale:
+            self._trials = self._read()
+            self._stale = False
+        return self._trials
+
+    def refresh(self) -> None:
+        """Look at the storage again at the next reading: somebody else may have written."""
+        self._stale = True
+
+    def _read(self) -> list[Trial]:
         known = self._finished
         trials = []
         for frozen in self._storage.get_all_trials(self._study_id, deepcopy=False):
@@ -85,17 +97,22 @@ class Ledger:
             trial = known.get(frozen.number) or _trial(frozen)
             if trial.state.is_finished:
                 known[frozen.number] = trial
+            self._note_sampler_state(frozen)
             trials.append(trial)
         return trials
+
+    def _note_sampler_state(self, frozen: FrozenTrial) -> None:
+        if frozen.number > self._sampler_state[0] and _SAMPLER_STATE in frozen.user_attrs:
+            self._sampler_state = (frozen.number, frozen.user_attrs[_SAMPLER_STATE])
 
     def attributes(self) -> dict[str, Any]:
         """What is kept with the study as a whole (`set_attribute`)."""
         return dict(self._storage.get_study_user_attrs(self._study_id))
 
-    def sampler_state(self) -> dict[str, Any]:
-        """What the sampler keeps with the study."""
-        state: dict[str, Any] = self.attributes().get(_SAMPLER_STATE, {})
-        return state
+    def sampler_state(self) -> Mapping[str, Any]:
+        """What the sampler wanted to find again when the newest trial was proposed."""
+        self.trials()
+        return self._sampler_state[1]
 
     # -- writing ---------------------------------------------------------------------------------
 
@@ -103,12 +120,17 @@ class Ledger:
         """Keep a JSON value with the study."""
         self._storage.set_study_user_attr(self._study_id, name, finite_or_none(value))
 
-    def set_sampler_state(self, state: Mapping[str, Any]) -> None:
-        """Keep what the sampler wants to find again."""
-        self.set_attribute(_SAMPLER_STATE, dict(state))
+    def add(
+        self,
+        proposal: Proposal,
+        iteration: int,
+        seed: int,
+        sampler_state: Mapping[str, Any] | None = None,
+    ) -> int:
+        """Enter a proposal as a running trial, in one transaction. Returns its number.
 
-    def add(self, proposal: Proposal, iteration: int, seed: int) -> int:
-        """Enter a proposal as a running trial, in one transaction. Returns its number."""
+        `sampler_state` goes with the last of the proposals that were made together.
+        """
         from optuna.trial import TrialState as OptunaState
         from optuna.trial import create_trial
 
@@ -123,6 +145,7 @@ class Ledger:
             _SEED: seed,
             _FIXED: {k: v for k, v in proposal.parameters.items() if k not in distributions},
             _ORDER: list(proposal.parameters),
+            _SAMPLER_STATE: dict(sampler_state) if sampler_state else None,
         }
         template = create_trial(
             state=OptunaState.RUNNING,
@@ -133,49 +156,39 @@ class Ledger:
         )
         trial_id = self._storage.create_new_trial(self._study_id, template_trial=template)
         number = self._storage.get_trial_number_from_id(trial_id)
+        self._stale = True
         self._ids[number] = trial_id
         return number
 
     def record_job(self, number: int, job: Job) -> None:
         """Enter an attempt's job: its name before, its id after the submission."""
         self._storage.set_trial_user_attr(self._id(number), _JOB, _job_to_json(job))
+        self._stale = True
 
     def report(self, number: int, points: Mapping[int, float]) -> None:
         """Enter intermediate values of a running trial, by step (0 or more)."""
         for step, value in points.items():
             self._storage.set_trial_intermediate_value(self._id(number), step, value)
 
-    def finish(
-        self,
-        number: int,
-        state: TrialState,
-        *,
-        value: float | None,
-        metrics: Mapping[str, float | None] | None = None,
-        curve: Curve | None = None,
-        seconds: float | None = None,
-        environment: Mapping[str, Any] | None = None,
-        failure: Failure | None = None,
-        warnings: Sequence[str] = (),
-        ended_at: datetime | None = None,
-    ) -> None:
+    def finish(self, number: int, ended: Outcome, now: datetime) -> None:
         """Enter how a trial ended. Doing it twice is doing it once."""
         from optuna.exceptions import UpdateFinishedTrialError
 
-        outcome = {
-            "metrics": dict(metrics or {}),
-            "curve": asdict(curve) if curve is not None else None,
-            "seconds": seconds,
-            "environment": dict(environment or {}),
-            "failure": _failure_to_json(failure),
-            "warnings": list(warnings),
-            "ended_at": _iso(ended_at),
+        document = {
+            "metrics": dict(ended.metrics),
+            "curve": asdict(ended.curve),
+            "seconds": ended.seconds,
+            "environment": dict(ended.environment),
+            "failure": _failure_to_json(ended.failure),
+            "warnings": list(ended.warnings),
+            "ended_at": _iso(now),
         }
         trial_id = self._id(number)
-        values = [value] if value is not None and state is TrialState.COMPLETED else None
+        values = [ended.value] if ended.value is not None else None
+        self._stale = True
         try:
-            self._storage.set_trial_user_attr(trial_id, _OUTCOME, finite_or_none(outcome))
-            self._storage.set_trial_state_values(trial_id, _to_optuna(state), values)
+            self._storage.set_trial_user_attr(trial_id, _OUTCOME, finite_or_none(document))
+            self._storage.set_trial_state_values(trial_id, _to_optuna(ended.state), values)
         except UpdateFinishedTrialError:
             return
 
@@ -185,9 +198,7 @@ class Ledger:
         return self._ids[number]
 
 
-def view(
-    ledger: Ledger, experiment: str, metric: str, direction: Direction
-) -> StudyView:
+def snapshot(ledger: Ledger, experiment: str, metric: str, direction: Direction) -> StudyView:
     """A snapshot of the ledger for proposers, convergence and reports."""
     return StudyView(experiment, metric, direction, ledger.trials(), ledger.sampler_state())
 

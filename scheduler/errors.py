@@ -35,6 +35,12 @@ class LoginNeeded(Away):
     waiting_for = "ssh login"
 
 
+class HostKeyRefused(Away):
+    """The machine's host key is unknown or not the one on record: a person has to look."""
+
+    waiting_for = "ssh host key"
+
+
 class SchedulerAway(Away):
     """The scheduler's commands fail or hang. Says nothing about any job."""
 

@@ -57,6 +57,59 @@ class LocalTransportSettings(Section):
     kind: Literal["local"] = "local"
 
 
+HostName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_\[][A-Za-z0-9._:%@\[\]-]*$", max_length=255)]
+"""A machine's name or alias; cannot be taken for an option."""
+
+
+class SshTransportSettings(Section):
+    """The OpenSSH client over a master connection that a person opens once (MFA sites)."""
+
+    kind: Literal["ssh"]
+    host: HostName = Field(description="A name or alias as you would give it to ssh.")
+    user: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.@+-]*$")
+    port: int | None = Field(default=None, ge=1, le=65535)
+    config_file: Path | None = Field(
+        default=None, description="An OpenSSH client configuration to read, not ~/.ssh/config."
+    )
+    control_path: Path | None = Field(
+        default=None,
+        description="The socket of a master that you open yourself; else the ControlPath of your "
+        "ssh configuration, else one of our own.",
+    )
+    persist: Duration = Field(
+        default=86400.0, description="How long a master that `connect` opened stays when unused."
+    )
+    keep_alive: Duration = Field(default=30.0, description="Between signs of life on the line.")
+    connect_timeout: Duration = Field(default=20.0, description="To reach the machine at all.")
+    max_sessions: int = Field(
+        default=4, ge=1, description="Sessions at a time over one connection; the site's limit."
+    )
+
+
+class ParamikoTransportSettings(Section):
+    """A connection of our own, for sites where a key alone opens the door."""
+
+    kind: Literal["paramiko"]
+    host: HostName
+    user: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.@+-]*$")
+    port: int = Field(default=22, ge=1, le=65535)
+    key_file: Path | None = Field(default=None, description="A private key; else the agent's keys.")
+    known_hosts: Path = Field(
+        default=Path("~/.ssh/known_hosts"), description="Where the machine's host key is written."
+    )
+    keep_alive: Duration = Field(default=30.0, description="Between signs of life on the line.")
+    connect_timeout: Duration = Field(default=20.0, description="To reach the machine at all.")
+    max_sessions: int = Field(
+        default=4, ge=1, description="Sessions at a time over one connection; the site's limit."
+    )
+
+
+TransportSettings = Annotated[
+    LocalTransportSettings | SshTransportSettings | ParamikoTransportSettings,
+    Field(discriminator="kind"),
+]
+
+
 class LocalBatchSettings(Section):
     """Child processes of their own, no scheduler; they outlive the orchestrator."""
 
@@ -95,7 +148,7 @@ class PollSettings(Section):
 class ClusterSettings(Section):
     """Where jobs run, as whom, with what."""
 
-    transport: LocalTransportSettings = Field(default_factory=LocalTransportSettings)
+    transport: TransportSettings = Field(default_factory=LocalTransportSettings)
     batch_system: LocalBatchSettings = Field(default_factory=LocalBatchSettings)
     remote_base: str | None = Field(
         default=None,

@@ -1,0 +1,201 @@
+"""The main verb: run a search, new or resumed, to its end."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from agents.config import LoadedConfig, load
+from agents.errors import ConfigurationError
+from agents.interrupts import Interrupted, Interrupts
+from agents.screen import Screen, duration_text, open_screen
+from agents.search import Search, open_search
+from agents.workspace import Workspace, create, existing, unfinished
+from scheduler.errors import Away
+from training.contract import write_atomically
+
+LATEST = "latest"
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """What the command line says."""
+
+    config: Path | None = None
+    resume: str | None = None
+    """A run directory, or ``latest``."""
+    new: bool = False
+    max_iterations: int | None = None
+    log_level: str = "info"
+    overrides: Sequence[str] = ()
+
+
+def run_search(options: SearchOptions) -> int:
+    """Run or resume a search. Returns the exit code."""
+    loaded, workspace = choose(options)
+    screen = open_screen()
+    with Interrupts() as interrupts:
+        try:
+            with open_search(loaded, workspace, screen, interrupts, options.log_level) as search:
+                screen.say(f"run directory: {workspace.directory}")
+                return _to_the_end(search, screen)
+        finally:
+            screen.close()
+
+
+def choose(options: SearchOptions) -> tuple[LoadedConfig, Workspace]:
+    """The run that is meant, and its configuration. Makes the directory of a new one."""
+    overrides = list(options.overrides)
+    if options.max_iterations is not None:
+        overrides.append(f"loop.max_iterations={options.max_iterations}")
+    if options.resume is not None:
+        return _resumed(options, overrides)
+    if options.config is None:
+        raise ConfigurationError(
+            "no configuration: give --config FILE (see config.example.yaml) or --resume DIR"
+        )
+    loaded = load(options.config, overrides)
+    left = [] if options.new else _unfinished(loaded)
+    if left and _wants_to_resume(left[-1], options.config):
+        return _with_stored(left[-1], loaded), left[-1]
+    return loaded, _new(loaded)
+
+
+def _new(loaded: LoadedConfig) -> Workspace:
+    settings = loaded.settings
+    now = datetime.now().astimezone()
+    return create(settings.directories, settings.experiment.id, loaded.resolved, now)
+
+
+def _unfinished(loaded: LoadedConfig) -> list[Workspace]:
+    settings = loaded.settings
+    return unfinished(settings.directories.local_base, settings.experiment.id)
+
+
+def _resumed(options: SearchOptions, overrides: list[str]) -> tuple[LoadedConfig, Workspace]:
+    assert options.resume is not None
+    loaded = load(options.config, overrides) if options.config is not None else None
+    workspace = existing(Path(options.resume)) if options.resume != LATEST else _latest(loaded)
+    if loaded is not None:
+        return _with_stored(workspace, loaded), workspace
+    again = load(workspace.config_file, overrides)
+    return _with_stored(workspace, again), workspace
+
+
+def _latest(loaded: LoadedConfig | None) -> Workspace:
+    if loaded is None:
+        raise ConfigurationError("--resume latest: give --config FILE as well, to say of what")
+    left = _unfinished(loaded)
+    if not left:
+        settings = loaded.settings
+        raise ConfigurationError(
+            f"--resume latest: no unfinished run of {settings.experiment.id} under "
+            f"{settings.directories.local_base}; leave --resume out to start one"
+        )
+    return left[-1]
+
+
+def _with_stored(workspace: Workspace, loaded: LoadedConfig) -> LoadedConfig:
+    """The configuration to go on with. What the trials so far rest on must not have changed."""
+    before = load(workspace.config_file).settings
+    now = loaded.settings
+    changed = [
+        name
+        for name, old, new in (
+            ("experiment.id", before.experiment.id, now.experiment.id),
+            ("experiment.seed", before.experiment.seed, now.experiment.seed),
+            ("objective", before.objective, now.objective),
+            ("search_space", before.search_space, now.search_space),
+            ("constraints", before.constraints, now.constraints),
+        )
+        if old != new
+    ]
+    if changed:
+        raise ConfigurationError(
+            f"{loaded.path}: {', '.join(changed)} differ from {workspace.config_file}, with which "
+            "this run began: undo the change, or start a new run with --new"
+        )
+    return loaded
+
+
+def _wants_to_resume(run: Workspace, config: Path) -> bool:
+    """Ask, where there is somebody to ask; else refuse, so that nothing runs twice unnoticed."""
+    command = f"python -m agents.run --config {config}"
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise ConfigurationError(
+            f"there is an unfinished run of this experiment: {run.directory}\n"
+            f"  to go on with it:   {command} --resume {run.directory}\n"
+            f"  to start another:   {command} --new"
+        )
+    print(f"There is an unfinished run of this experiment: {run.directory}")
+    while True:
+        answer = input("Go on with it [r], start a new one [n], or leave [q]? ").strip().lower()
+        if answer in ("r", "n"):
+            return answer == "r"
+        if answer == "q":
+            raise SystemExit(0)
+
+
+def _to_the_end(search: Search, screen: Screen) -> int:
+    write_atomically(search.workspace.config_file, search.loaded.resolved.encode())
+    try:
+        search.run()
+    except Interrupted as interrupted:
+        screen.close()
+        return _leave(search, interrupted)
+    screen.close()
+    _say_end(search, screen)
+    return 0
+
+
+def _leave(search: Search, interrupted: Interrupted) -> int:
+    trials = search.flight.numbers()
+    directory = search.workspace.directory
+    asked = interrupted.number == signal.SIGINT and sys.stdin.isatty() and sys.stdout.isatty()
+    if trials and asked and _wants_to_cancel(trials):
+        _cancel(search)
+    elif trials:
+        print(f"{len(trials)} jobs are left running; their results will be found again.")
+    print(f"To go on: python -m agents.run --resume {directory}")
+    return 128 + interrupted.number
+
+
+def _wants_to_cancel(trials: Sequence[int]) -> bool:
+    names = ", ".join(str(number) for number in trials)
+    while True:
+        try:
+            answer = input(f"Trials {names} have jobs: leave them running [l] or cancel them [c]? ")
+        except (EOFError, KeyboardInterrupt):
+            return False
+        if answer.strip().lower() in ("l", "c"):
+            return answer.strip().lower() == "c"
+
+
+def _cancel(search: Search) -> None:
+    try:
+        cancelled = search.flight.cancel()
+    except Away as error:
+        print(f"The jobs could not be cancelled ({error}); they go on.")
+        return
+    print(f"{len(cancelled)} jobs are cancelled.")
+
+
+def _say_end(search: Search, screen: Screen) -> None:
+    summary = search.summary()
+    reports = search.workspace.reports
+    screen.say(f"stopped: {summary.stop_reason or 'at the end'}", important=True)
+    if summary.best is None:
+        screen.say("no trial has completed; the report tells why each failed", important=True)
+    else:
+        parameters = ", ".join(f"{k}={v}" for k, v in summary.best.parameters.items())
+        screen.say(
+            f"best: trial {summary.best.number}, {summary.metric} {summary.best.value:.4f}",
+            important=True,
+        )
+        screen.say(f"  {parameters}")
+    screen.say(f"elapsed: {duration_text(summary.elapsed)}")
+    screen.say(f"report: {reports / 'report.html'}")

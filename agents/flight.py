@@ -1,0 +1,237 @@
+"""The trials in flight: submitting their jobs, watching them, entering how they ended."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+
+from agents.config.model import Settings
+from agents.jobs import is_local, job_request, new_job
+from agents.journal import Journal
+from agents.ledger import Ledger
+from agents.outcome import Outcome, intermediate_values, outcome
+from agents.pace import poll_interval
+from agents.patience import Patience
+from agents.trial import Trial, TrialState
+from agents.watch import LOCAL_GRACE_SECONDS, Watch
+from agents.workspace import Workspace
+from scheduler.cluster import Cluster
+from scheduler.job import Cause, Failure, InDoubt, Observation, Refused, Submitted
+from scheduler.outcome import Unfinished
+from scheduler.submission import Answer
+from training.contract import RESULTS_FILE, write_atomically
+
+JITTER = 0.1
+"""Polls are spread by this share, so that many runs do not ask a scheduler in step."""
+
+MAX_POINTS = 200
+"""Intermediate values of one trial in the ledger; a longer curve is thinned."""
+
+
+class Flight:
+    """Between the ledger and the cluster. `ended` is called for each trial that has ended."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        workspace: Workspace,
+        ledger: Ledger,
+        cluster: Cluster,
+        patience: Patience,
+        journal: Journal,
+        token: str,
+    ) -> None:
+        self._settings = settings
+        self._workspace = workspace
+        self._ledger = ledger
+        self._cluster = cluster
+        self._patience = patience
+        self._journal = journal
+        self._token = token
+        poll = settings.cluster.poll
+        grace = poll.grace if cluster.batch.files_lag else min(poll.grace, LOCAL_GRACE_SECONDS)
+        self.watch = Watch(grace, settings.cluster.resources.walltime)
+        self.ended: Callable[[Trial, Outcome], None] = lambda trial, outcome: None
+        self._durations: list[float] = []
+        self._reported: dict[int, int] = {}
+        self._again: set[str] = set()
+        self._not_before = 0.0
+        self._ready = False
+
+    def reach(self) -> None:
+        """Make the run directory on the cluster, once in this process."""
+        if not self._ready:
+            self._patience(self._cluster.prepare)
+            self._ready = True
+
+    # -- which trials ----------------------------------------------------------------------------
+
+    def running(self) -> list[Trial]:
+        """Trials that have been proposed and have not ended."""
+        return [trial for trial in self._ledger.trials() if not trial.state.is_finished]
+
+    def numbers(self) -> list[int]:
+        """Their numbers."""
+        return [trial.number for trial in self.running()]
+
+    def watched(self) -> list[Trial]:
+        """Those that have, or may have, a job."""
+        return [trial for trial in self.running() if trial.job is not None]
+
+    def submittable(self) -> list[Trial]:
+        """Those without a job id, as many as the cap on jobs in flight leaves room for."""
+        running = self.running()
+        waiting = [t for t in running if t.job is None or t.job.job_id is None]
+        cap = self._settings.cluster.max_in_flight
+        return waiting if cap is None else waiting[: max(0, cap - len(running) + len(waiting))]
+
+    def may_submit(self) -> bool:
+        """Whether a trial waits for its submission and it is time to try (again)."""
+        return time.monotonic() >= self._not_before and bool(self.submittable())
+
+    # -- submitting ------------------------------------------------------------------------------
+
+    def submit(self) -> None:
+        """Submit all that may be, in one round trip, each exactly once."""
+        trials = [self._with_job(trial) for trial in self.submittable()]
+        if not trials:
+            return
+        self.reach()
+        requests = [job_request(trial, self._settings, self._cluster.root) for trial in trials]
+        again = frozenset(self._again)
+        answers = self._patience(lambda: self._cluster.submit(requests, again))
+        now = datetime.now(UTC)
+        for trial in trials:
+            assert trial.job is not None
+            self._take_answer(trial, answers[trial.job.name], now)
+        self.watch.changed()
+
+    def _with_job(self, trial: Trial) -> Trial:
+        """The trial with its job; the intention is in the ledger before anything is submitted."""
+        if trial.job is not None:
+            return trial
+        job = new_job(trial, self._settings, self._token)
+        self._ledger.record_job(trial.number, job)
+        return replace(trial, job=job)
+
+    def _take_answer(self, trial: Trial, answer: Answer, now: datetime) -> None:
+        assert trial.job is not None
+        match answer:
+            case Submitted(job_id=job_id):
+                self._again.discard(trial.job.name)
+                job = replace(trial.job, job_id=job_id, submitted_at=now)
+                self._ledger.record_job(trial.number, job)
+                self._journal.event("submitted", trial=trial.number, job=job.name, job_id=job_id)
+            case Refused(message=message, backpressure=True):
+                self._again.add(trial.job.name)
+                self._later(trial, message)
+            case Refused(message=message):
+                failure = Failure(Cause.REFUSED, message)
+                self._finish(trial, Outcome(TrialState.FAILED, failure=failure))
+            case InDoubt(seconds=seconds):
+                self._later(trial, f"submission in doubt for {seconds:.0f} s")
+
+    def _later(self, trial: Trial, why: str) -> None:
+        self._not_before = time.monotonic() + self._settings.cluster.poll.ceiling
+        self._journal.event("submit_later", "warning", trial=trial.number, why=why)
+
+    # -- watching --------------------------------------------------------------------------------
+
+    def poll(self) -> bool:
+        """Ask about all jobs, once. Whether one has ended."""
+        trials = self.watched()
+        if not trials:
+            return False
+        self.reach()
+        refs = self.watch.refs(trials)
+        observations = self._patience(lambda: self._cluster.poll(refs))
+        self.watch.cancelled = set(self._cancelled())
+        ended = self.watch.see(trials, observations)
+        for trial in ended:
+            self._keep_files(trial, observations)
+        for trial in trials:
+            if trial not in ended:
+                self._report_points(trial)
+        return bool(ended)
+
+    def interval(self) -> float:
+        """Seconds until the next poll."""
+        poll = self._settings.cluster.poll
+        wait = poll_interval(
+            self.watch.since_change(),
+            self.watch.ages(self.watched()),
+            self._durations,
+            poll.floor,
+            poll.ceiling,
+        )
+        return wait * random.uniform(1.0, 1.0 + JITTER)
+
+    def _report_points(self, trial: Trial) -> None:
+        points = intermediate_values(self.watch.lines(trial), self._settings.objective.metric)
+        last = self._reported.get(trial.number, -1)
+        stride = 1 + len(points) // MAX_POINTS
+        new = {step: value for step, value in points.items() if step > last and step % stride == 0}
+        self._ledger.report(trial.number, new)
+        self._reported[trial.number] = max(new, default=last)
+
+    def _keep_files(self, trial: Trial, observations: Mapping[str, Observation]) -> None:
+        """Copy what a poll brought of a job that ended into the run directory on this side."""
+        assert trial.job is not None
+        seen = observations[trial.job.name]
+        if is_local(self._settings):
+            return
+        directory = self._workspace.directory / trial.job.directory
+        directory.mkdir(parents=True, exist_ok=True)
+        if seen.result is not None:
+            write_atomically(directory / RESULTS_FILE, seen.result)
+        if seen.stderr_tail:
+            write_atomically(directory / "job.err", seen.stderr_tail.encode())
+
+    # -- ending ----------------------------------------------------------------------------------
+
+    def collect(self) -> None:
+        """Enter every trial whose job has ended in the ledger."""
+        trials = self.watched()
+        if trials and all(self.watch.verdict(trial) is None for trial in trials):
+            self.poll()
+        for trial in trials:
+            verdict = self.watch.verdict(trial)
+            if verdict is not None and not isinstance(verdict, Unfinished):
+                self._report_points(trial)
+                self._finish(trial, outcome(verdict, self._settings.objective.metric))
+                self.watch.forget(trial)
+
+    def _finish(self, trial: Trial, ended: Outcome) -> None:
+        if ended.seconds is not None:
+            self._durations.append(ended.seconds)
+        self._ledger.finish(trial.number, ended, datetime.now(UTC))
+        self._journal.event(
+            "ended",
+            "info" if ended.failure is None else "warning",
+            trial=trial.number,
+            state=ended.state.value,
+            value=ended.value,
+            seconds=ended.seconds,
+            failure=asdict(ended.failure) if ended.failure else None,
+        )
+        self.ended(trial, ended)
+
+    # -- cancelling ------------------------------------------------------------------------------
+
+    def cancel(self) -> list[int]:
+        """Cancel all jobs in flight. Returns their trials. May raise scheduler.errors.Away."""
+        trials = self.watched()
+        names = [trial.job.name for trial in trials if trial.job is not None]
+        # Entered first: a job that we ended must never look like one that somebody preempted.
+        self._ledger.set_attribute("cancelled", sorted({*self._cancelled(), *names}))
+        if trials:
+            self._cluster.prepare()
+            self._cluster.cancel(self.watch.refs(trials))
+        return [trial.number for trial in trials]
+
+    def _cancelled(self) -> Sequence[str]:
+        names: list[str] = self._ledger.attributes().get("cancelled", [])
+        return names

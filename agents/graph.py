@@ -1,0 +1,126 @@
+"""The loop as a LangGraph state machine: which node follows which, and where it can be resumed."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict
+
+if TYPE_CHECKING:
+    from langgraph.checkpoint.base import BaseCheckpointSaver
+    from langgraph.graph.state import CompiledStateGraph
+
+
+class Position(TypedDict):
+    """The loop's position: all that a checkpoint holds. What is known of trials is in the ledger."""
+
+    iteration: int
+    """From 1."""
+    in_flight: list[int]
+    """Numbers of the trials that run."""
+    stop: dict[str, Any] | None
+    """Why the search stops (`StopReason` as JSON); None while it goes on."""
+
+
+Update = Mapping[str, Any]
+AfterCollect = Literal["submit", "wait", "report"]
+AfterDecide = Literal["propose", "wait", "finish"]
+
+
+class Nodes(Protocol):
+    """The nodes. Each is idempotent: running it again after a crash does what once does."""
+
+    def prepare(self, position: Position) -> Update: ...
+    def propose(self, position: Position) -> Update: ...
+    def submit(self, position: Position) -> Update: ...
+    def wait(self, position: Position) -> Update: ...
+    def collect(self, position: Position) -> Update: ...
+    def report(self, position: Position) -> Update: ...
+    def decide(self, position: Position) -> Update: ...
+    def finish(self, position: Position) -> Update: ...
+    def after_collect(self, position: Position) -> AfterCollect: ...
+    def after_decide(self, position: Position) -> AfterDecide: ...
+
+
+def build_graph(
+    nodes: Nodes, checkpointer: BaseCheckpointSaver[Any] | None = None
+) -> CompiledStateGraph[Any, Any, Any, Any]:
+    """The compiled state machine over `nodes`."""
+    from langgraph.graph import END, START, StateGraph
+
+    graph = StateGraph(Position)
+    for name in ("prepare", "propose", "submit", "wait", "collect", "report", "decide", "finish"):
+        graph.add_node(name, getattr(nodes, name))
+    graph.add_edge(START, "prepare")
+    for source, target in (
+        ("prepare", "propose"),
+        ("propose", "submit"),
+        ("submit", "wait"),
+        ("wait", "collect"),
+        ("report", "decide"),
+        ("finish", END),
+    ):
+        graph.add_edge(source, target)
+    graph.add_conditional_edges("collect", nodes.after_collect, ["submit", "wait", "report"])
+    graph.add_conditional_edges("decide", nodes.after_decide, ["propose", "wait", "finish"])
+    return graph.compile(checkpointer=checkpointer)
+
+
+def mermaid() -> str:
+    """The state machine as Mermaid text, made from the compiled graph."""
+    return build_graph(_Shape()).get_graph().draw_mermaid()
+
+
+class _Shape:
+    """Nodes that do nothing, for drawing."""
+
+    def _nothing(self, position: Position) -> Update:
+        return {}
+
+    prepare = propose = submit = wait = collect = report = decide = finish = _nothing
+
+    def after_collect(self, position: Position) -> AfterCollect:
+        return "report"
+
+    def after_decide(self, position: Position) -> AfterDecide:
+        return "finish"
+
+
+KEPT_CHECKPOINTS = 20
+
+
+def run_graph(nodes: Nodes, path: Path, thread: str, start: Position) -> None:
+    """Run the machine to its end, from its last checkpoint in the SQLite file `path` if it has one.
+
+    `start` is the position where there is no checkpoint. Each node's outcome is on disk before the
+    next node begins (durability "sync").
+    """
+    from langgraph.checkpoint.sqlite import SqliteSaver
+
+    with closing(sqlite3.connect(path, check_same_thread=False)) as connection:
+        saver = SqliteSaver(connection)
+        graph = build_graph(nodes, saver)
+        config: Any = {"configurable": {"thread_id": thread}, "recursion_limit": 1_000_000_000}
+        known = graph.get_state(config)
+        entry = None if known.next else start
+        for done in graph.stream(entry, config, durability="sync", stream_mode="updates"):
+            if "decide" in done:
+                _prune(connection, thread)
+
+
+def _prune(connection: sqlite3.Connection, thread: str) -> None:
+    """Drop all but the newest checkpoints: a run of weeks must not grow a file of gigabytes."""
+    newest = connection.execute(
+        "SELECT checkpoint_id FROM checkpoints WHERE thread_id = ? "
+        "ORDER BY checkpoint_id DESC LIMIT 1 OFFSET ?",
+        (thread, KEPT_CHECKPOINTS),
+    ).fetchone()
+    if newest is None:
+        return
+    for table in ("checkpoints", "writes"):
+        connection.execute(
+            f"DELETE FROM {table} WHERE thread_id = ? AND checkpoint_id <= ?", (thread, newest[0])
+        )
+    connection.commit()

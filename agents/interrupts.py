@@ -1,0 +1,55 @@
+"""Signals that ask the orchestrator to leave. Jobs are not touched by them."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from types import FrameType
+from typing import Any
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Interrupted(BaseException):
+    """A signal asked us to leave. No error: whatever catches errors must not catch this."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.number = number
+
+
+class Interrupts:
+    """Remembers a signal until the loop comes to a point where it can leave.
+
+    A second SIGINT does not wait for that: it raises KeyboardInterrupt at once.
+    """
+
+    def __init__(self) -> None:
+        self._asked = threading.Event()
+        self._number = 0
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Interrupts:
+        for number in _SIGNALS:
+            self._before[number] = signal.signal(number, self._received)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _received(self, number: int, frame: FrameType | None) -> None:
+        if self._asked.is_set() and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self._number = number
+        self._asked.set()
+
+    def check(self) -> None:
+        """Raise Interrupted where a signal has come."""
+        if self._asked.is_set():
+            raise Interrupted(self._number)
+
+    def sleep(self, seconds: float) -> None:
+        """Wait, at most until a signal comes; then raise Interrupted."""
+        self._asked.wait(seconds)
+        self.check()

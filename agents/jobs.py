@@ -1,0 +1,120 @@
+"""From a trial to the job that runs it: names, directories, command, files. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import posixpath
+import re
+import sys
+from dataclasses import replace
+
+from agents.config.model import Settings
+from agents.trial import Job, Trial
+from scheduler.job import JobRequest, JobScript, Resources
+from scheduler.settings import ResourceSettings
+from training.contract import HYPERPARAMETERS_FILE, Task, to_json_bytes
+
+
+def trial_seed(seed: int, number: int) -> int:
+    """The seed of a trial's training: its own, and the same however often the run is resumed."""
+    digest = hashlib.sha256(f"training/{seed}/{number}".encode()).digest()
+    return int.from_bytes(digest[:4], "big") % 2**31
+
+
+def new_job(trial: Trial, settings: Settings, token: str, attempt: int = 1) -> Job:
+    """The job of an attempt at `trial`. Its name ends in the run's `token`, trial and attempt.
+
+    Deterministic: made again after a crash, it is the same job.
+    """
+    pattern = settings.directories.job_pattern
+    directory = pattern.format(
+        experiment=settings.experiment.id, iteration=trial.iteration, trial=trial.number
+    )
+    if attempt > 1:
+        directory = f"{directory}_attempt_{attempt}"
+    name = f"{posixpath.basename(directory)}-{token}-{trial.number}.{attempt}"
+    return Job(name=name, directory=directory, attempt=attempt)
+
+
+def job_request(trial: Trial, settings: Settings, root: str) -> JobRequest:
+    """What the cluster is asked to run for `trial`, whose job is known; `root` is absolute there."""
+    assert trial.job is not None
+    directory = posixpath.join(root, trial.job.directory)
+    task = Task(
+        experiment=settings.experiment.id,
+        trial=trial.number,
+        job=trial.job.name,
+        seed=trial.seed,
+        hyperparameters=trial.parameters,
+        budget=settings.training.budget,
+    )
+    values = {
+        "python": python_command(settings),
+        "hyperparameters": posixpath.join(directory, HYPERPARAMETERS_FILE),
+        "job_dir": directory,
+        "trial": str(trial.number),
+        "seed": str(trial.seed),
+        "job": trial.job.name,
+    }
+    cluster = settings.cluster
+    script = JobScript(
+        command=[_filled(argument, values) for argument in settings.training.command],
+        environment={**cluster.environment, "PILOTHOUSE_TRIAL": str(trial.number)},
+        modules=cluster.modules,
+        setup=cluster.setup,
+        working_directory=_working_directory(settings),
+    )
+    return JobRequest(
+        name=trial.job.name,
+        directory=trial.job.directory,
+        script=script,
+        resources=resources(cluster.resources),
+        files={HYPERPARAMETERS_FILE: to_json_bytes(task.to_json())},
+    )
+
+
+def is_local(settings: Settings) -> bool:
+    """Whether jobs run where the orchestrator does, in its own run directory."""
+    return settings.cluster.transport.kind == "local" and settings.cluster.remote_base is None
+
+
+def python_command(settings: Settings) -> str:
+    """What ``{python}`` stands for."""
+    if settings.cluster.python is not None:
+        return settings.cluster.python
+    return sys.executable if settings.cluster.transport.kind == "local" else "python3"
+
+
+def resources(settings: ResourceSettings) -> Resources:
+    """The resources of one job, in the scheduler's words."""
+    return Resources(
+        nodes=settings.nodes,
+        tasks=settings.tasks,
+        cpus=settings.cpus,
+        memory_mb=settings.memory,
+        gpus=settings.gpus,
+        gpu_type=settings.gpu_type,
+        walltime_seconds=None if settings.walltime is None else round(settings.walltime),
+        queue=settings.queue,
+        account=settings.account,
+        directives=settings.directives,
+    )
+
+
+def with_new_job(trial: Trial, settings: Settings, token: str) -> Trial:
+    """The trial with its first attempt's job, where it has none."""
+    return trial if trial.job is not None else replace(trial, job=new_job(trial, settings, token))
+
+
+_PLACEHOLDER = re.compile(r"\{(python|hyperparameters|job_dir|trial|seed|job)\}")
+
+
+def _filled(argument: str, values: dict[str, str]) -> str:
+    return _PLACEHOLDER.sub(lambda match: values[match.group(1)], argument)
+
+
+def _working_directory(settings: Settings) -> str | None:
+    directory = settings.training.directory
+    if directory is None:
+        return None
+    return str(directory.absolute()) if is_local(settings) else str(directory)

@@ -1,0 +1,101 @@
+"""From a verdict on a job to what the ledger keeps of its trial. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from agents.metrics import Measured, measure
+from agents.trial import Trial, TrialState
+from scheduler.job import Cause, Failure
+from scheduler.outcome import Failed, Finished
+from training.contract import Curve, MetricLine, Result
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a trial ended."""
+
+    state: TrialState
+    value: float | None = None
+    metrics: Mapping[str, float | None] = field(default_factory=dict)
+    curve: Curve = field(default_factory=Curve)
+    seconds: float | None = None
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    failure: Failure | None = None
+    warnings: Sequence[str] = ()
+
+
+def outcome(verdict: Finished | Failed, metric: str) -> Outcome:
+    """How the trial ended. A trial without a finite objective has failed, and has no value."""
+    result = verdict.result
+    if result is None:
+        assert isinstance(verdict, Failed)
+        return Outcome(TrialState.FAILED, failure=verdict.failure)
+    measured = measure(result)
+    if isinstance(verdict, Failed):
+        return _from(result, measured, TrialState.FAILED, failure=verdict.failure)
+    warnings = [*verdict.warnings, *measured.warnings]
+    if result.status == "pruned":
+        return _from(result, measured, TrialState.PRUNED, warnings=warnings)
+    value = measured.metrics.get(metric)
+    if value is None:
+        failure = Failure(Cause.CONTRACT, _no_objective(metric, measured.metrics))
+        return _from(result, measured, TrialState.FAILED, failure=failure, warnings=warnings)
+    return _from(result, measured, TrialState.COMPLETED, value=value, warnings=warnings)
+
+
+def _from(
+    result: Result,
+    measured: Measured,
+    state: TrialState,
+    *,
+    value: float | None = None,
+    failure: Failure | None = None,
+    warnings: Sequence[str] = (),
+) -> Outcome:
+    return Outcome(
+        state=state,
+        value=value,
+        metrics=measured.metrics,
+        curve=result.curve,
+        seconds=result.seconds,
+        environment=result.environment,
+        failure=failure,
+        warnings=tuple(warnings),
+    )
+
+
+def _no_objective(metric: str, metrics: Mapping[str, float | None]) -> str:
+    if metric in metrics:
+        return f"results.json: the objective {metric} is not a finite number"
+    known = ", ".join(sorted(metrics)) or "none"
+    return f"results.json has no metric {metric}, which is the objective; it has: {known}"
+
+
+def intermediate_values(lines: Sequence[MetricLine], metric: str) -> dict[int, float]:
+    """Intermediate values by step: the objective where the lines hold it, else the accuracy."""
+    values = {}
+    for line in lines:
+        value = line.values.get(metric)
+        value = line.values.get("accuracy") if value is None else value
+        if value is not None and line.step >= 0:
+            values[line.step] = value
+    return values
+
+
+def outcome_text(trial: Trial, ended: Outcome, metric: str) -> str:
+    """One line for the screen."""
+    head = f"trial {trial.number} {ended.state.value}"
+    took = "" if ended.seconds is None else f", {ended.seconds:.1f} s"
+    if ended.failure is not None:
+        return f"{head}: {ended.failure.cause.value}: {_short(ended.failure.message)}"
+    if ended.value is None:
+        return f"{head}{took} ({trial.origin})"
+    return f"{head}: {metric} {ended.value:.4f}{took} ({trial.origin})"
+
+
+def _short(message: str) -> str:
+    line = message.strip().splitlines()[0] if message.strip() else ""
+    return line if len(line) <= 200 else f"{line[:199]}…"

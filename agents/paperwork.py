@@ -1,0 +1,107 @@
+"""Which reports are due, and the facts of the run that go into them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from agents.config.model import Settings
+from agents.convergence import StopReason
+from agents.ledger import Ledger
+from agents.report import RunFacts, write_html, write_iteration, write_summary
+from agents.trial import StudyView
+from agents.workspace import Workspace
+
+HTML_SHARE = 0.02
+"""report.html is rewritten while the search goes on, but for no more than this share of the time."""
+
+
+class Paperwork:
+    """Writes the reports of one run. Facts that must survive a crash are kept with the study."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        workspace: Workspace,
+        ledger: Ledger,
+        configuration: str,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._settings = settings
+        self._workspace = workspace
+        self._ledger = ledger
+        self._configuration = configuration
+        self._clock = clock
+        self._html_not_before = clock()
+        self.stop_sentence: str | None = None
+        """Why the search stopped, once it has."""
+
+    @property
+    def started_at(self) -> datetime:
+        """When the search began, in whatever process (UTC)."""
+        return datetime.fromisoformat(self._ledger.attributes()["started_at"])
+
+    def elapsed(self) -> float:
+        """Seconds since the search began."""
+        return (datetime.now(UTC) - self.started_at).total_seconds()
+
+    def notice(self, text: str) -> bool:
+        """Keep a notice for the report. False where it is known already."""
+        known = self._notices()
+        if text in known:
+            return False
+        self._ledger.set_attribute("notices", [*known, text])
+        return True
+
+    def write_iterations(self, view: StudyView, complete: Sequence[int]) -> list[int]:
+        """Write the reports that are missing for the `complete` iterations, and renew the page.
+
+        Returns the iterations that were written.
+        """
+        reports = self._workspace.reports
+        due = [i for i in complete if not (reports / f"iteration_{i:03d}.json").exists()]
+        if not due:
+            return []
+        facts = self._facts(None)
+        for iteration in due:
+            write_iteration(view, facts, reports, iteration)
+        self._renew_html(view, facts)
+        return due
+
+    def write_last(self, view: StudyView, stop: StopReason | None) -> None:
+        """Write the page and the summary of a search that has come to its end."""
+        self.stop_sentence = stop.sentence if stop else None
+        facts = self._facts(stop)
+        write_html(view, facts, self._workspace.reports)
+        write_summary(view, facts, self._workspace.summary_file)
+
+    def _renew_html(self, view: StudyView, facts: RunFacts) -> None:
+        began = self._clock()
+        if began < self._html_not_before:
+            return
+        write_html(view, facts, self._workspace.reports)
+        ended = self._clock()
+        self._html_not_before = ended + (ended - began) / HTML_SHARE
+
+    def _notices(self) -> list[str]:
+        notices: list[str] = self._ledger.attributes().get("notices", [])
+        return notices
+
+    def _facts(self, stop: StopReason | None) -> RunFacts:
+        kept: Mapping[str, Any] = self._ledger.attributes()
+        return RunFacts(
+            experiment=self._settings.experiment.id,
+            description=self._settings.experiment.description,
+            run_directory=str(self._workspace.directory),
+            started_at=self.started_at,
+            updated_at=datetime.now(UTC),
+            elapsed_seconds=self.elapsed(),
+            stop_reason=stop.sentence if stop else None,
+            notices=tuple(self._notices()),
+            configuration=self._configuration,
+            environment=kept.get("environment", {}),
+            git=kept.get("git", {}),
+            parameters=self._settings.search_space,
+        )

@@ -1,0 +1,146 @@
+"""The command line: ``python -m agents.run --config FILE`` and its verbs.
+
+Exit codes: 0 the search came to its end; 1 an error while running; 2 bad input; 3 another
+orchestrator works on the run; 130, 143 a signal asked to leave, and the run can be resumed.
+"""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from agents.errors import ConfigurationError, RunLocked
+from training.contract import PilothouseError
+
+
+class LogLevel(StrEnum):
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+app = typer.Typer(
+    name="pilothouse",
+    help="An LLM agent that optimizes hyperparameters on HPC clusters.",
+    epilog="Example: python -m agents.run --config config.example.yaml",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+config_app = typer.Typer(help="About configuration files.", no_args_is_help=True)
+app.add_typer(config_app, name="config")
+
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", "-c", metavar="FILE", help="The configuration (YAML).")
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a key, such as loop.max_trials=20."),
+]
+
+
+@app.callback(invoke_without_command=True)
+def main_verb(
+    context: typer.Context,
+    config: ConfigOption = None,
+    resume: Annotated[
+        str | None,
+        typer.Option(metavar="DIR", help="Go on with the run in DIR, or with the `latest`."),
+    ] = None,
+    new: Annotated[bool, typer.Option(help="Start a new run beside an unfinished one.")] = False,
+    max_iterations: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Same as --set loop.max_iterations=N.")
+    ] = None,
+    overrides: SetOption = None,
+    dry_run: Annotated[
+        bool, typer.Option(help="Show the first proposals, a job and the cost; start nothing.")
+    ] = False,
+    log_level: Annotated[
+        LogLevel, typer.Option(help="What goes into logs/run.jsonl.", case_sensitive=False)
+    ] = LogLevel.INFO,
+) -> None:
+    """Search hyperparameters: propose, run jobs, learn, and again."""
+    if context.invoked_subcommand is not None:
+        return
+    if dry_run:
+        _dry_run(config, overrides or [])
+        return
+    from agents.commands.search import SearchOptions, run_search
+
+    options = SearchOptions(config, resume, new, max_iterations, log_level.value, overrides or [])
+    raise typer.Exit(run_search(options))
+
+
+def _dry_run(config: Path | None, overrides: list[str]) -> None:
+    if config is None:
+        raise ConfigurationError("--dry-run: give --config FILE as well")
+    from agents.commands.dry_run import dry_run
+    from agents.config import load
+
+    typer.echo(dry_run(load(config, overrides)))
+
+
+@app.command()
+def graph() -> None:
+    """Print the state machine as Mermaid text."""
+    from agents.graph import mermaid
+
+    typer.echo(mermaid())
+
+
+@config_app.command()
+def schema() -> None:
+    """Print the JSON schema of the configuration file, for editors."""
+    import json
+
+    from agents.config import json_schema
+
+    typer.echo(json.dumps(json_schema(), indent=2))
+
+
+@config_app.command()
+def check(
+    config: Annotated[Path, typer.Argument(metavar="FILE")], overrides: SetOption = None
+) -> None:
+    """Check a configuration file. Example: python -m agents.run config check my.yaml."""
+    from agents.config import load
+
+    load(config, overrides or [])
+    typer.echo(f"{config}: valid")
+
+
+@config_app.command()
+def show(
+    config: Annotated[Path, typer.Argument(metavar="FILE")], overrides: SetOption = None
+) -> None:
+    """Print a configuration as it is resolved: defaults, references and overrides filled in."""
+    from agents.config import load
+
+    typer.echo(load(config, overrides or []).resolved)
+
+
+def main() -> None:
+    """Run the command line; errors of ours become one message and an exit code."""
+    try:
+        app()
+    except PilothouseError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(exit_code(error))
+    except KeyboardInterrupt:
+        print("interrupted; a run that had begun can be resumed with --resume", file=sys.stderr)
+        sys.exit(130)
+
+
+def exit_code(error: PilothouseError) -> int:
+    """2 for bad input, 3 for a run that somebody else works on, 1 for the rest."""
+    if isinstance(error, ConfigurationError):
+        return 2
+    return 3 if isinstance(error, RunLocked) else 1
+
+
+if __name__ == "__main__":
+    main()

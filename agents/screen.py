@@ -1,0 +1,154 @@
+"""What a person sees while a run goes on: a live panel on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from typing import TYPE_CHECKING, Protocol
+
+from agents.progress import Progress
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.live import Live
+
+
+class Screen(Protocol):
+    """Shows a run."""
+
+    def show(self, progress: Progress) -> None:
+        """Show where the run stands now."""
+        ...
+
+    def say(self, text: str, *, important: bool = False) -> None:
+        """Show a line that stays: a result, a notice."""
+        ...
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+        ...
+
+
+def open_screen() -> Screen:
+    """The screen that fits where standard output goes."""
+    return LiveScreen() if sys.stdout.isatty() else PlainScreen()
+
+
+class PlainScreen:
+    """One line for each change worth a line; fit for a log file."""
+
+    def __init__(self) -> None:
+        self._waiting = ""
+
+    def show(self, progress: Progress) -> None:
+        waiting = _waiting(progress)
+        if waiting != self._waiting:
+            self._waiting = waiting
+            self.say(waiting or "goes on")
+
+    def say(self, text: str, *, important: bool = False) -> None:
+        print(text, flush=True)
+
+    def close(self) -> None:
+        pass
+
+
+class LiveScreen:
+    """A panel that is redrawn in place below the lines that stay."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        from rich.console import Console
+
+        self._console = console or Console(highlight=False)
+        self._live: Live | None = None
+
+    def show(self, progress: Progress) -> None:
+        if self._live is None:
+            from rich.live import Live
+
+            self._live = Live(console=self._console, auto_refresh=False, transient=True)
+            self._live.start()
+        self._live.update(_panel(progress), refresh=True)
+
+    def say(self, text: str, *, important: bool = False) -> None:
+        from rich.text import Text
+
+        self._console.print(Text(text, style="bold" if important else ""))
+
+    def close(self) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+
+def _panel(progress: Progress) -> RenderableType:
+    from rich.console import Group
+    from rich.panel import Panel
+    from rich.table import Table
+    from rich.text import Text
+
+    facts = Table.grid(padding=(0, 2))
+    facts.add_column(style="dim")
+    facts.add_column()
+    facts.add_row("iteration", f"{progress.iteration} of {progress.max_iterations}")
+    facts.add_row("trials", _counts(progress.trials) or "none yet")
+    facts.add_row("jobs", _counts(Counter(job.state for job in progress.jobs)) or progress.doing)
+    facts.add_row("best", best_text(progress))
+    facts.add_row("elapsed", duration_text(progress.elapsed))
+    parts: list[RenderableType] = [facts]
+    if progress.jobs:
+        parts += [Text(), _jobs(progress)]
+    if progress.waiting is not None:
+        parts += [Text(), Text(_waiting(progress), style="bold yellow")]
+    return Panel(Group(*parts), title=progress.experiment, title_align="left", expand=False)
+
+
+def _jobs(progress: Progress) -> RenderableType:
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for heading in ("trial", "job", "state", "epoch", "accuracy"):
+        table.add_column(heading)
+    for job in progress.jobs[:12]:
+        table.add_row(
+            str(job.trial),
+            job.job_id or "-",
+            f"{job.state} ({job.reason})" if job.reason else job.state,
+            "-" if job.step is None else str(job.step),
+            "-" if job.accuracy is None else f"{job.accuracy:.4f}",
+        )
+    if len(progress.jobs) > 12:
+        table.add_row("…", f"{len(progress.jobs) - 12} more")
+    return table
+
+
+def _counts(counts: object) -> str:
+    assert isinstance(counts, dict)
+    return ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+
+
+def best_text(progress: Progress) -> str:
+    """``accuracy_auc 0.812 (trial 4)``, or ``none yet``."""
+    if progress.best_value is None:
+        return "none yet"
+    return f"{progress.metric} {progress.best_value:.4f} (trial {progress.best_trial})"
+
+
+def duration_text(seconds: float) -> str:
+    """``42 s``, ``3 min 5 s``, ``2 h 10 min``, ``3 d 4 h``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    if whole < 86400:
+        return f"{whole // 3600} h {whole % 3600 // 60} min"
+    return f"{whole // 86400} d {whole % 86400 // 3600} h"
+
+
+def _waiting(progress: Progress) -> str:
+    waiting = progress.waiting
+    if waiting is None:
+        return ""
+    remedy = f"\n  to go on, type: {waiting.remedy}" if waiting.remedy else ""
+    return f"waiting: {waiting.what} ({waiting.why}){remedy}"

@@ -1,0 +1,150 @@
+"""A search from its beginning, or from where it was left, to its end."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from agents.config import LoadedConfig
+from agents.errors import ConfigurationError
+from agents.flight import Flight
+from agents.graph import run_graph
+from agents.interrupts import Interrupts
+from agents.jobs import is_local
+from agents.journal import Journal
+from agents.ledger import Ledger
+from agents.nodes import SearchNodes
+from agents.paperwork import Paperwork
+from agents.patience import Patience
+from agents.proposers.build import build_proposer
+from agents.provenance import environment, git_state
+from agents.schedule import current_iteration
+from agents.screen import Screen
+from agents.space import SearchSpace
+from agents.trial import Trial
+from agents.workspace import Workspace
+from scheduler.batch import build_batch_system
+from scheduler.cluster import Cluster
+from scheduler.transports import open_transport
+
+
+@dataclass(frozen=True)
+class Search:
+    """One run that is open in this process."""
+
+    workspace: Workspace
+    flight: Flight
+    nodes: SearchNodes
+    ledger: Ledger
+    paperwork: Paperwork
+    loaded: LoadedConfig
+
+    def run(self) -> None:
+        """Run it to its end. Raises Interrupted where a signal asks to leave; then go on later."""
+        loop = self.loaded.settings.loop
+        start = current_iteration(self.ledger.trials(), loop)
+        run_graph(
+            self.nodes,
+            self.workspace.graph_file,
+            self.workspace.name,
+            {"iteration": start, "in_flight": self.flight.numbers(), "stop": None},
+        )
+
+    def summary(self) -> Ending:
+        """What there is to say at the end."""
+        known = self.nodes.view()
+        best, elapsed = known.best, self.paperwork.elapsed()
+        return Ending(known.metric, best, elapsed, self.paperwork.stop_sentence)
+
+
+@dataclass(frozen=True)
+class Ending:
+    """The end of a search in a few words."""
+
+    metric: str
+    best: Trial | None
+    elapsed: float
+    stop_reason: str | None
+
+
+@contextmanager
+def open_search(
+    loaded: LoadedConfig,
+    workspace: Workspace,
+    screen: Screen,
+    interrupts: Interrupts,
+    log_level: str = "info",
+) -> Iterator[Search]:
+    """Open a run, new or not, for this process alone.
+
+    Raises RunLocked, LedgerError, ConfigurationError.
+    """
+    settings = loaded.settings
+    space = SearchSpace.build(settings.search_space, settings.constraints)
+    proposer = build_proposer(settings, space, workspace.exchanges)
+    with ExitStack() as stack:
+        stack.callback(workspace.lock().release)
+        journal = Journal(workspace.log_file, log_level)
+        stack.callback(journal.close)
+        url = settings.ledger.storage or f"sqlite:///{workspace.study_file}"
+        ledger = Ledger.open(url, workspace.name, settings.objective.direction, space)
+        stack.callback(ledger.close)
+        _note_beginning(ledger, loaded)
+        cluster = open_cluster(loaded, workspace)
+        stack.callback(cluster.transport.close)
+        poll = settings.cluster.poll
+        patience = Patience(interrupts, journal, poll.floor, poll.ceiling)
+        token = ledger.attributes()["token"]
+        flight = Flight(settings, workspace, ledger, cluster, patience, journal, token)
+        paperwork = Paperwork(settings, workspace, ledger, loaded.resolved)
+        nodes = SearchNodes(
+            settings,
+            workspace,
+            ledger,
+            proposer,
+            flight,
+            patience,
+            paperwork,
+            screen,
+            journal,
+            interrupts,
+        )
+        journal.event("opened", directory=str(workspace.directory), trials=len(ledger.trials()))
+        yield Search(workspace, flight, nodes, ledger, paperwork, loaded)
+
+
+def open_cluster(loaded: LoadedConfig, workspace: Workspace) -> Cluster:
+    """The cluster of a configuration, with the run's directory on it. Connects to nothing yet."""
+    settings = loaded.settings.cluster
+    base = settings.remote_base or str(workspace.directory.parent)
+    if settings.transport.kind != "local" and settings.remote_base is None:
+        raise ConfigurationError(
+            f"{loaded.path}: cluster.remote_base is missing: with transport "
+            f"{settings.transport.kind}, name a directory on the cluster for the runs"
+        )
+    if is_local(loaded.settings):
+        base = str(workspace.directory.parent)
+    return Cluster(
+        open_transport(settings.transport),
+        build_batch_system(settings.batch_system),
+        base,
+        workspace.name,
+        settings.template,
+    )
+
+
+def _note_beginning(ledger: Ledger, loaded: LoadedConfig) -> None:
+    """Keep what is true of the whole run with its study, once; a resumed run finds it there."""
+    kept = ledger.attributes()
+    facts = {
+        "started_at": datetime.now(UTC).isoformat(),
+        "token": secrets.token_hex(3),
+        "environment": environment(),
+        "git": git_state(loaded.path.absolute().parent),
+    }
+    for name, value in facts.items():
+        if name not in kept:
+            ledger.set_attribute(name, value)

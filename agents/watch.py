@@ -1,0 +1,148 @@
+"""What the polls of this process have seen of the jobs in flight. Lost in a crash, and seen again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from agents.trial import Trial
+from scheduler.job import JobRef, JobState, Observation
+from scheduler.outcome import Circumstances, Unfinished, Verdict, is_gone, judge
+from scheduler.polling import MAX_METRICS_BYTES
+from training.contract import MetricLine, parse_metrics
+
+LOCAL_GRACE_SECONDS = 2.0
+"""Grace where files cannot lag behind the batch system's word: for a process that just ended."""
+
+
+@dataclass
+class Watched:
+    """One job in flight."""
+
+    offset: int = 0
+    """Bytes of metrics.jsonl taken in."""
+    lines: list[MetricLine] = field(default_factory=list)
+    state: JobState = JobState.UNKNOWN
+    reason: str = ""
+    gone_since: float | None = None
+    running_since: float | None = None
+    verdict: Verdict | None = None
+
+
+class Watch:
+    """Follows jobs from poll to poll and judges them when they have ended."""
+
+    def __init__(
+        self,
+        grace: float,
+        walltime: float | None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._grace = grace
+        self._walltime = walltime
+        self._clock = clock
+        self._jobs: dict[str, Watched] = {}
+        self.last_change = clock()
+        self.cancelled: set[str] = set()
+        """Names of jobs that we cancelled ourselves."""
+
+    def refs(self, trials: Sequence[Trial]) -> list[JobRef]:
+        """What the next poll asks about."""
+        return [
+            JobRef(job.name, job.directory, job.job_id, self._of(trial).offset)
+            for trial in trials
+            if (job := trial.job) is not None
+        ]
+
+    def see(self, trials: Sequence[Trial], observations: Mapping[str, Observation]) -> list[Trial]:
+        """Take in a poll. Returns the trials whose jobs have ended."""
+        now = self._clock()
+        ended = []
+        for trial in trials:
+            if trial.job is None or trial.job.name not in observations:
+                continue
+            self._take(trial, observations[trial.job.name], now)
+            if not isinstance(self._of(trial).verdict, Unfinished):
+                ended.append(trial)
+        return ended
+
+    def _take(self, trial: Trial, observation: Observation, now: float) -> None:
+        watched = self._of(trial)
+        self._take_metrics(watched, observation.new_metrics, now)
+        # A job without an id may never have been taken: its absence means nothing at all.
+        unknown = trial.job is None or trial.job.job_id is None
+        if unknown or not is_gone(observation):
+            watched.gone_since = None
+        elif watched.gone_since is None:
+            watched.gone_since = now
+        known = Circumstances(
+            trial=trial.number,
+            gone_for=None if watched.gone_since is None else now - watched.gone_since,
+            grace=self._grace,
+            cancelled=observation.name in self.cancelled,
+            walltime_seconds=self._walltime,
+        )
+        watched.verdict = judge(observation, known)
+        if isinstance(watched.verdict, Unfinished):
+            self._take_state(watched, watched.verdict, observation, now)
+        else:
+            watched.state = JobState.ENDED
+            self.last_change = now
+
+    def _take_state(
+        self, watched: Watched, verdict: Unfinished, observation: Observation, now: float
+    ) -> None:
+        if verdict.state is not watched.state:
+            self.last_change = now
+        watched.state, watched.reason = verdict.state, verdict.reason
+        if observation.started and watched.running_since is None:
+            watched.running_since = now
+
+    def _take_metrics(self, watched: Watched, new: bytes, now: float) -> None:
+        lines, taken = parse_metrics(new)
+        if taken == 0 and len(new) >= MAX_METRICS_BYTES:
+            taken = len(new)  # a line longer than any metric line: not ours
+        watched.offset += taken
+        watched.lines += lines
+        if lines:
+            self.last_change = now
+
+    def verdict(self, trial: Trial) -> Verdict | None:
+        """What became of the trial's job; None where no poll has seen it yet."""
+        return self._of(trial).verdict
+
+    def lines(self, trial: Trial) -> list[MetricLine]:
+        """Metric lines seen so far."""
+        return self._of(trial).lines
+
+    def state(self, trial: Trial) -> JobState:
+        """Where the trial's job stood at the last poll."""
+        return self._of(trial).state
+
+    def reason(self, trial: Trial) -> str:
+        """Why it waits, in the batch system's words."""
+        return self._of(trial).reason
+
+    def ages(self, trials: Sequence[Trial]) -> list[float]:
+        """Seconds that each running job has been seen running."""
+        now = self._clock()
+        since = (self._of(trial).running_since for trial in trials)
+        return [now - start for start in since if start is not None]
+
+    def changed(self) -> None:
+        """Something happened that makes the next poll worth while (a submission)."""
+        self.last_change = self._clock()
+
+    def since_change(self) -> float:
+        """Seconds since something last happened."""
+        return self._clock() - self.last_change
+
+    def forget(self, trial: Trial) -> None:
+        """Drop what is known of a trial that has been entered in the ledger."""
+        if trial.job is not None:
+            self._jobs.pop(trial.job.name, None)
+
+    def _of(self, trial: Trial) -> Watched:
+        assert trial.job is not None
+        return self._jobs.setdefault(trial.job.name, Watched())
