@@ -1,8 +1,32 @@
-from scheduler.settings import LocalTransportSettings
+from scheduler.settings import (
+    LocalTransportSettings,
+    ParamikoTransportSettings,
+    SshTransportSettings,
+)
 from scheduler.transport import Transport
-from scheduler.transports.local import LocalTransport
+
+CONNECT = "python -m agents.run connect"
 
 
-def open_transport(settings: LocalTransportSettings) -> Transport:
-    """The transport that `settings` describe. Opens no connection by itself."""
-    return LocalTransport()
+def open_transport(
+    settings: LocalTransportSettings | SshTransportSettings | ParamikoTransportSettings,
+    *,
+    connect: str = CONNECT,
+) -> Transport:
+    """The transport that `settings` describe. Opens no connection by itself.
+
+    `connect` is the command line shown to a person who has to log in.
+    """
+    match settings:
+        case SshTransportSettings():
+            from scheduler.transports.ssh import SshTransport
+
+            return SshTransport(settings, connect)
+        case ParamikoTransportSettings():
+            from scheduler.transports.paramiko import ParamikoTransport
+
+            return ParamikoTransport(settings)
+        case LocalTransportSettings():
+            from scheduler.transports.local import LocalTransport
+
+            return LocalTransport()

@@ -73,6 +73,11 @@ def is_complete(output: bytes | bytearray, nonce: str) -> bool:
     )
 
 
+def has_begun(stdout: bytes, nonce: str) -> bool:
+    """Whether the far side started on the script."""
+    return _begin(nonce) in stdout
+
+
 def unpack(stdout: bytes, stderr: bytes, nonce: str) -> Answer | None:
     """The script's answer; None where its end did not come through."""
     content, code = _between(stdout, nonce)

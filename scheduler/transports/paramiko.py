@@ -1,0 +1,287 @@
+"""Scripts over a connection of our own, for sites where a key or an agent is enough.
+
+Such a login asks nobody anything, so a lost connection is made anew. A refused one is not tried
+again until the keys have changed: sites lock accounts that knock too often.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import secrets
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from scheduler.errors import Away, ConnectionLost, HostKeyRefused, LoginNeeded, SchedulerError
+from scheduler.settings import ParamikoTransportSettings
+from scheduler.transport import Completed, TransportState
+from scheduler.transports import copying, framing
+from scheduler.transports.child import LINGER_SECONDS
+from scheduler.transports.ssh import PROBE_SECONDS, SESSION_RETRIES
+
+if TYPE_CHECKING:
+    import paramiko
+
+_CHUNK = 1 << 15
+
+
+class ParamikoTransport:
+    """The transport to a machine that lets a key in. Threads share its one connection."""
+
+    def __init__(self, settings: ParamikoTransportSettings) -> None:
+        self.name = f"ssh {settings.host}"
+        self._settings = settings
+        self._user = settings.user or getpass.getuser()
+        self._client: paramiko.SSHClient | None = None
+        self._lock = threading.Lock()
+        self._sessions = threading.BoundedSemaphore(settings.max_sessions)
+        self._refused: object | None = None
+        """The keys with which a login was refused."""
+
+    def run(self, script: str, *, stdin: bytes = b"", timeout: float) -> Completed:
+        """Run `script`, on a new connection where there is none. See `Transport.run`."""
+        end = time.monotonic() + timeout
+        if not self._sessions.acquire(timeout=timeout):
+            raise ConnectionLost(
+                f"no free session on {self.name} for {timeout:g} s; nothing was run there"
+            )
+        try:
+            channel = self._open_session(end)
+            try:
+                return self._exchange(channel, script, stdin, timeout, end)
+            finally:
+                channel.close()
+        finally:
+            self._sessions.release()
+
+    def _open_session(self, end: float) -> paramiko.Channel:
+        import paramiko
+
+        for wait in (*SESSION_RETRIES, None):
+            line = self._line()
+            try:
+                return line.open_session(timeout=max(0.1, end - time.monotonic()))
+            except paramiko.ChannelException as error:
+                if wait is None or time.monotonic() + wait > end:
+                    raise ConnectionLost(
+                        f"{self.name} refuses a further session on the connection ({error}); "
+                        "lower cluster.transport.max_sessions"
+                    ) from error
+                time.sleep(wait)
+            except (paramiko.SSHException, EOFError, OSError) as error:
+                self._drop(line)
+                raise ConnectionLost(
+                    f"the connection to {self.name} is broken ({_words(error)}); nothing was run"
+                ) from error
+        raise AssertionError("unreachable")
+
+    def _exchange(
+        self, channel: paramiko.Channel, script: str, stdin: bytes, timeout: float, end: float
+    ) -> Completed:
+        import paramiko
+
+        nonce = secrets.token_hex(8)
+        sent = framing.pack(script, stdin, nonce=nonce, timeout=timeout)
+        stdout, stderr = bytearray(), bytearray()
+        timed_out = False
+        try:
+            channel.settimeout(max(0.1, end - time.monotonic()))
+            channel.exec_command(framing.COMMAND)
+            threading.Thread(target=_feed, args=(channel, sent), daemon=True).start()
+            listener = threading.Thread(target=_listen, args=(channel, stderr, nonce), daemon=True)
+            listener.start()
+            while not framing.is_complete(stdout, nonce):
+                channel.settimeout(max(0.01, end - time.monotonic()))
+                chunk = channel.recv(_CHUNK)
+                if not chunk:
+                    break
+                stdout += chunk
+            listener.join(LINGER_SECONDS)
+        except TimeoutError:
+            timed_out = True
+        except (paramiko.SSHException, EOFError, OSError) as error:
+            stderr += _words(error).encode()
+        answer = framing.unpack(bytes(stdout), bytes(stderr), nonce)
+        if answer is not None:
+            return Completed(answer.code, answer.stdout, answer.stderr)
+        if not framing.has_begun(stdout, nonce):
+            # A line that answers nothing is not used again: it may be half dead.
+            self._drop(channel.get_transport())
+        cause = f"did not end within {timeout:g} s" if timed_out else "was cut off"
+        raise ConnectionLost(f"a script on {self.name} {cause}; what it did is not known")
+
+    def _line(self) -> paramiko.Transport:
+        with self._lock:
+            line = self._client.get_transport() if self._client else None
+            if line is not None and line.is_active():
+                return line
+            if self._client:
+                self._client.close()
+            self._client = self._log_in()
+            line = self._client.get_transport()
+            if line is None:
+                raise ConnectionLost(f"{self.name} closed the connection at once")
+            line.set_keepalive(max(1, round(self._settings.keep_alive)))
+            return line
+
+    def _log_in(self) -> paramiko.SSHClient:
+        import paramiko
+
+        settings, keys = self._settings, self._keys()
+        where = f"{self._user}@{settings.host}:{settings.port}"
+        if keys == self._refused:
+            raise LoginNeeded(
+                f"{where} refused these keys before; the login is not repeated",
+                remedy=self._login_command(),
+            )
+        client = paramiko.SSHClient()
+        self._load_host_keys(client)
+        client.set_missing_host_key_policy(paramiko.RejectPolicy())
+        try:
+            client.connect(
+                settings.host,
+                port=settings.port,
+                username=self._user,
+                key_filename=str(settings.key_file.expanduser()) if settings.key_file else None,
+                allow_agent=settings.key_file is None,
+                look_for_keys=False,
+                timeout=settings.connect_timeout,
+                banner_timeout=settings.connect_timeout,
+                auth_timeout=settings.connect_timeout,
+                channel_timeout=settings.connect_timeout,
+            )
+        except paramiko.BadHostKeyException as error:
+            client.close()
+            raise self._bad_host_key(where) from error
+        except paramiko.AuthenticationException as error:
+            client.close()
+            self._refused = keys
+            raise LoginNeeded(
+                f"no login to {where}: {_words(error)}", remedy=self._login_command()
+            ) from error
+        except (paramiko.SSHException, EOFError, OSError) as error:
+            client.close()
+            raise self._no_connection(where, error) from error
+        self._refused = None
+        return client
+
+    def _load_host_keys(self, client: paramiko.SSHClient) -> None:
+        path = self._settings.known_hosts.expanduser()
+        try:
+            client.load_host_keys(str(path))
+        except FileNotFoundError:
+            return  # Then every host is unknown, and is refused as such.
+        except OSError as error:
+            raise SchedulerError(f"cannot read {path}: {error.strerror}") from error
+
+    def _bad_host_key(self, where: str) -> HostKeyRefused:
+        settings = self._settings
+        name = settings.host if settings.port == 22 else f"[{settings.host}]:{settings.port}"
+        return HostKeyRefused(
+            f"the host key of {where} is not the one in {settings.known_hosts}. If the site "
+            "announced a new key, forget the old one; if not, somebody may be in between: ask the "
+            "site",
+            remedy=f"ssh-keygen -R '{name}' -f {settings.known_hosts}",
+        )
+
+    def _no_connection(self, where: str, error: BaseException) -> Away:
+        import paramiko
+
+        if isinstance(error, paramiko.PasswordRequiredException):
+            return LoginNeeded(
+                f"{self._settings.key_file} is protected by a passphrase: put it into an agent and "
+                "leave cluster.transport.key_file out",
+                remedy=f"ssh-add {self._settings.key_file}",
+            )
+        if "not found in known_hosts" in str(error):
+            return HostKeyRefused(
+                f"the host key of {where} is not in {self._settings.known_hosts}; log in once by "
+                "hand and compare the fingerprint with the site's",
+                remedy=self._login_command(),
+            )
+        return ConnectionLost(f"cannot reach {where}: {_words(error)}")
+
+    def _login_command(self) -> str:
+        port = "" if self._settings.port == 22 else f" -p {self._settings.port}"
+        key = f" -i {self._settings.key_file}" if self._settings.key_file else ""
+        return f"ssh{port}{key} {self._user}@{self._settings.host}"
+
+    def _keys(self) -> object:
+        """What tells one set of keys from another: the file's time or the agent's fingerprints."""
+        import paramiko
+
+        if self._settings.key_file:
+            path = self._settings.key_file.expanduser()
+            try:
+                return os.stat(path).st_mtime_ns
+            except OSError as error:
+                raise SchedulerError(
+                    f"cannot read the key {path} (cluster.transport.key_file): {error.strerror}"
+                ) from error
+        agent = paramiko.Agent()
+        try:
+            return tuple(key.get_fingerprint() for key in agent.get_keys())
+        finally:
+            agent.close()
+
+    def _drop(self, line: paramiko.Transport | None) -> None:
+        if line is not None:
+            line.close()
+
+    def put(self, source: Path, destination: str, *, timeout: float) -> None:
+        """See `Transport.put`."""
+        copying.put(self._run, self.name, source, destination, timeout)
+
+    def get(self, sources: Sequence[str], destination: Path, *, timeout: float) -> list[Path]:
+        """See `Transport.get`."""
+        return copying.get(self._run, self.name, sources, destination, timeout)
+
+    def _run(self, script: str, stdin: bytes, timeout: float) -> Completed:
+        return self.run(script, stdin=stdin, timeout=timeout)
+
+    def state(self) -> TransportState:
+        """Asks the machine, over a new connection where there is none."""
+        try:
+            self.run(":", timeout=PROBE_SECONDS)
+        except (LoginNeeded, HostKeyRefused):
+            return TransportState.LOGIN_NEEDED
+        except Away:
+            return TransportState.UNREACHABLE
+        return TransportState.READY
+
+    def remedy(self) -> str:
+        """The login by hand that shows what is wrong with keys or host keys."""
+        return self._login_command() if self.state() is TransportState.LOGIN_NEEDED else ""
+
+    def close(self) -> None:
+        """Close the connection; a later verb opens a new one."""
+        with self._lock:
+            if self._client:
+                self._client.close()
+            self._client = None
+
+
+def _feed(channel: paramiko.Channel, data: bytes) -> None:
+    try:
+        channel.sendall(data)
+        channel.shutdown_write()
+    except OSError:
+        return  # The channel was closed: the script had ended, or the reader reports the cut.
+
+
+def _listen(channel: paramiko.Channel, received: bytearray, nonce: str) -> None:
+    try:
+        while not framing.is_complete(received, nonce):
+            chunk = channel.recv_stderr(_CHUNK)
+            if not chunk:
+                return
+            received += chunk
+    except (TimeoutError, OSError):
+        return  # The reader of standard output reports what happened to the channel.
+
+
+def _words(error: BaseException) -> str:
+    return str(error) or type(error).__name__
