@@ -108,9 +108,15 @@ def _failure_without_result(observation: Observation, known: Circumstances) -> F
     listing = observation.listing
     if known.cancelled:
         return _failure(Cause.CANCELLED, "cancelled", observation)
-    if listing is not None and listing.cause is not None:
+    said = listing.cause if listing is not None else None
+    # A node that failed writes no exit code: with one, the listing was a moment too early.
+    if (
+        listing is not None
+        and said is not None
+        and not (code is not None and said is Cause.NODE_FAILURE)
+    ):
         message = f"{listing.raw_state}: {listing.reason}".rstrip(": ")
-        return _failure(listing.cause, message, observation)
+        return _failure(said, message, observation)
     if code is None:
         return _failure(
             Cause.LOST,

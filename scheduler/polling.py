@@ -31,7 +31,8 @@ while read -r ph_name ph_dir ph_offset; do
 done"""
 
 # Sizes come in the order of the jobs: one `wc` for all, and one pass over both. A poll of a hundred
-# jobs must not start hundreds of processes.
+# jobs must not start hundreds of processes. The exit code, which is written last, is read before
+# the result: a result that is read after it is whole.
 _FILES = """
 ph_sizes=
 [ "$#" -gt 0 ] && ph_sizes=$(wc -c "$@" 2>/dev/null)
@@ -47,15 +48,15 @@ while read -r ph_name ph_dir ph_offset; do
     [ "$ph_new" -gt 0 ] && ph_bytes metrics "$ph_name" "$ph_file" "$ph_new" "$ph_offset"
     read -r ph_size ph_file <&3 || ph_file=
   fi
-  if [ -e "$ph_dir/results.json" ]; then
-    ph_new=$(wc -c < "$ph_dir/results.json") && ph_new=$((ph_new))
-    [ "$ph_new" -gt RESULT_MAX ] && ph_new=RESULT_MAX
-    ph_bytes result "$ph_name" "$ph_dir/results.json" "$ph_new" 0
-  fi
   if [ -s "$ph_dir/exit_code" ]; then
     read -r ph_exit < "$ph_dir/exit_code"
     ph_text exit "$ph_name" "$ph_exit"
     [ -s "$ph_dir/job.err" ] && ph_text stderr "$ph_name" "$(tail -c STDERR_MAX "$ph_dir/job.err")"
+  fi
+  if [ -e "$ph_dir/results.json" ]; then
+    ph_new=$(wc -c < "$ph_dir/results.json") && ph_new=$((ph_new))
+    [ "$ph_new" -gt RESULT_MAX ] && ph_new=RESULT_MAX
+    ph_bytes result "$ph_name" "$ph_dir/results.json" "$ph_new" 0
   fi
 done"""
 

@@ -1,0 +1,26 @@
+"""What needs a system package is skipped where it is missing, but never in CI."""
+
+import os
+import shutil
+
+import pytest
+
+PROGRAMS = {
+    "cluster": ("slurmctld", "slurmd", "sbatch", "munged", "sshd"),
+    "browser": ("chromium",),
+}
+SEARCH = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin:/sbin"
+
+
+def pytest_collection_modifyitems(items):
+    required = os.environ.get("PILOTHOUSE_REQUIRE", "").split(",")
+    for marker, programs in PROGRAMS.items():
+        missing = [name for name in programs if shutil.which(name, path=SEARCH) is None]
+        if not missing:
+            continue
+        if marker in required:
+            raise pytest.UsageError(f"{marker} tests must run here, but {missing} is missing")
+        skip = pytest.mark.skip(reason=f"needs {', '.join(missing)} (a system package)")
+        for item in items:
+            if item.get_closest_marker(marker):
+                item.add_marker(skip)
