@@ -117,7 +117,7 @@ class SearchNodes:
         known = self.view()
         reason = stop_reason(
             known,
-            max(self._complete(position), default=0),
+            len(self._complete(position)),
             self._paperwork.elapsed(),
             self._settings.loop,
             self._settings.stop,

@@ -4,6 +4,11 @@ import os
 import shutil
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# No test asserts on wall-clock time, hypothesis's neither.
+settings.register_profile("pilothouse", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("pilothouse")
 
 PROGRAMS = {
     "cluster": ("slurmctld", "slurmd", "sbatch", "munged", "sshd"),

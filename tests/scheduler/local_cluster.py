@@ -18,7 +18,9 @@ WRITE_GOOD = f"open('results.json', 'w').write('''{GOOD}''')\n"
 
 
 def make_cluster(base, slots=2):
-    cluster = Cluster(LocalTransport(), LocalBatch(LocalBatchSettings(slots=slots)), str(base), "run")
+    cluster = Cluster(
+        LocalTransport(), LocalBatch(LocalBatchSettings(slots=slots)), str(base), "run"
+    )
     cluster.prepare()
     return cluster
 

@@ -174,11 +174,19 @@ def test_a_cancelled_job_is_cancelled_wherever_it_stands(tmp_path, waiting):
 
 def test_data_in_a_job_is_data_to_the_shell(cluster, tmp_path):
     nasty = "a b'c\"d$(touch pwned)`touch pwned`\\ ;&|\n*é"
-    command = ["/bin/sh", "-c", 'printf %s "$1" > argument; printf %s "$NASTY" > variable', "x", nasty]
+    command = [
+        "/bin/sh",
+        "-c",
+        'printf %s "$1" > argument; printf %s "$NASTY" > variable',
+        "x",
+        nasty,
+    ]
     script = JobScript(command, environment={"NASTY": nasty})
     job = JobRequest("job", "dir_job", script, Resources(), {"data.txt": nasty.encode()})
     cluster.submit([job])
     verdict(cluster, job)
     directory = tmp_path / "run" / "dir_job"
-    assert {(directory / name).read_text() for name in ("argument", "variable", "data.txt")} == {nasty}
+    assert {(directory / name).read_text() for name in ("argument", "variable", "data.txt")} == {
+        nasty
+    }
     assert not list(tmp_path.rglob("pwned"))

@@ -1,0 +1,83 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from trials import failed, trial, view
+
+from agents.config.model import LoopSettings, StopSettings
+from agents.convergence import failures_in_a_row, iterations_without_improvement, stop_reason
+
+NEVER = StopSettings(failures_in_a_row=None)
+
+
+def rule(known, iteration=1, elapsed=0.0, stop=NEVER, **loop):
+    settings = LoopSettings(**{"max_iterations": 100, **loop})
+    reason = stop_reason(known, iteration, elapsed, settings, stop)
+    return reason and reason.rule
+
+
+def stop(**fields):
+    return StopSettings(**{"failures_in_a_row": None, **fields})
+
+
+def test_nothing_holds_at_the_start():
+    assert rule(view(), iteration=0) is None
+
+
+@pytest.mark.parametrize(
+    ("direction", "value", "target", "held"),
+    [
+        ("maximize", 0.9, 0.9, True),
+        ("maximize", 0.89, 0.9, False),
+        ("minimize", 0.1, 0.1, True),
+        ("minimize", 0.11, 0.1, False),
+    ],
+)
+def test_the_target(direction, value, target, held):
+    known = view(trial(0, value), direction=direction)
+    assert (rule(known, stop=stop(target=target)) == "target") is held
+
+
+def test_iterations_trials_and_time():
+    known = view(trial(0, 0.5), trial(1, 0.5))
+    assert rule(known, iteration=3, max_iterations=3) == "max_iterations"
+    assert rule(known, iteration=2, max_iterations=3) is None
+    assert rule(known, max_trials=2) == "max_trials"
+    assert rule(known, max_trials=3) is None
+    assert rule(known, elapsed=60.0, stop=stop(wall_clock=60.0)) == "wall_clock"
+    assert rule(known, elapsed=59.0, stop=stop(wall_clock=60.0)) is None
+
+
+def test_patience_counts_iterations_since_the_last_real_improvement():
+    values = [0.5, 0.6, 0.6005, 0.55, 0.6009]
+    known = view(*(trial(i, value) for i, value in enumerate(values)))
+    assert iterations_without_improvement(known, 0.001) == 3
+    assert rule(known, stop=stop(patience=3, minimum_improvement=0.001)) == "patience"
+    assert rule(known, stop=stop(patience=4, minimum_improvement=0.001)) is None
+    assert iterations_without_improvement(known, 0.0) == 0
+
+
+def test_small_steps_add_up_to_an_improvement():
+    known = view(*(trial(i, 0.5 + 0.0004 * i) for i in range(6)))
+    assert iterations_without_improvement(known, 0.001) == 2
+
+
+def test_failures_alone_never_look_like_convergence():
+    known = view(trial(0, 0.5), *(failed(i) for i in range(1, 10)))
+    assert iterations_without_improvement(known, 0.001) == 0
+    assert rule(known, stop=stop(patience=2)) is None
+
+
+def test_failures_in_a_row_are_counted_from_the_end_and_running_trials_do_not_break_the_row():
+    known = [trial(0, 0.5), failed(1), failed(2), trial(3), failed(4)]
+    assert failures_in_a_row(known) == 3
+    assert failures_in_a_row([failed(0), trial(1, 0.1)]) == 0
+    assert rule(view(*known), stop=stop(failures_in_a_row=3)) == "failures_in_a_row"
+
+
+@given(st.lists(st.floats(0, 1), max_size=12), st.floats(0, 0.5))
+def test_minimizing_is_maximizing_the_negative(values, minimum):
+    up = view(*(trial(i, value) for i, value in enumerate(values)))
+    down = view(*(trial(i, -value) for i, value in enumerate(values)), direction="minimize")
+    assert iterations_without_improvement(up, minimum) == iterations_without_improvement(
+        down, minimum
+    )
