@@ -73,7 +73,7 @@ def is_complete(output: bytes | bytearray, nonce: str) -> bool:
     )
 
 
-def has_begun(stdout: bytes, nonce: str) -> bool:
+def has_begun(stdout: bytes | bytearray, nonce: str) -> bool:
     """Whether the far side started on the script."""
     return _begin(nonce) in stdout
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import getpass
 import os
 import secrets
+import socket
 import threading
 import time
 from collections.abc import Sequence
@@ -124,6 +125,9 @@ class ParamikoTransport:
             line = self._client.get_transport()
             if line is None:
                 raise ConnectionLost(f"{self.name} closed the connection at once")
+            # Without it each small packet waits 40 ms for the acknowledgement of the one before.
+            if isinstance(line.sock, socket.socket):
+                line.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             line.set_keepalive(max(1, round(self._settings.keep_alive)))
             return line
 
@@ -159,9 +163,7 @@ class ParamikoTransport:
         except paramiko.AuthenticationException as error:
             client.close()
             self._refused = keys
-            raise LoginNeeded(
-                f"no login to {where}: {_words(error)}", remedy=self._login_command()
-            ) from error
+            raise self._no_login(where, error) from error
         except (paramiko.SSHException, EOFError, OSError) as error:
             client.close()
             raise self._no_connection(where, error) from error
@@ -187,7 +189,7 @@ class ParamikoTransport:
             remedy=f"ssh-keygen -R '{name}' -f {settings.known_hosts}",
         )
 
-    def _no_connection(self, where: str, error: BaseException) -> Away:
+    def _no_login(self, where: str, error: BaseException) -> LoginNeeded:
         import paramiko
 
         if isinstance(error, paramiko.PasswordRequiredException):
@@ -196,6 +198,9 @@ class ParamikoTransport:
                 "leave cluster.transport.key_file out",
                 remedy=f"ssh-add {self._settings.key_file}",
             )
+        return LoginNeeded(f"no login to {where}: {_words(error)}", remedy=self._login_command())
+
+    def _no_connection(self, where: str, error: BaseException) -> Away:
         if "not found in known_hosts" in str(error):
             return HostKeyRefused(
                 f"the host key of {where} is not in {self._settings.known_hosts}; log in once by "

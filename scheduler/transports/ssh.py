@@ -18,6 +18,8 @@ from scheduler.transports.ssh_master import Life, Master, MasterStatus
 
 PROBE_SECONDS = 15.0
 """Time limit of the question whether the line works."""
+AFTERMATH_SECONDS = 3.0
+"""Time limit of the question why a script did not even begin."""
 SESSION_RETRIES = (0.1, 0.2, 0.4, 0.8, 1.6)
 """Waits (s) after a refused session: a server closes an ended one late (MaxSessions)."""
 
@@ -111,7 +113,7 @@ class SshTransport:
                 f"a script on {self.name} did not end within {timeout:g} s; what it did is not known"
             )
         if ended.code is None:
-            status = self._master.check()
+            status = self._master.check(AFTERMATH_SECONDS)
             if status.life is Life.FROZEN:
                 return self._frozen(status)
             return ConnectionLost(
@@ -151,8 +153,10 @@ class SshTransport:
 
     def state(self) -> TransportState:
         """Asks the master and, through it, the machine."""
-        if self._master.check().life is Life.ABSENT:
-            return TransportState.LOGIN_NEEDED
+        life = self._master.check().life
+        if life is not Life.ALIVE:
+            absent = life is Life.ABSENT
+            return TransportState.LOGIN_NEEDED if absent else TransportState.UNREACHABLE
         try:
             self.run(":", timeout=PROBE_SECONDS)
         except LoginNeeded:
@@ -162,11 +166,13 @@ class SshTransport:
         return TransportState.READY
 
     def remedy(self) -> str:
-        """The command that opens the connection, or that first removes a frozen master."""
+        """The command that opens the connection; a master that is of no use is ended first."""
         status = self._master.check()
         if status.life is Life.FROZEN:
             return self._frozen(status).remedy
-        return self._connect_command if status.life is Life.ABSENT else ""
+        if status.life is Life.ALIVE:
+            return f"{self._master.exit_command()}; {self._connect_command}"
+        return self._connect_command
 
     def close(self) -> None:
         """Nothing: the master serves other commands too; `Master.disconnect` closes it."""

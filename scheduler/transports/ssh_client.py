@@ -26,7 +26,7 @@ class Destination:
     jump: str
     """ProxyJump or ProxyCommand, empty where the way is direct."""
     control_path: Path | None
-    """The ControlPath of the configuration, expanded."""
+    """The ControlPath of our setting or of the person's configuration, expanded."""
 
     def __str__(self) -> str:
         through = f" through {self.jump}" if self.jump else ""
@@ -80,7 +80,10 @@ def call(command: list[str], *, timeout: float) -> subprocess.CompletedProcess[s
 
 def look_up(settings: SshTransportSettings) -> Destination:
     """What ``ssh -G`` says of the host. Raises SchedulerError where the configuration is broken."""
-    done = call([*base_command(settings), "-G", "--", settings.host], timeout=CONTROL_SECONDS)
+    command = base_command(settings)
+    if settings.control_path:
+        command += options(ControlPath=str(settings.control_path.expanduser()))
+    done = call([*command, "-G", "--", settings.host], timeout=CONTROL_SECONDS)
     if done is None:
         raise ConnectionLost(
             f"`ssh -G {settings.host}` did not end within {CONTROL_SECONDS:g} s; "

@@ -80,8 +80,7 @@ class Master:
 
         Raises SchedulerError where it is too long to be bound or its directory is not private.
         """
-        chosen = self._settings.control_path or self.destination.control_path
-        path = chosen.expanduser() if chosen else _own_path(self.destination)
+        path = self.destination.control_path or _own_path(self.destination)
         if len(os.fsencode(path)) > MAX_PATH_BYTES:
             raise SchedulerError(
                 f"the control path {path} is longer than {MAX_PATH_BYTES} bytes and cannot become "
@@ -90,22 +89,29 @@ class Master:
             )
         return path
 
-    def check(self) -> MasterStatus:
+    def check(self, timeout: float = CONTROL_SECONDS) -> MasterStatus:
         """Ask the master on this machine; says nothing about the line behind it."""
-        if not self.path.exists():
-            return MasterStatus(Life.ABSENT, self.path, self.destination)
-        done = self._control("check")
+        absent = MasterStatus(Life.ABSENT, self.path, self.destination)
+        since = self._bound_at()
+        if since is None:
+            return absent
+        done = self._control("check", timeout)
         record = self._read_record()
-        since = datetime.datetime.fromtimestamp(self.path.stat().st_mtime) if done else None
         if done is None:
-            return MasterStatus(
-                Life.FROZEN, self.path, self.destination, record is not None, record
-            )
+            ours = record is not None
+            return MasterStatus(Life.FROZEN, self.path, self.destination, ours, record, since)
         found = re.search(r"pid=(\d+)", done.stderr)
         if done.returncode != 0 or not found:
-            return MasterStatus(Life.ABSENT, self.path, self.destination)
+            return absent
         pid = int(found.group(1))
         return MasterStatus(Life.ALIVE, self.path, self.destination, pid == record, pid, since)
+
+    def _bound_at(self) -> datetime.datetime | None:
+        """When the master bound its socket; None where there is no socket."""
+        try:
+            return datetime.datetime.fromtimestamp(self.path.stat().st_mtime)
+        except OSError:
+            return None
 
     def connect(self) -> MasterStatus:
         """Open the master in front of a person: ssh asks on the terminal what it has to ask.
@@ -185,8 +191,8 @@ class Master:
             self._forget()
             return str(status)
         if not status.ours:
-            return f"left as it is: {status}; to close it: {self._exit_command()}"
-        ended = self._control("exit") if status.life is Life.ALIVE else None
+            return f"left as it is: {status}; to close it: {self.exit_command()}"
+        ended = self._control("exit", CONTROL_SECONDS) if status.life is Life.ALIVE else None
         if ended is None or ended.returncode != 0:
             self._kill(status)
         self._await_end()
@@ -202,7 +208,7 @@ class Master:
         """Until the socket has gone (the master removes it last) or does not answer."""
         end = time.monotonic() + CONTROL_SECONDS
         while self.path.exists() and time.monotonic() < end:
-            done = self._control("check")
+            done = self._control("check", CONTROL_SECONDS)
             if done is not None and done.returncode != 0:
                 return
             time.sleep(0.05)
@@ -213,13 +219,14 @@ class Master:
             return f"kill -9 {status.pid} && rm -f {self.path}"
         return f"pkill -9 -f {self.path}; rm -f {self.path}"
 
-    def _exit_command(self) -> str:
+    def exit_command(self) -> str:
+        """What a person types to close the master, whoever opened it."""
         return f"ssh -S {self.path} -O exit {self._settings.host}"
 
-    def _control(self, verb: str) -> subprocess.CompletedProcess[str] | None:
+    def _control(self, verb: str, timeout: float) -> subprocess.CompletedProcess[str] | None:
         command = ssh_client.base_command(self._settings)
         control = ["-S", str(self.path), "-O", verb, "--", self._settings.host]
-        return ssh_client.call([*command, *control], timeout=CONTROL_SECONDS)
+        return ssh_client.call([*command, *control], timeout=timeout)
 
     @cached_property
     def _record_path(self) -> Path:
@@ -240,7 +247,7 @@ class Master:
     def _forget(self) -> None:
         """Remove the record, and the socket that a dead master left behind."""
         self._record_path.unlink(missing_ok=True)
-        if self._settings.control_path is None and self.destination.control_path is None:
+        if self.destination.control_path is None:
             self.path.unlink(missing_ok=True)
 
 

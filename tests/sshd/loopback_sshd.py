@@ -1,0 +1,231 @@
+"""A real sshd on loopback, with throwaway keys, several kinds of accounts and a client configuration.
+
+One daemon listens on one port for each kind; nothing outside its directory is touched, and it
+needs no privileges. The kinds, which are host aliases in the client configuration too:
+
+* plain: a key opens it;
+* noisy: its .bashrc prints on both outputs;
+* tcsh, fish, mksh, busybox: its login shell (where installed);
+* few: one session a connection (MaxSessions 1);
+* inner: reached through plain only (ProxyJump); inner-direct is refused;
+* mfa: its key is locked by a passphrase, so that only a person at a terminal gets in;
+* master: like plain, and the client configuration defines a ControlPath;
+* missing: nobody listens there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+PASSPHRASE = "a code that only a person knows"
+SHELLS = ("tcsh", "fish", "mksh", "busybox")
+KINDS = ("plain", "noisy", "few", "inner", "mfa", "master", *SHELLS)
+
+
+def missing_packages() -> str | None:
+    """Why no sshd can be started here, naming the package; None where one can."""
+    if not sshd_program():
+        return "needs sshd: install the package openssh-server"
+    if not shutil.which("ssh"):
+        return "needs ssh: install the package openssh-client"
+    return None
+
+
+def sshd_program() -> str | None:
+    return shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+
+
+@dataclass
+class LoopbackSshd:
+    """The daemon. `config` is the client configuration (``ssh -F``)."""
+
+    directory: Path
+    extra: str = ""
+    ports: dict[str, int] = field(default_factory=dict)
+    process: subprocess.Popen[bytes] | None = None
+
+    def __post_init__(self) -> None:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.user = getpass.getuser()
+        self.config = self.directory / "config"
+        self.known_hosts = self.directory / "known_hosts"
+        self.key = self.directory / "id"
+        self.locked_key = self.directory / "id_locked"
+        self.log = self.directory / "sshd.log"
+        self.home = self.directory / "home"
+        self._make_keys()
+        self._make_homes()
+        self.ports = {**dict(zip((*KINDS, "missing"), _free_ports(len(KINDS) + 1), strict=True))}
+        self._write_server()
+        self._write_client()
+
+    def _make_keys(self) -> None:
+        for name, passphrase in (("host_key", ""), ("id", ""), ("id_locked", PASSPHRASE)):
+            make_key(self.directory / name, passphrase)
+        for name in ("id", "id_locked"):
+            public = (self.directory / f"{name}.pub").read_text()
+            (self.directory / f"{name}.authorized").write_text(public)
+        own = (self.directory / "id.pub").read_text()
+        (self.directory / "inner.authorized").write_text(f'from="127.0.0.1" {own}')
+
+    def _make_homes(self) -> None:
+        self.home.mkdir()
+        noisy = self.directory / "noisy"
+        noisy.mkdir()
+        (noisy / ".bashrc").write_text(
+            "printf '\\nWelcome! @0123456789abcdef end 0\\n'\necho 'module: not found' >&2\n"
+            "trap 'echo bye' EXIT\n"
+        )
+
+    def _write_server(self) -> None:
+        ports = "\n".join(f"Port {self.ports[kind]}" for kind in KINDS)
+        blocks = "".join(self._match(kind) for kind in KINDS)
+        (self.directory / "sshd_config").write_text(
+            f"""{ports}
+ListenAddress 127.0.0.1
+HostKey {self.directory}/host_key
+PidFile {self.directory}/sshd.pid
+StrictModes no
+UsePAM no
+PasswordAuthentication no
+KbdInteractiveAuthentication no
+PubkeyAuthentication yes
+PermitRootLogin yes
+UseDNS no
+PrintMotd no
+PrintLastLog no
+MaxStartups 100
+LogLevel VERBOSE
+{self.extra}
+{blocks}"""
+        )
+
+    def _match(self, kind: str) -> str:
+        keys = {"mfa": "id_locked", "inner": "inner"}.get(kind, "id")
+        lines = [
+            f"Match LocalPort {self.ports[kind]}",
+            f"  AuthorizedKeysFile {self.directory}/{keys}.authorized",
+            f"  SetEnv HOME={self.directory / 'noisy' if kind == 'noisy' else self.home}",
+        ]
+        if kind == "few":
+            lines.append("  MaxSessions 1")
+        if kind in SHELLS:
+            shell = "busybox sh" if kind == "busybox" else kind
+            lines.append(f'  ForceCommand exec {shell} -c "$SSH_ORIGINAL_COMMAND"')
+        return "\n".join(lines) + "\n"
+
+    def _write_client(self) -> None:
+        hosts = "".join(f"Host {kind}\n  Port {port}\n" for kind, port in self.ports.items())
+        self.config.write_text(
+            f"""{hosts}
+Host inner-direct
+  Port {self.ports["inner"]}
+Host inner inner-direct
+  BindAddress 127.0.0.3
+Host inner
+  ProxyJump plain
+Host master
+  ControlMaster auto
+  ControlPath {self.directory}/cm-%C
+Host mfa
+  IdentityFile {self.locked_key}
+Host *
+  HostName 127.0.0.1
+  User {self.user}
+  IdentityFile {self.key}
+  IdentitiesOnly yes
+  IdentityAgent none
+  UserKnownHostsFile {self.known_hosts}
+  GlobalKnownHostsFile /dev/null
+  StrictHostKeyChecking yes
+  GSSAPIAuthentication no
+"""
+        )
+        self.know_host(self.directory / "host_key.pub")
+
+    def know_host(self, public_key: Path) -> None:
+        """Write the host key into known_hosts, for all ports."""
+        key = " ".join(public_key.read_text().split()[:2])
+        self.known_hosts.write_text(
+            "".join(f"[127.0.0.1]:{port} {key}\n" for port in self.ports.values())
+        )
+
+    def start(self) -> None:
+        """Start the daemon and wait until it listens on every port."""
+        program = sshd_program()
+        assert program and (self.process is None or self.process.poll() is not None)
+        if os.getuid() == 0:
+            Path("/run/sshd").mkdir(exist_ok=True)
+        config = self.directory / "sshd_config"
+        self.process = subprocess.Popen(
+            [program, "-D", "-f", str(config), "-E", str(self.log)],
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        for kind in KINDS:
+            self._await(self.ports[kind])
+
+    def _await(self, port: int) -> None:
+        for _ in range(500):
+            assert self.process
+            if self.process.poll() is not None:
+                raise RuntimeError(f"sshd ended: {self.log.read_text()}")
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                return
+            time.sleep(0.02)
+        raise RuntimeError(f"sshd does not listen on {port}: {self.log.read_text()}")
+
+    def stop(self) -> None:
+        """End the daemon; open sessions go on, as they do when a person restarts it."""
+        if self.process and self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait()
+
+    def connections(self) -> list[int]:
+        """The process ids that serve one connection each."""
+        return _children(self.process.pid) if self.process else []
+
+    def cut(self) -> None:
+        """Kill every connection, as a rebooting login node does."""
+        for pid in self.connections():
+            for each in (*_children(pid), pid):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(each, signal.SIGKILL)
+
+    def close(self) -> None:
+        """Cut everything and end the daemon."""
+        self.cut()
+        self.stop()
+
+
+def make_key(path: Path, passphrase: str = "") -> None:
+    """An ed25519 key pair at `path`."""
+    subprocess.run(
+        ["ssh-keygen", "-q", "-t", "ed25519", "-a", "1", "-N", passphrase, "-C", "", "-f", path],
+        check=True,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        return [int(c) for c in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+
+
+def _free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
