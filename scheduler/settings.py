@@ -117,6 +117,41 @@ class LocalBatchSettings(Section):
     slots: int = Field(default=2, ge=1, description="Jobs that run side by side.")
 
 
+class _SchedulerCommands(Section):
+    """How a scheduler's commands are called."""
+
+    bin_directory: str | None = Field(
+        default=None,
+        pattern=r"^/[^\x00-\x1f:]*$",
+        description="Where the scheduler's commands lie, if a plain ssh command does not find them.",
+    )
+    command_timeout: Duration = Field(
+        default=45.0, description="After this a scheduler command counts as hung and is ended."
+    )
+
+
+class SlurmBatchSettings(_SchedulerCommands):
+    """sbatch, squeue, sacct."""
+
+    kind: Literal["slurm"]
+    clusters: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._,-]*$",
+        description="Clusters of a Slurm federation (`-M`), where not the login node's own.",
+    )
+
+
+class PbsBatchSettings(_SchedulerCommands):
+    """qsub, qstat, qselect of OpenPBS and PBS Pro."""
+
+    kind: Literal["pbs"]
+
+
+BatchSettings = Annotated[
+    LocalBatchSettings | SlurmBatchSettings | PbsBatchSettings, Field(discriminator="kind")
+]
+
+
 class ResourceSettings(Section):
     """What each job asks for."""
 
@@ -149,7 +184,7 @@ class ClusterSettings(Section):
     """Where jobs run, as whom, with what."""
 
     transport: TransportSettings = Field(default_factory=LocalTransportSettings)
-    batch_system: LocalBatchSettings = Field(default_factory=LocalBatchSettings)
+    batch_system: BatchSettings = Field(default_factory=LocalBatchSettings)
     remote_base: str | None = Field(
         default=None,
         description="Where run directories lie on the cluster; the local base where transport is local.",

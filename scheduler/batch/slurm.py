@@ -1,0 +1,260 @@
+"""The Slurm batch system: sbatch, squeue, and for what squeue has forgotten sacct or scontrol.
+
+Seen to work with Slurm 22.05. Nothing here needs Slurm's JSON output: it is several times slower,
+changes between versions, and a controller that is down gives an empty list with exit code 0.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+
+from scheduler.batch import slurm_listing, slurm_states
+from scheduler.batch.directives import check_directive
+from scheduler.batch_system import SubmitAnswer
+from scheduler.errors import SchedulerAway, SchedulerError
+from scheduler.job import JobRef, Listing, Resources
+from scheduler.settings import SlurmBatchSettings
+from scheduler.shell import quote
+
+# Variables of a caller that itself runs inside a job, or has defaults in its profile, would
+# override the script's directives (sbatch: command line, then environment, then script) and leak
+# into the job. How to reach the controller and who we are stays.
+_PREPARE = r"""
+for ph_variable in $(awk 'BEGIN { for (name in ENVIRON)
+    if (name ~ /^(SLURM|SBATCH|SQUEUE|SACCT|SCANCEL|SCONTROL)_[A-Z0-9_]+$/ &&
+        name !~ /^SLURM_(CONF|CONF_SERVER|JWT|SACK_SOCKET)$/) print name }'); do
+  unset "$ph_variable"
+done
+ph_me=$(id -u)
+if command -v timeout > /dev/null 2>&1; then
+  ph_timed() { timeout -k 5 "$ph_limit" "$@"; }
+else
+  ph_timed() { "$@"; }
+fi
+"""
+
+_SUBMIT = """
+ph_submit() {
+  (unset LC_ALL; ph_timed sbatch --parsable ${ph_clusters:+-M "$ph_clusters"} \\
+    --job-name="$2" "$1" < /dev/null)
+}
+"""
+
+# squeue forgets a job that ended (MinJobAge, 5 minutes by default), the accounting does not.
+_FIND = """
+ph_find() {
+  ph_rows=$(ph_timed squeue -h -t all ${ph_clusters:+-M "$ph_clusters"} -u "$ph_me" --name="$1" \\
+    -o 'Q|%i|%T|%j|%r' < /dev/null) || return 1
+  if [ -z "$ph_rows" ]; then
+    ph_rows=$(ph_timed sacct -X -n -P ${ph_clusters:+-M "$ph_clusters"} --name="$1" \\
+      -S now-7days -o JobID,State,ExitCode,JobName,Cluster < /dev/null 2>&1) || case $? in
+      127) return 0 ;;
+      *) case $ph_rows in *'storage is disabled'*) return 0 ;; *) return 1 ;; esac ;;
+    esac
+    ph_rows=$(printf '%s\\n' "$ph_rows" | sed -n 's/^[0-9]/A|&/p')
+  fi
+  printf '%s\\n' "$ph_rows"
+}
+"""
+
+# A single id that squeue has forgotten is an error, one of several is not: a single one is asked
+# for twice, so that an error always means trouble. Jobs that squeue lists as ended or not at all are
+# looked up in the books: all in one sacct, or, where there is no accounting, one by one.
+_LIST = r"""
+ph_list_cluster() {
+  ph_rows=$(ph_timed squeue -h -t all ${1:+-M "$1"} -j "$2" -o 'Q|%i|%T|%j|%r' < /dev/null) \
+    || return $?
+  printf '%s\n' "$ph_rows"
+  ph_ask=$(printf '%s\n' "$ph_rows" | awk -F '|' -v ids="$2" -v final="$ph_final" '
+    BEGIN { split(final, names, " "); for (i in names) ended[names[i]] = 1 }
+    $1 == "Q" { sub(/[^0-9].*/, "", $2); if (!($3 in ended)) live[$2] = 1 }
+    END { count = split(ids, all, ",")
+      for (i = 1; i <= count; i++) if (!(all[i] in live) && !(all[i] in seen)) {
+        seen[all[i]] = 1; text = text (text == "" ? "" : ",") all[i] }
+      print text }')
+  [ -n "$ph_ask" ] || return 0
+  if ph_rows=$(ph_timed sacct -X -n -P ${1:+-M "$1"} -j "$ph_ask" \
+      -o JobID,State,ExitCode,JobName,Cluster < /dev/null 2>&1); then
+    printf '%s\n' "$ph_rows" | sed -n 's/^[0-9]/A|&/p'
+    return 0
+  elif [ $? -ne 127 ] && ! case $ph_rows in *'storage is disabled'*) true ;; *) false ;; esac; then
+    printf '%s\n' "$ph_ask" | tr ',' '\n' | sed 's/^/U|/'
+    return 0
+  fi
+  for ph_id in $(printf '%s' "$ph_ask" | tr ',' ' '); do
+    ph_timed scontrol -o ${1:+-M "$1"} show job "$ph_id" < /dev/null 2> /dev/null | sed -n '1s/^JobId/C|&/p'
+  done
+}
+"""
+
+_CANCEL = """
+ph_failed=0
+while read -r ph_name ph_id ph_cluster; do
+  [ "$ph_id" != - ] || ph_id=
+  ph_timed scancel ${ph_cluster:+-M "$ph_cluster"} -u "$ph_me" --name="$ph_name" \\
+    ${ph_id:+"$ph_id"} < /dev/null || ph_failed=1
+done"""
+
+_OURS = frozenset({"array", "chdir", "clusters", "export-file", "job-name", "parsable"})
+_OURS_TOO = frozenset({"quiet", "test-only", "verbose", "wait", "wrap", "help", "usage", "version"})
+
+
+class SlurmBatch:
+    """Implements `scheduler.batch_system.BatchSystem`."""
+
+    name = "slurm"
+    script_name = "job.slurm"
+    job_id_variable = '"${SLURM_JOB_ID:-}"'
+    close_descriptors = ""
+    files_lag = True
+    enforces_walltime = True
+
+    def __init__(self, settings: SlurmBatchSettings) -> None:
+        self._settings = settings
+
+    def directives(self, name: str, resources: Resources) -> list[str]:
+        """``#SBATCH`` lines. A further directive replaces ours of the same name.
+
+        Never requeued by itself unless asked for (sites differ in the default): a preempted job
+        comes back as a new attempt, with a directory of its own.
+        """
+        options: dict[str, str | int | None] = {"job-name": name, "output": "slurm.log"}
+        if "requeue" not in resources.directives:
+            options["no-requeue"] = None
+        asked = {
+            "nodes": resources.nodes,
+            "ntasks": resources.tasks,
+            "cpus-per-task": resources.cpus,
+            "mem": None if resources.memory_mb is None else f"{resources.memory_mb}M",
+            "gres": _gres(resources),
+            "time": _time(resources.walltime_seconds),
+            "partition": resources.queue,
+            "account": resources.account,
+        }
+        options.update({key: value for key, value in asked.items() if value is not None})
+        for key, value in resources.directives.items():
+            check_directive(key, value, reserved=_OURS | _OURS_TOO)
+            options[key] = value
+        for key, value in options.items():
+            check_directive(key, value)
+        return [
+            f"#SBATCH --{key}" if value is None else f"#SBATCH --{key}={_word(value)}"
+            for key, value in options.items()
+        ]
+
+    def submit_shell(self) -> str:
+        return self._prepare() + _SUBMIT
+
+    def find_shell(self) -> str:
+        return self._prepare() + _FIND
+
+    def list_shell(self, jobs: Sequence[JobRef]) -> str:
+        by_cluster: dict[str, list[str]] = {}
+        for job in jobs:
+            if job.job_id is not None:
+                number, _, cluster = job.job_id.partition(";")
+                by_cluster.setdefault(cluster, []).append(number)
+        calls = "".join(
+            f"printf 'CLUSTER: %s\\n' {quote(cluster)}\n"
+            f"ph_list_cluster {quote(cluster)} {quote(_comma(numbers))} || return $?\n"
+            for cluster, numbers in by_cluster.items()
+        )
+        final = quote(" ".join(sorted(slurm_states.FINAL)))
+        return f"{self._prepare()}ph_final={final}\n{_LIST}{calls}echo 'END|'"
+
+    def cancel_shell(self, jobs: Sequence[JobRef]) -> str:
+        rows = "".join(_cancel_row(job, self._settings.clusters) for job in jobs)
+        mark = "PH_CANCEL"
+        return f"{self._prepare()}{_CANCEL} <<'{mark}'\n{rows}{mark}\n[ \"$ph_failed\" = 0 ]\n"
+
+    def _prepare(self) -> str:
+        where = self._settings.bin_directory
+        path = f"PATH={quote(where)}:$PATH\n" if where else ""
+        return (
+            f"{path}ph_limit={math.ceil(self._settings.command_timeout)}\n"
+            f"ph_clusters={quote(self._settings.clusters or '')}\n{_PREPARE}"
+        )
+
+    def parse_submit(self, answer: SubmitAnswer) -> str | None:
+        for line in reversed(answer.stdout.splitlines()):
+            bare = re.fullmatch(r"(\d+)(?:;([\w.-]+))?", line.strip())
+            told = re.fullmatch(
+                r"Submitted batch job (\d+)(?: on cluster ([\w.-]+))?", line.strip()
+            )
+            match = bare or told
+            if match:
+                return match[1] if match[2] is None else f"{match[1]};{match[2]}"
+        return None
+
+    def is_backpressure(self, answer: SubmitAnswer) -> bool:
+        said = answer.stderr + answer.stdout
+        return answer.code != 0 and bool(slurm_states.BACKPRESSURE.search(said))
+
+    def is_away(self, answer: SubmitAnswer) -> bool:
+        if answer.code in (124, 137):
+            return True
+        return answer.code != 0 and bool(slurm_states.AWAY.search(answer.stderr + answer.stdout))
+
+    def parse_found(self, stdout: str) -> list[str]:
+        rows = slurm_listing.read_rows(stdout)
+        numbers = sorted({(int(row.number), row.cluster) for row in rows})
+        with_cluster = self._settings.clusters is not None
+        return [
+            f"{number};{cluster}" if with_cluster and cluster else str(number)
+            for number, cluster in numbers
+        ]
+
+    def parse_listing(
+        self, jobs: Sequence[JobRef], code: int, stdout: str, stderr: str
+    ) -> Mapping[str, Listing]:
+        said = stderr.strip()[-500:]
+        if code == 127:
+            raise SchedulerAway(
+                "squeue was not found on the cluster: " + said,
+                remedy="set cluster.batch_system.bin_directory to the directory of Slurm's commands",
+            )
+        if code in (124, 137):
+            raise SchedulerAway("squeue hung and was ended after its time limit")
+        if code != 0 or slurm_states.AWAY.search(stderr):
+            raise SchedulerAway(f"squeue failed (exit code {code}): {said}")
+        if not stdout.rstrip().endswith("END|"):
+            raise SchedulerAway(f"squeue's listing is cut short: {said or stdout[-200:]!r}")
+        return slurm_listing.read_listing(jobs, slurm_listing.read_rows(stdout))
+
+
+def _gres(resources: Resources) -> str | None:
+    """GPUs per node, unless a directive asks for GPUs in a way of its own."""
+    if not resources.gpus or any("gpu" in key or key == "gres" for key in resources.directives):
+        return None
+    kind = f":{resources.gpu_type}" if resources.gpu_type else ""
+    return f"gpu{kind}:{resources.gpus}"
+
+
+def _time(seconds: int | None) -> str | None:
+    if seconds is None:
+        return None
+    minutes, rest = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    return f"{days}-{hours:02}:{minutes:02}:{rest:02}"
+
+
+def _word(value: str | int) -> str:
+    """A value as sbatch's own reader of ``#SBATCH`` lines takes it: quoted where it has spaces."""
+    text = str(value)
+    if not re.search(r"[\s#\"'\\]", text):
+        return text
+    if '"' in text or "\\" in text:
+        raise SchedulerError(f"a directive cannot hold quotes or backslashes: {text!r}")
+    return f'"{text}"'
+
+
+def _comma(numbers: Sequence[str]) -> str:
+    return ",".join(numbers * 2 if len(numbers) == 1 else numbers)
+
+
+def _cancel_row(job: JobRef, clusters: str | None) -> str:
+    number, _, cluster = (job.job_id or "-").partition(";")
+    return f"{job.name} {number} {cluster or clusters or ''}\n"

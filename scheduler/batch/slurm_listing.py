@@ -1,0 +1,163 @@
+"""Reading what the listing script of `scheduler.batch.slurm` prints: rows in, `Listing`s out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from scheduler.batch.slurm_states import REASON_CAUSES, REASON_WORDS, STATES
+from scheduler.job import Cause, JobRef, JobState, Listing
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line about one job (or one part of a job array, or of a heterogeneous job)."""
+
+    source: str
+    """``Q`` squeue, ``A`` sacct, ``C`` scontrol, ``U`` the accounting could not be asked."""
+    number: str
+    """The job's number, without the part's."""
+    cluster: str
+    state: str = ""
+    name: str = ""
+    reason: str = ""
+    exit_code: str = ""
+    """Slurm's ``CODE:SIGNAL``."""
+
+
+def read_rows(stdout: str) -> list[Row]:
+    """The rows in a listing's output; anything else there is passed over."""
+    rows = []
+    cluster = ""
+    for line in stdout.splitlines():
+        if line.startswith("CLUSTER: "):
+            cluster = line.removeprefix("CLUSTER: ").strip()
+            continue
+        row = _read_row(line, cluster)
+        if row is not None:
+            rows.append(row)
+    return rows
+
+
+def _read_row(line: str, cluster: str) -> Row | None:
+    source, _, rest = line.partition("|")
+    if source == "C":
+        return _from_scontrol(rest, cluster)
+    fields = rest.split("|")
+    number = re.match(r"\d+", fields[0])
+    if number is None:
+        return None
+    if source == "U":
+        return Row("U", number[0], cluster)
+    if source == "Q" and len(fields) >= 4:
+        return Row("Q", number[0], cluster, fields[1], fields[2], "|".join(fields[3:]))
+    if source == "A" and len(fields) >= 4:
+        state = (fields[1].split() or [""])[0].rstrip("+")
+        reason = fields[1] if " " in fields[1] else ""
+        return Row("A", number[0], fields[4] if len(fields) > 4 else cluster,
+                   state, fields[3], reason, fields[2])  # fmt: skip
+    return None
+
+
+def _from_scontrol(line: str, cluster: str) -> Row | None:
+    found = dict(re.findall(r"(?:^|\s)(JobId|JobName|JobState|Reason|ExitCode)=(\S*)", line))
+    if not found.get("JobId", "").isdigit() or "JobState" not in found:
+        return None
+    return Row("C", found["JobId"], cluster, found["JobState"], found.get("JobName", ""),
+               found.get("Reason", ""), found.get("ExitCode", ""))  # fmt: skip
+
+
+def read_listing(jobs: Sequence[JobRef], rows: Iterable[Row]) -> Mapping[str, Listing]:
+    """What the rows say of `jobs`, by job id.
+
+    A row counts only where the job's name is ours too: a controller that lost its memory gives a
+    number twice.
+    """
+    by_number: dict[str, list[Row]] = {}
+    for row in rows:
+        by_number.setdefault(row.number, []).append(row)
+    listed = {}
+    for job in jobs:
+        if job.job_id is None:
+            continue
+        number, _, cluster = job.job_id.partition(";")
+        ours = [
+            row
+            for row in by_number.get(number, [])
+            if row.source == "U"
+            or (row.name == job.name and (not cluster or row.cluster in ("", cluster)))
+        ]
+        if ours:
+            listed[job.job_id] = _merge(job.job_id, ours)
+    return listed
+
+
+def _merge(job_id: str, rows: Sequence[Row]) -> Listing:
+    """One listing from all rows of a job: the controller's word first, exit codes from any.
+
+    Of several parts, one that runs makes the job run, and one that waits makes it wait; only when
+    all have ended the job has, by its worst part.
+    """
+    queue = [row for row in rows if row.source == "Q"]
+    books = [row for row in rows if row.source in "AC"]
+    said = queue or books
+    if not said:
+        return Listing(job_id, JobState.UNKNOWN, reason="Slurm's accounting does not answer")
+    parts = [_listing(job_id, row) for row in said]
+    best = min(parts, key=_rank)
+    if best.state is not JobState.ENDED:
+        return best
+    detail = min((_listing(job_id, row) for row in books), key=_rank, default=best)
+    if detail.state is not JobState.ENDED:
+        return best
+    return Listing(
+        job_id=job_id,
+        state=JobState.ENDED,
+        raw_state=best.raw_state,
+        reason=best.reason or detail.reason,
+        exit_code=detail.exit_code if best.exit_code is None else best.exit_code,
+        cause=best.cause or detail.cause,
+    )
+
+
+_ORDER = {JobState.RUNNING: 0, JobState.QUEUED: 1, JobState.UNKNOWN: 2, JobState.ENDED: 3}
+
+
+def _rank(listing: Listing) -> tuple[int, bool, bool]:
+    return _ORDER[listing.state], listing.cause is None, not listing.exit_code
+
+
+def _listing(job_id: str, row: Row) -> Listing:
+    state, cause = STATES.get(row.state, (JobState.UNKNOWN, None))
+    reason = "" if row.reason in ("None", "(null)") else row.reason
+    code = exit_code(row.exit_code) if row.state in ("COMPLETED", "FAILED") else None
+    if cause is None and row.state in ("FAILED", "COMPLETING"):
+        cause = REASON_CAUSES.get(reason)
+    if cause is Cause.CANNOT_START and code == 137:
+        # A job that started and was killed: what jobacct_gather's OverMemoryKill leaves behind.
+        cause = Cause.OUT_OF_MEMORY
+    return Listing(
+        job_id=job_id,
+        state=state,
+        raw_state=row.state,
+        reason=_in_words(reason),
+        exit_code=code,
+        cause=cause,
+    )
+
+
+def _in_words(reason: str) -> str:
+    words = REASON_WORDS.get(reason.split(",")[0])
+    return f"{reason}: {words}" if words else reason
+
+
+def exit_code(text: str) -> int | None:
+    """``CODE:SIGNAL`` as a shell's exit code, signals as 128+n; None where it says neither."""
+    match = re.fullmatch(r"(\d+):(\d+)", text)
+    if match is None:
+        return None
+    code, signal = int(match[1]), int(match[2])
+    if 0 < signal <= 64:
+        return 128 + signal
+    return code if signal == 0 and code <= 255 else None
