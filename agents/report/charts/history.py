@@ -1,0 +1,145 @@
+"""Optimization history: every trial's objective over its number, and the best so far. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from agents.report.charts.frame import WIDE, Frame, draw_bottom, draw_levels, label_room
+from agents.report.charts.scales import LinearScale, fitted
+from agents.report.charts.svg import Drawing, marker, steps
+from agents.report.numbers import measure
+from agents.report.study import best_first, is_better, spread, valued
+from agents.report.words import SHAPES, origin_name
+from agents.trial import StudyView, Trial, TrialState
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+MOST_POINTS = 800
+"""Points drawn. All that improved on the best are among them."""
+
+_ROW = 18
+_STRIPS = (TrialState.PRUNED, TrialState.FAILED, TrialState.RUNNING)
+
+
+def history_chart(view: StudyView, name: str, width: int) -> Markup:
+    """The history as SVG. States without a value stand in strips of their own below the points."""
+    scored = valued(view)
+    strips = [state for state in _STRIPS if any(t.state is state for t in view.trials)]
+    plot_height = (300 if width >= WIDE else 240) if scored else 20
+    scale = _objective_scale(view, [value for _, value in scored])
+    left = max(label_room(scale.ticks(5)), 62 if strips else 0)
+    x = LinearScale(-0.5, max(len(view.trials), 2) - 0.5)
+    frame = Frame(x, scale, left, 26, width - left - 14, plot_height + _ROW * len(strips))
+    values = Frame(x, scale, left, 26, frame.width, plot_height)
+    drawing = Drawing(name, width, frame.bottom + 42)
+    drawing.text((0, 12), view.metric, "axis-title")
+    draw_levels(drawing, values)
+    draw_bottom(drawing, frame, "trial")
+    for row, state in enumerate(strips):
+        _draw_strip(drawing, values, row, state, view.trials)
+    if scored:
+        _draw_points(drawing, values, view)
+        _draw_best(drawing, values, view)
+    return drawing.to_svg("Optimization history", _about(view, len(scored)))
+
+
+def pinned_count(view: StudyView) -> int:
+    """How many completed trials lie beyond the scale and are drawn on its edge."""
+    values = [value for _, value in valued(view)]
+    scale = _objective_scale(view, values)
+    return sum(not scale.low <= value <= scale.high for value in values)
+
+
+def improvements(view: StudyView) -> list[tuple[Trial, float]]:
+    """The completed trials that were the best when they came, in the order of their numbers."""
+    found: list[tuple[Trial, float]] = []
+    for trial, value in valued(view):
+        if not found or is_better(value, found[-1][1], view):
+            found.append((trial, value))
+    return found
+
+
+def drawn_points(view: StudyView) -> list[tuple[Trial, float]]:
+    """The completed trials that the chart shows: all, or `MOST_POINTS` with every improvement."""
+    kept = {trial.number for trial, _ in improvements(view)[-MOST_POINTS // 2 :]}
+    rest = [pair for pair in valued(view) if pair[0].number not in kept]
+    kept |= {trial.number for trial, _ in spread(rest, MOST_POINTS - len(kept))}
+    return [pair for pair in valued(view) if pair[0].number in kept]
+
+
+def _objective_scale(view: StudyView, values: Sequence[float]) -> LinearScale:
+    """A scale for the objective; bad outliers may lie beyond it.
+
+    A few hopeless trials must not press all others into a line: the scale ends four times as far
+    from the best as the worst quarter begins.
+    """
+    if not values:
+        return LinearScale(0, 1)
+    if len(values) < 8:
+        return fitted(values)
+    ranked = [value for _, value in best_first(view)]
+    best, quarter, worst = ranked[0], ranked[len(ranked) * 3 // 4], ranked[-1]
+    limit = best + 4 * (quarter - best)
+    if limit == best or not math.isfinite(limit) or not is_better(limit, worst, view):
+        return fitted(values)
+    return fitted([best, limit])
+
+
+def _draw_strip(
+    drawing: Drawing, frame: Frame, row: int, state: TrialState, trials: Sequence[Trial]
+) -> None:
+    y = frame.bottom + _ROW * (row + 0.5) + 1
+    drawing.text((frame.left - 8, y + 4), state.value, "tick", "end")
+    shown = spread([trial for trial in trials if trial.state is state], MOST_POINTS // 2)
+    shape, kind = (
+        ("cross", "mark failed") if state is TrialState.FAILED else ("circle", "mark open")
+    )
+    for trial in shown:
+        x = frame.left + (frame.x.place(trial.number) or 0) * frame.width
+        cause = f": {trial.failure.cause.value}" if trial.failure else ""
+        title = f"trial {trial.number} {state.value}{cause}"
+        drawing.path(marker(shape, (x, y), 3.5), kind, title=title, trial=trial.number)
+
+
+def _draw_points(drawing: Drawing, frame: Frame, view: StudyView) -> None:
+    size = 4 if len(view.trials) <= 100 else 3
+    for trial, value in drawn_points(view):
+        at = frame.at(trial.number, value)
+        if at is None:
+            continue
+        title = f"trial {trial.number}: {measure(value)}, {origin_name(trial.origin)}"
+        outline = marker(SHAPES[trial.origin], at, size)
+        drawing.path(outline, f"mark {trial.origin}", title=title, trial=trial.number)
+
+
+def _draw_best(drawing: Drawing, frame: Frame, view: StudyView) -> None:
+    points = [frame.at(trial.number, value) for trial, value in improvements(view)]
+    corners = [point for point in points if point is not None]
+    drawing.path(steps(corners, frame.right), "best-line")
+    best = view.best
+    if best is None or best.value is None:
+        return
+    x, y = corners[-1]
+    drawing.path(marker("circle", (x, y), 7), "ring", trial=best.number)
+    right = x < frame.left + frame.width * 0.7
+    label = f"{measure(best.value)}, trial {best.number}"
+    above = view.direction == "maximize"
+    drawing.text((x, y - 12 if above else y + 20), label, "label", "start" if right else "end")
+
+
+def _about(view: StudyView, scored: int) -> str:
+    best = view.best
+    if best is None:
+        return f"{len(view.trials)} trials, none with a result yet."
+    return (
+        f"{view.metric} of {scored} completed trials out of {len(view.trials)}, by trial number. "
+        f"The best so far rises in {len(improvements(view))} steps to {measure(best.value)} in "
+        f"trial {best.number}."
+        if view.direction == "maximize"
+        else f"{view.metric} of {scored} completed trials out of {len(view.trials)}, by trial "
+        f"number. The best so far falls in {len(improvements(view))} steps to "
+        f"{measure(best.value)} in trial {best.number}."
+    )

@@ -1,0 +1,161 @@
+"""Scales: from values to places between 0 and 1, with ticks at round numbers. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from agents.config.model import CategoricalParameter, FixedParameter, FloatParameter, IntParameter
+from agents.report.numbers import as_float, parameter_text
+from training.contract import ParameterValue
+
+_EPSILON = 1e-9
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A mark on an axis: where (0 to 1) and what stands there."""
+
+    place: float
+    label: str
+
+
+class Scale(Protocol):
+    """Maps values to [0, 1]; None for what has no place on it."""
+
+    def place(self, value: object) -> float | None: ...
+
+    def ticks(self, wanted: int) -> list[Tick]: ...
+
+
+@dataclass(frozen=True)
+class LinearScale:
+    low: float
+    high: float
+
+    def place(self, value: object) -> float | None:
+        number = as_float(value)
+        if number is None:
+            return None
+        # Halves keep the difference of two huge numbers finite.
+        span = self.high / 2 - self.low / 2
+        if not span > 0:
+            return 0.5
+        return _clamp((number / 2 - self.low / 2) / span)
+
+    def ticks(self, wanted: int) -> list[Tick]:
+        return _ticks(self, round_values(self.low, self.high, wanted))
+
+
+@dataclass(frozen=True)
+class LogScale:
+    """For positive values; `low` and `high` are positive."""
+
+    low: float
+    high: float
+
+    def place(self, value: object) -> float | None:
+        number = as_float(value)
+        if number is None or number <= 0:
+            return None
+        span = math.log(self.high) - math.log(self.low)
+        return _clamp((math.log(number) - math.log(self.low)) / span) if span > 0 else 0.5
+
+    def ticks(self, wanted: int) -> list[Tick]:
+        return _ticks(self, _log_values(self.low, self.high, wanted))
+
+
+@dataclass(frozen=True)
+class CategoryScale:
+    """Equal bands; a value stands in the middle of its own."""
+
+    choices: Sequence[ParameterValue]
+
+    def place(self, value: object) -> float | None:
+        for index, choice in enumerate(self.choices):
+            # True is 1 in Python, and not in a search space.
+            if type(choice) is type(value) and choice == value:
+                return (index + 0.5) / len(self.choices)
+        return None
+
+    def ticks(self, wanted: int) -> list[Tick]:
+        stride = max(1, math.ceil(len(self.choices) / max(1, wanted * 3)))
+        shown = list(enumerate(self.choices))[::stride]
+        return [Tick((i + 0.5) / len(self.choices), parameter_text(c)) for i, c in shown]
+
+
+def parameter_scale(
+    parameter: FloatParameter | IntParameter | CategoricalParameter | FixedParameter,
+) -> Scale:
+    """The scale on which the search sees a parameter."""
+    if isinstance(parameter, CategoricalParameter):
+        return CategoryScale(parameter.choices)
+    if isinstance(parameter, FixedParameter):
+        return CategoryScale([parameter.value])
+    if parameter.scale == "log" and parameter.low > 0:
+        return LogScale(parameter.low, parameter.high)
+    return LinearScale(parameter.low, parameter.high)
+
+
+def fitted(values: Sequence[float]) -> LinearScale:
+    """A linear scale around the values, a little wider on both sides."""
+    low, high = min(values), max(values)
+    margin = 0.05 * (high / 2 - low / 2) * 2 or abs(high) * 0.01 or 0.5
+    return LinearScale(_finite(low - margin, low), _finite(high + margin, high))
+
+
+def round_values(low: float, high: float, wanted: int) -> list[float]:
+    """Multiples of 1, 2 or 5 times a power of ten within [low, high], about `wanted` of them."""
+    span = high - low
+    if not span > 0 or not math.isfinite(span):
+        return [low] if low == high else [low, high]
+    step = _round_step(span / max(1, wanted))
+    first, last = math.ceil(low / step - _EPSILON), math.floor(high / step + _EPSILON)
+    if last - first > 4 * wanted + 4:  # no longer distinguishable as floating point numbers
+        return [low, high]
+    return [index * step for index in range(first, last + 1)]
+
+
+def _round_step(rough: float) -> float:
+    power = 10.0 ** math.floor(math.log10(rough))
+    if power == 0:
+        return rough
+    factor = next(f for f in (1, 2, 5, 10, 20) if f * power >= rough * (1 - _EPSILON))
+    return factor * power
+
+
+def _log_values(low: float, high: float, wanted: int) -> list[float]:
+    if not 0 < low < high:
+        return [low]
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    stride = max(1, math.ceil((last - first) / max(1, wanted)))
+    factors = (1, 2, 5) if last - first <= 2 else (1,)
+    values = [f * 10.0**power for power in range(first, last + 1, stride) for f in factors]
+    within = [v for v in values if low * (1 - _EPSILON) <= v <= high * (1 + _EPSILON)]
+    return within if len(within) >= 2 else [low, high]
+
+
+def _ticks(scale: Scale, values: Sequence[float]) -> list[Tick]:
+    places = [(scale.place(value), value) for value in values]
+    return [Tick(place, tick_label(value)) for place, value in places if place is not None]
+
+
+def tick_label(value: float) -> str:
+    """A round value, short: ``0.25``, ``200k``, ``1e-5``."""
+    text = f"{value:.6g}"
+    if 10**5 <= abs(value) < 10**7 and float(f"{value:.3g}") == value:
+        text = f"{value / 1000:g}k"
+    mantissa, mark, exponent = text.partition("e")
+    if mark:
+        text = f"{float(mantissa):.3g}e{int(exponent)}"
+    return text.replace("-", "\N{MINUS SIGN}")
+
+
+def _clamp(place: float) -> float:
+    return min(1.0, max(0.0, place))
+
+
+def _finite(value: float, otherwise: float) -> float:
+    return value if math.isfinite(value) else otherwise

@@ -1,0 +1,86 @@
+"""Numbers and times as a person reads them."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime
+
+from training.contract import ParameterValue
+
+MISSING = "\N{EN DASH}"
+"""Stands where there is no value."""
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """A number with `digits` significant digits: ``0.8734``, ``3.2e-5``, ``12800``."""
+    if value is None or not math.isfinite(value):
+        return MISSING
+    if isinstance(value, int) and abs(value) < 10**7:
+        return str(value)
+    if 10**digits <= abs(value) < 10**7:
+        return f"{value:.0f}"
+    return _tidy_exponent(f"{value:.{digits}g}")
+
+
+def _tidy_exponent(text: str) -> str:
+    mantissa, mark, exponent = text.partition("e")
+    return f"{mantissa}e{int(exponent)}" if mark else text
+
+
+def measure(value: float | None) -> str:
+    """A metric with four decimals, so that a column of them lines up; others as `number`."""
+    if value is None or not math.isfinite(value):
+        return MISSING
+    return f"{value:.4f}" if 0.001 <= abs(value) < 10 or value == 0 else number(value)
+
+
+def signed(value: float) -> str:
+    """A difference with its sign: ``+0.0312``."""
+    sign = "+" if value >= 0 else "\N{MINUS SIGN}"
+    return f"{sign}{number(abs(value), 3)}"
+
+
+def parameter_text(value: ParameterValue) -> str:
+    """A hyperparameter's value: numbers short, flags and null as in YAML."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if value is None:
+        return "null"
+    return value if isinstance(value, str) else number(as_float(value))
+
+
+def as_float(value: object) -> float | None:
+    """The finite number that `value` is, integers left whole, or None."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    try:
+        return value if math.isfinite(value) else None
+    except OverflowError:
+        return None
+
+
+def duration(seconds: float | None) -> str:
+    """A time span in its two largest units: ``2 h 05 min``, ``12.4 s``."""
+    if seconds is None or not math.isfinite(seconds):
+        return MISSING
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    minutes, rest = divmod(whole, 60)
+    hours, minutes_left = divmod(minutes, 60)
+    days, hours_left = divmod(hours, 24)
+    if days:
+        return f"{days} d {hours_left:02d} h"
+    if hours:
+        return f"{hours} h {minutes_left:02d} min"
+    return f"{minutes} min {rest:02d} s"
+
+
+def moment(when: datetime | None) -> str:
+    """A UTC time to the minute: ``2026-11-23 14:25 UTC``."""
+    return when.strftime("%Y-%m-%d %H:%M UTC") if when else MISSING
+
+
+def count(amount: int, noun: str) -> str:
+    """``1 trial``, ``2 trials``."""
+    return f"{amount} {noun}" if amount == 1 else f"{amount} {noun}s"

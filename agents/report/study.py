@@ -1,0 +1,81 @@
+"""Questions that every report asks of a study. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from agents.trial import StudyView, Trial, TrialState
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Gain:
+    """How much better the best trial is than the one that the search began with."""
+
+    baseline: Trial
+    absolute: float
+    """In the objective's unit, signed as measured (negative where less is better)."""
+    relative: float | None
+    """`absolute` as a fraction of the baseline's size; None for a baseline of 0."""
+
+
+def finite(view: StudyView) -> StudyView:
+    """The study with objectives that are no finite numbers taken out."""
+    trials = [
+        trial if trial.value is None or math.isfinite(trial.value) else replace(trial, value=None)
+        for trial in view.trials
+    ]
+    return replace(view, trials=trials)
+
+
+def until(view: StudyView, iteration: int) -> StudyView:
+    """The study as of the end of an iteration: later ones left out."""
+    return replace(view, trials=[trial for trial in view.trials if trial.iteration <= iteration])
+
+
+def valued(view: StudyView) -> list[tuple[Trial, float]]:
+    """Completed trials with their objective, in the order of their numbers."""
+    return [
+        (trial, trial.value)
+        for trial in view.trials
+        if trial.state is TrialState.COMPLETED and trial.value is not None
+    ]
+
+
+def is_better(value: float, other: float, view: StudyView) -> bool:
+    """Whether `value` beats `other` in the direction of the study."""
+    return value > other if view.direction == "maximize" else value < other
+
+
+def best_first(view: StudyView) -> list[tuple[Trial, float]]:
+    """Completed trials from the best to the worst; the earlier of equals first."""
+    sign = -1.0 if view.direction == "maximize" else 1.0
+    return sorted(valued(view), key=lambda pair: (sign * pair[1], pair[0].number))
+
+
+def gain_of(view: StudyView) -> Gain | None:
+    """The gain over the default trial, or over the first that completed; None without two trials."""
+    scored = valued(view)
+    best = view.best
+    if best is None or best.value is None:
+        return None
+    defaults = (pair for pair in scored if pair[0].origin == "default")
+    baseline, value = next(defaults, scored[0])
+    if baseline.number == best.number:
+        return None
+    absolute = best.value - value
+    return Gain(baseline, absolute, absolute / abs(value) if value else None)
+
+
+def spread(items: Sequence[Item], limit: int) -> list[Item]:
+    """At most `limit` of the items, evenly over the sequence, its first and last included."""
+    if len(items) <= limit:
+        return list(items)
+    if limit < 2:
+        return list(items[:limit])
+    last = len(items) - 1
+    return [items[round(index * last / (limit - 1))] for index in range(limit)]

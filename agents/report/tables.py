@@ -1,0 +1,100 @@
+"""The page's tables: all trials, what failed, what else there is to know. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from agents.config.model import FixedParameter, Parameter
+from agents.report.numbers import MISSING, count, measure, parameter_text
+from agents.report.plain import tail
+from agents.report.words import origin_name
+from agents.trial import StudyView, Trial
+from scheduler.job import Failure
+
+MOST_FAILURES = 50
+"""Failures told in full, the newest; all are counted and in the table of trials."""
+STDERR_CHARACTERS = 4000
+
+
+def trial_table(view: StudyView, parameters: Mapping[str, Parameter]) -> dict[str, Any]:
+    """All trials as rows of text. Fixed parameters have no column: they are the same everywhere."""
+    varied = [n for n, p in parameters.items() if not isinstance(p, FixedParameter)]
+    metrics = [m for m in ("accuracy_auc", "final_accuracy") if m != view.metric]
+    best = view.best
+    return {
+        "parameters": varied,
+        "metrics": [name.replace("accuracy_auc", "AUC").replace("_", " ") for name in metrics],
+        "rows": [_row(trial, varied, metrics, trial is best) for trial in view.trials],
+    }
+
+
+def _row(trial: Trial, varied: Sequence[str], metrics: Sequence[str], best: bool) -> dict[str, Any]:
+    why = [trial.rationale, f"Stands in: {trial.fallback_reason}" if trial.fallback_reason else ""]
+    return {
+        "number": trial.number,
+        "best": best,
+        "iteration": trial.iteration,
+        "state": trial.state.value,
+        "cause": trial.failure.cause.value if trial.failure else "",
+        "origin": trial.origin,
+        "by": origin_name(trial.origin),
+        "value": measure(trial.value),
+        "metrics": [measure(trial.metrics.get(name)) for name in metrics],
+        "seconds": MISSING if trial.seconds is None else f"{trial.seconds:.1f}",
+        "parameters": [
+            parameter_text(trial.parameters[name]) if name in trial.parameters else MISSING
+            for name in varied
+        ],
+        "why": " ".join(part for part in why if part),
+    }
+
+
+def failures(view: StudyView) -> dict[str, Any]:
+    """How often each cause struck, and the newest failures in full."""
+    failed = [(trial, trial.failure) for trial in view.trials if trial.failure is not None]
+    causes = Counter(failure.cause.value for _, failure in failed)
+    return {
+        "causes": [(amount, cause) for cause, amount in causes.most_common()],
+        "told": [_failure(trial, failure) for trial, failure in reversed(failed[-MOST_FAILURES:])],
+        "all": len(failed),
+    }
+
+
+def _failure(trial: Trial, failure: Failure) -> dict[str, Any]:
+    facts = []
+    if failure.exit_code is not None:
+        facts.append(("exit code", str(failure.exit_code)))
+    if failure.scheduler_state:
+        facts.append(("scheduler", failure.scheduler_state))
+    if trial.job is not None:
+        facts.append(("directory", trial.job.directory))
+    return {
+        "trial": trial.number,
+        "iteration": trial.iteration,
+        "cause": failure.cause.value,
+        "message": failure.message,
+        "facts": facts,
+        "stderr": tail(failure.stderr_tail, STDERR_CHARACTERS),
+    }
+
+
+def notes(view: StudyView, notices: Sequence[str]) -> dict[str, Any]:
+    """Notices of the run, and warnings by what they say with the trials that they concern."""
+    by_text: dict[str, list[int]] = {}
+    for trial in view.trials:
+        for warning in trial.warnings:
+            by_text.setdefault(warning, []).append(trial.number)
+    warnings = [(_trials(numbers), text) for text, numbers in by_text.items()]
+    return {
+        "notices": list(notices),
+        "warnings": warnings[:100],
+        "more": max(0, len(warnings) - 100),
+    }
+
+
+def _trials(numbers: Sequence[int]) -> str:
+    if len(numbers) <= 5:
+        return f"trial{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"
+    return count(len(numbers), "trial")
