@@ -142,11 +142,11 @@ def runs(base: Path) -> Iterator[Workspace]:
         yield Workspace(card.parent)
 
 
-def _created_at(card: Path) -> str:
+def _created_at(card: Path) -> tuple[str, str]:
     try:
-        return str(json.loads(card.read_bytes()).get("created_at", ""))
+        return str(json.loads(card.read_bytes()).get("created_at", "")), card.parent.name
     except (OSError, ValueError, AttributeError):
-        return ""
+        return "", card.parent.name
 
 
 class RunLock:

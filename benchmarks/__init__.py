@@ -1,0 +1,1 @@
+"""Speed, as ratios to a named baseline in one run. ``python -m benchmarks [NAME ...]``."""

@@ -1,0 +1,97 @@
+import json
+import multiprocessing
+import os
+import socket
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from agents.config.model import DirectorySettings
+from agents.errors import ConfigurationError, RunLocked
+from agents.workspace import Workspace, create, existing, runs, unfinished
+
+NOW = datetime(2026, 11, 23, 14, 25, 30, tzinfo=UTC)
+
+
+def make(base, experiment="digits"):
+    return create(DirectorySettings(local_base=base), experiment, "a: 1\n", NOW)
+
+
+def test_a_new_run_has_the_layout_and_its_configuration(tmp_path):
+    run = make(tmp_path / "results")
+    assert run.directory == tmp_path / "results" / "20261123_142530_digits"
+    parts = {path.name for path in run.directory.iterdir()}
+    assert {"config.yaml", "logs", "reports", "checkpoints", "tensorboard"} <= parts
+    assert run.config_file.read_text() == "a: 1\n"
+    assert (run.experiment, run.is_finished) == ("digits", False)
+
+
+def test_two_runs_in_one_second_have_directories_of_their_own(tmp_path):
+    assert make(tmp_path).directory != make(tmp_path).directory
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_base_that_cannot_be_written_is_named_with_its_key(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(ConfigurationError, match=r"directories\.local_base.*Permission denied"):
+        make(tmp_path / "results")
+
+
+def test_a_base_that_is_a_file_is_named_with_its_key(tmp_path):
+    (tmp_path / "results").write_text("")
+    with pytest.raises(ConfigurationError, match=r"directories\.local_base"):
+        make(tmp_path / "results")
+
+
+def test_unfinished_runs_of_an_experiment_are_found_the_newest_last(tmp_path):
+    first, second, other = make(tmp_path), make(tmp_path), make(tmp_path, "other")
+    done = make(tmp_path)
+    done.summary_file.write_text("{}")
+    (tmp_path / "not_a_run").mkdir()
+    assert [run.directory for run in unfinished(tmp_path, "digits")] == [
+        first.directory,
+        second.directory,
+    ]
+    assert other.directory in [run.directory for run in runs(tmp_path)]
+    assert unfinished(tmp_path / "nowhere", "digits") == []
+
+
+def test_what_is_no_run_cannot_be_resumed(tmp_path):
+    with pytest.raises(ConfigurationError, match=r"no run\.json"):
+        existing(tmp_path)
+    with pytest.raises(ConfigurationError, match="no such directory"):
+        existing(tmp_path / "nowhere")
+
+
+def _hold(directory, held, leave):
+    lock = Workspace(Path(directory)).lock()
+    held.set()
+    leave.wait(30)
+    lock.release()
+
+
+def test_a_second_orchestrator_is_refused_with_the_firsts_host_and_pid(tmp_path):
+    run = make(tmp_path)
+    context = multiprocessing.get_context("spawn")
+    held, leave = context.Event(), context.Event()
+    first = context.Process(target=_hold, args=(str(run.directory), held, leave))
+    first.start()
+    assert held.wait(30)
+    with pytest.raises(RunLocked, match=f"process {first.pid} on {socket.gethostname()}"):
+        run.lock()
+    first.kill()
+    first.join()
+    run.lock().release()
+
+
+def test_an_orchestrator_on_another_host_with_a_fresh_sign_of_life_is_respected(tmp_path):
+    run = make(tmp_path)
+    card = run.directory / "run.lock"
+    card.write_text(json.dumps({"host": "crux-login-2", "pid": 77, "since": "x"}))
+    run.progress_file.write_text("{}")
+    with pytest.raises(RunLocked, match="process 77 on crux-login-2"):
+        run.lock()
+    os.utime(run.progress_file, (0, 0))
+    run.lock().release()
+    assert card.read_text() == ""
