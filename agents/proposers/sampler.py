@@ -1,0 +1,210 @@
+"""Optuna's samplers as a proposer: TPE, GP, CMA-ES, QMC and random search."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from agents.config.model import SamplerSettings
+from agents.errors import ConfigurationError
+from agents.proposers import Proposed
+from agents.proposers.grid import Grid
+from agents.proposers.pending import pending_trial
+from agents.space import SearchSpace
+from agents.trial import Direction, Proposal, StudyView
+
+if TYPE_CHECKING:
+    from optuna.samplers import BaseSampler
+
+    from agents.proposers.mirror import Draw, Mirror
+
+SAMPLER_DRAWS = 16
+"""Draws of the configured sampler for one slot. A draw is refused when it breaks a constraint or
+repeats a trial; a model that is sure of itself may well suggest the same point each time."""
+
+RANDOM_DRAWS = 2000
+"""Uniform draws after that. Where none keeps the constraints, at most about one point in 400 does
+(with 99% confidence), and a person should rewrite the space."""
+
+SMALL_SPACE = 10_000
+"""Up to so many points, an untried one is looked up rather than drawn."""
+
+_NAMES = {
+    "tpe": "TPE",
+    "gp": "Gaussian process",
+    "cmaes": "CMA-ES",
+    "qmc": "scrambled Sobol sequence",
+    "random": "random search",
+}
+
+
+class SamplerProposer:
+    """Asks an Optuna sampler about a mirror of the history.
+
+    Deterministic: a proposal depends on the settings, the seed and the view alone, never on
+    earlier calls. Asking for two at once gives what asking for one gives, and then for one more
+    with the first running and its `sampler_state` stored.
+
+    Raises ConfigurationError, at construction, where the sampler needs a library that is missing,
+    and from `propose`, where no point of the space keeps the constraints.
+    """
+
+    def __init__(
+        self, space: SearchSpace, settings: SamplerSettings, seed: int, direction: Direction
+    ) -> None:
+        _require_libraries(settings)
+        self._space = space
+        self._settings = settings
+        self._seed = seed
+        self._direction = direction
+        self._mirror: Mirror | None = None
+        self._small_grid: Grid | None = None
+
+    def propose(self, view: StudyView, count: int) -> Proposed:
+        mirror = self._synced(view)
+        iteration = view.trials[-1].iteration if view.trials else 1
+        proposals = []
+        for _ in range(count):
+            proposal = self._one(mirror)
+            mirror.add(pending_trial(mirror.next_number, iteration, proposal))
+            proposals.append(proposal)
+        return Proposed(proposals, sampler_state=mirror.study_attrs)
+
+    def _synced(self, view: StudyView) -> Mirror:
+        from agents.proposers.mirror import Mirror
+
+        if self._mirror is None:
+            self._mirror = Mirror(self._space, self._direction)
+            size = self._space.cardinality()
+            if size is not None and size <= SMALL_SPACE:
+                self._small_grid = Grid(self._space, self._seed)
+        self._mirror.sync(view)
+        return self._mirror
+
+    def _one(self, mirror: Mirror) -> Proposal:
+        sampler = make_sampler(
+            self._settings,
+            self._space,
+            seed=self._seed,
+            number=mirror.next_number,
+            conditional=mirror.is_conditional(),
+        )
+        found = self._search(mirror, sampler)
+        return Proposal(
+            parameters=found.draw.parameters,
+            origin="sampler",
+            rationale=f"{_NAMES[self._settings.kind]}{found.remark}",
+            sampler_attrs=found.draw.attrs,
+        )
+
+    def _search(self, mirror: Mirror, sampler: BaseSampler) -> _Found:
+        """The sampler's first acceptable draw; else an untried point; else a repeat.
+
+        A repeat is better than an idle slot: it measures the noise.
+        """
+        repeat: Draw | None = None
+        for _ in range(SAMPLER_DRAWS):
+            draw = mirror.ask(sampler)
+            if self._space.holds(draw.parameters):
+                continue
+            if not mirror.seen(draw.parameters):
+                return _Found(draw)
+            repeat = repeat or draw
+        found = self._untried(mirror)
+        if found is not None:
+            return found
+        if repeat is None:
+            raise self._nothing_allowed(draw)
+        return _Found(repeat, "; every point has been tried, so a repeat")
+
+    def _untried(self, mirror: Mirror) -> _Found | None:
+        """A new point that keeps the constraints, without the model: listed in a small space,
+        drawn in a large one. None where there is none, or none was found."""
+        from optuna.samplers import RandomSampler
+
+        from agents.proposers.mirror import Draw
+
+        if self._small_grid is not None:
+            for parameters in self._small_grid.points():
+                if not mirror.seen(parameters):
+                    return _Found(Draw(parameters, {}), "; it only repeats itself, so a new point")
+            return None
+        uniform = RandomSampler(seed=ask_seed(self._seed, mirror.next_number))
+        for _ in range(RANDOM_DRAWS):
+            draw = mirror.ask(uniform)
+            if not self._space.holds(draw.parameters) and not mirror.seen(draw.parameters):
+                return _Found(draw, "; its draws broke constraints or repeated, so one at random")
+        return None
+
+    def _nothing_allowed(self, draw: Draw) -> ConfigurationError:
+        broken = "; ".join(self._space.holds(draw.parameters))
+        return ConfigurationError(
+            "constraints: no point of the search space keeps them in "
+            f"{SAMPLER_DRAWS + RANDOM_DRAWS} draws (the last broke: {broken}): widen the ranges, "
+            "or write the parameters so that most of the space is allowed (a ratio of two)"
+        )
+
+
+@dataclass(frozen=True)
+class _Found:
+    draw: Draw
+    remark: str = ""
+
+
+def ask_seed(seed: int, number: int) -> int:
+    """The seed with which the sampler draws trial `number` of a run with this seed (32 bits).
+
+    A seed for each trial, not one stream for the run: the stream's position would be lost in a
+    crash.
+    """
+    digest = hashlib.sha256(f"{seed}/{number}".encode()).digest()
+    return int.from_bytes(digest[:4], "big")
+
+
+def make_sampler(
+    settings: SamplerSettings, space: SearchSpace, *, seed: int, number: int, conditional: bool
+) -> BaseSampler:
+    """A fresh Optuna sampler for trial `number` (samplers keep random state between draws).
+
+    `conditional`: trials of the history have different sets of parameters.
+    """
+    from optuna import samplers
+    from optuna.exceptions import ExperimentalWarning
+
+    own = ask_seed(seed, number)
+    startup = settings.startup_trials
+    options = {} if startup is None else {"n_startup_trials": startup}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        match settings.kind:
+            case "tpe":
+                # `group` models each set of parameters that occur together; without conditions
+                # there is one, and Optuna's way to find that out is slow in a long history.
+                return samplers.TPESampler(
+                    seed=own, multivariate=True, group=conditional, constant_liar=True, **options
+                )
+            case "gp":
+                return samplers.GPSampler(seed=own, warn_independent_sampling=False, **options)
+            case "cmaes":
+                return samplers.CmaEsSampler(seed=own, warn_independent_sampling=False, **options)
+            case "qmc":
+                from agents.proposers.mirror import sobol_sampler
+
+                return sobol_sampler(space.distributions(), seed)
+            case _:
+                return samplers.RandomSampler(seed=own)
+
+
+def _require_libraries(settings: SamplerSettings) -> None:
+    """Raise ConfigurationError where the sampler's library is not installed."""
+    needs = {"gp": "torch", "cmaes": "cmaes", "qmc": "scipy"}.get(settings.kind)
+    if needs is None or importlib.util.find_spec(needs) is not None:
+        return
+    extra = "pilothouse[training]" if needs == "torch" else needs
+    raise ConfigurationError(
+        f"proposer.sampler.kind: {settings.kind} needs {needs}, which is not installed here: "
+        f"run `pip install '{extra}'`, or choose tpe"
+    )
