@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-LINGER_SECONDS = 2.0
+LINGER_SECONDS = 0.5
 """How long a child may take to end by itself once the answer is complete."""
 _CHUNK = 1 << 16
 

@@ -2,7 +2,7 @@
 
 The command line is a constant. What it reads, line by line, is
 
-1. the wrapper below, 2. a nonce, 3. the script, each as one line of ``printf %b`` escapes,
+1. the wrapper below, 2. a nonce, 3. the script as one quoted shell word,
 
 and whatever follows is the script's own standard input. A shell's ``read`` takes a pipe byte by
 byte, so nothing of that input is lost, in any POSIX sh. The login shell of the account only sees
@@ -18,21 +18,21 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-COMMAND = """exec /bin/sh -c 'IFS= read -r ph_line && eval "$(printf %b "$ph_line")"'"""
+COMMAND = """exec /bin/sh -c 'IFS= read -r ph_line && eval "$ph_line"'"""
 """The remote command line, the same for every script."""
 
 # `timeout` ends what is left over on the far side when the near side has given up: a hung
 # scheduler command would otherwise pile up on the login node, one a poll.
-_WRAPPER = """ph_run='
-IFS= read -r ph_mark && IFS= read -r ph_line || exit 1
-ph_tell() { printf "\\n@%s %s\\n" "$ph_mark" "$1"; printf "\\n@%s %s\\n" "$ph_mark" "$1" >&2; }
-ph_tell begin
-(eval "$(printf %b "$ph_line")")
-ph_tell "end $?"
-'
-if command -v timeout >/dev/null 2>&1; then exec timeout -k 10 SECONDS /bin/sh -c "$ph_run" sh
-else exec /bin/sh -c "$ph_run" sh; fi
-"""
+_WRAPPER = (
+    "if command -v timeout >/dev/null 2>&1; then ph_limit='timeout -k 10 SECONDS'; "
+    "else ph_limit=; fi; "
+    "exec $ph_limit /bin/sh -c '"
+    "IFS= read -r ph_mark && IFS= read -r ph_line || exit 1; "
+    'ph_n=$(printf "\\nx"); ph_n=${ph_n%x}; eval "ph_script=$ph_line"; '
+    'ph_tell() { printf "\\n@%s %s\\n" "$ph_mark" "$1"; printf "\\n@%s %s\\n" "$ph_mark" "$1" >&2; }; '
+    'ph_tell begin; (eval "$ph_script"); ph_tell "end $?"'
+    "' sh"
+)
 
 
 @dataclass(frozen=True)
@@ -49,19 +49,13 @@ def pack(script: str, stdin: bytes, *, nonce: str, timeout: float) -> bytes:
     if "\0" in script:
         raise ValueError("a shell script cannot hold a NUL character")
     wrapper = _WRAPPER.replace("SECONDS", str(math.ceil(timeout)))
-    lines = (_escape(wrapper), nonce.encode(), _escape(script))
-    return b"\n".join(lines) + b"\n" + stdin
+    text = script.encode("utf-8", "surrogateescape")
+    return b"\n".join((wrapper.encode(), nonce.encode(), _on_one_line(text), stdin))
 
 
-def _escape(text: str) -> bytes:
-    """`text` (UTF-8, lone surrogates as the bytes they stand for) as one line for ``printf %b``."""
-    return b"".join(_ESCAPES[byte] for byte in text.encode("utf-8", "surrogateescape"))
-
-
-_ESCAPES = [
-    bytes([byte]) if 32 <= byte < 127 and byte != ord("\\") else b"\\0%03o" % byte
-    for byte in range(256)
-]
+def _on_one_line(script: bytes) -> bytes:
+    """`script` as a shell word without newlines: a variable stands for each."""
+    return b"'" + script.replace(b"'", b"'\\''").replace(b"\n", b"'\"$ph_n\"'") + b"'"
 
 
 def is_complete(output: bytes | bytearray, nonce: str) -> bool:

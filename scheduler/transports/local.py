@@ -28,7 +28,7 @@ class LocalTransport:
         )
         answer = framing.unpack(ended.stdout, ended.stderr, nonce)
         if answer is None:
-            cause = f"was ended after {timeout:g} s" if ended.code is None else "was killed"
+            cause = f"did not end within {timeout:g} s" if ended.code is None else "was killed"
             raise ConnectionLost(f"a script on this machine {cause}; what it did is not known")
         return Completed(answer.code, answer.stdout, answer.stderr)
 

@@ -38,6 +38,7 @@ class ParamikoTransport:
         self._user = settings.user or getpass.getuser()
         self._client: paramiko.SSHClient | None = None
         self._lock = threading.Lock()
+        self._opening = threading.Lock()
         self._sessions = threading.BoundedSemaphore(settings.max_sessions)
         self._refused: object | None = None
         """The keys with which a login was refused."""
@@ -64,7 +65,9 @@ class ParamikoTransport:
         for wait in (*SESSION_RETRIES, None):
             line = self._line()
             try:
-                return line.open_session(timeout=max(0.1, end - time.monotonic()))
+                # One at a time: a paramiko transport keeps one exception for all its threads.
+                with self._opening:
+                    return line.open_session(timeout=max(0.1, end - time.monotonic()))
             except paramiko.ChannelException as error:
                 if wait is None or time.monotonic() + wait > end:
                     raise ConnectionLost(
@@ -111,7 +114,8 @@ class ParamikoTransport:
         if not framing.has_begun(stdout, nonce):
             # A line that answers nothing is not used again: it may be half dead.
             self._drop(channel.get_transport())
-        cause = f"did not end within {timeout:g} s" if timed_out else "was cut off"
+        words = stderr.decode(errors="replace").strip()[-300:] or "no message"
+        cause = f"did not end within {timeout:.2g} s" if timed_out else f"was cut off ({words})"
         raise ConnectionLost(f"a script on {self.name} {cause}; what it did is not known")
 
     def _line(self) -> paramiko.Transport:

@@ -91,7 +91,7 @@ def look_up(settings: SshTransportSettings) -> Destination:
         )
     if done.returncode != 0:
         raise SchedulerError(
-            f"the ssh configuration cannot be used: {done.stderr.strip()}; "
+            f"the ssh configuration cannot be used: {first_words(done.stderr)}; "
             f"try `ssh -G {settings.host}`"
         )
     return parse_configuration(done.stdout)
@@ -157,7 +157,11 @@ def read_trouble(stderr: str) -> Trouble:
     return next((trouble for text, trouble in _TEXTS if text in stderr), Trouble.UNKNOWN)
 
 
+def first_words(stderr: str) -> str:
+    """The client's first line, for a message of ours."""
+    return next((line.strip() for line in stderr.splitlines() if line.strip()), "no message")
+
+
 def last_words(stderr: str) -> str:
-    """The client's own last line, for a message of ours."""
-    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
-    return lines[-1][-300:] if lines else "no message"
+    """The client's last line, for a message of ours: what ended it."""
+    return first_words("\n".join(reversed(stderr.splitlines())))

@@ -34,6 +34,11 @@ MAX_PATH_BYTES = 90
 """Of a control path. A master first binds PATH and 17 bytes more; a socket's name has 107."""
 
 
+OWN_DIRECTORY = "/tmp/pilothouse-{uid}"
+"""In /tmp, since the name of a socket must be short and its directory on a local disk, and since
+$XDG_RUNTIME_DIR goes away with the person's last login while a run goes on."""
+
+
 class Life(enum.Enum):
     """What a master does when asked."""
 
@@ -231,7 +236,7 @@ class Master:
     @cached_property
     def _record_path(self) -> Path:
         digest = hashlib.sha256(os.fsencode(self.path)).hexdigest()[:16]
-        return _own_directory() / f"{digest}.json"
+        return own_directory() / f"{digest}.json"
 
     def _record(self, pid: int) -> None:
         self._record_path.write_text(json.dumps({"pid": pid, "path": str(self.path)}))
@@ -251,13 +256,9 @@ class Master:
             self.path.unlink(missing_ok=True)
 
 
-def _own_directory() -> Path:
-    """A private directory for our sockets, the same for every process of this person.
-
-    In /tmp, since the name of a socket must be short and its directory on a local disk, and since
-    $XDG_RUNTIME_DIR goes away with the person's last login while a run goes on.
-    """
-    directory = Path(f"/tmp/pilothouse-{os.getuid()}")
+def own_directory() -> Path:
+    """A private directory for our sockets, the same for every process of this person."""
+    directory = Path(OWN_DIRECTORY.format(uid=os.getuid()))
     directory.mkdir(mode=0o700, exist_ok=True)
     found = directory.lstat()
     if found.st_uid != os.getuid() or not stat.S_ISDIR(found.st_mode) or found.st_mode & 0o077:
@@ -269,7 +270,7 @@ def _own_directory() -> Path:
 
 
 def _own_path(destination: Destination) -> Path:
-    return _own_directory() / hashlib.sha256(str(destination).encode()).hexdigest()[:16]
+    return own_directory() / hashlib.sha256(str(destination).encode()).hexdigest()[:16]
 
 
 def _known_hosts_name(destination: Destination) -> str:

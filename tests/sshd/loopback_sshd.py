@@ -26,6 +26,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from scheduler.settings import ParamikoTransportSettings, SshTransportSettings
+
 PASSPHRASE = "a code that only a person knows"
 SHELLS = ("tcsh", "fish", "mksh", "busybox")
 KINDS = ("plain", "noisy", "few", "inner", "mfa", "master", *SHELLS)
@@ -157,6 +159,26 @@ Host *
         key = " ".join(public_key.read_text().split()[:2])
         self.known_hosts.write_text(
             "".join(f"[127.0.0.1]:{port} {key}\n" for port in self.ports.values())
+        )
+
+    def ssh(self, kind: str = "plain", **more: object) -> SshTransportSettings:
+        """Settings of the ssh transport to one of the kinds."""
+        return SshTransportSettings.model_validate(
+            {"kind": "ssh", "host": kind, "config_file": self.config, **more}
+        )
+
+    def paramiko(self, kind: str = "plain", **more: object) -> ParamikoTransportSettings:
+        """Settings of the paramiko transport to one of the kinds."""
+        return ParamikoTransportSettings.model_validate(
+            {
+                "kind": "paramiko",
+                "host": "127.0.0.1",
+                "port": self.ports[kind],
+                "user": self.user,
+                "key_file": self.key,
+                "known_hosts": self.known_hosts,
+                **more,
+            }
         )
 
     def start(self) -> None:
