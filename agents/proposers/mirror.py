@@ -13,6 +13,8 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import compress, count
+from operator import is_not
 from typing import Any
 
 import optuna
@@ -76,48 +78,59 @@ class Mirror:
         )
         self._trials: list[Trial] = []
         self._seen: Counter[PointKey] = Counter()
+        self.is_conditional = False
+        """Whether some trial that the models learn from leaves parameters out."""
 
     def sync(self, view: StudyView) -> None:
         """Make the mirror equal to the view. Costs what has changed since the last call."""
-        keep = self._agreeing(view)
+        changed = list(compress(count(), map(is_not, self._trials, view.trials)))
+        breaks = (n for n in changed if not _continues(self._trials[n], view.trials[n]))
+        keep = next(breaks, min(len(self._trials), len(view.trials)))
         if any(trial.state.is_finished for trial in self._trials[keep:]):
             # Another history altogether: finished trials never change or vanish.
             self._clear()
-            keep = 0
+            keep, changed = 0, []
         while len(self._trials) > keep:
             self._withdraw()
-        for number, trial in enumerate(view.trials):
-            if number >= len(self._trials):
-                self.add(trial)
-            elif trial.state is not self._trials[number].state:
-                self._finish(trial)
+        for number in changed:
+            if number < keep:
+                self._replace(view.trials[number])
+        for trial in view.trials[keep:]:
+            self.add(trial)
         self._storage.replace_study_attrs(self.study._study_id, view.sampler_state)
-
-    def _agreeing(self, view: StudyView) -> int:
-        """How many trials from the start are the same, or the same grown older."""
-        for number, (known, now) in enumerate(zip(self._trials, view.trials, strict=False)):
-            if known is not now and not _continues(known, now):
-                return number
-        return min(len(self._trials), len(view.trials))
 
     def add(self, trial: Trial) -> None:
         """Append a trial; its number is the count of trials so far."""
-        self.study.add_trial(self._frozen(trial))
+        frozen = self._frozen(trial)
+        self.study.add_trial(frozen)
         self._trials.append(trial)
         self._seen[point_key(trial.parameters)] += 1
+        self._note_shape(frozen)
 
     def _withdraw(self) -> None:
         trial = self._trials.pop()
         self._storage.withdraw(self._id(trial.number))
         self._seen[point_key(trial.parameters)] -= 1
 
-    def _finish(self, trial: Trial) -> None:
-        frozen = self._frozen(trial)
+    def _replace(self, trial: Trial) -> None:
+        """Take a newer look at a trial, which may have finished meanwhile."""
+        before = self._trials[trial.number]
+        self._trials[trial.number] = trial
+        if before.state is trial.state:
+            return
         trial_id = self._id(trial.number)
+        if self._storage.get_trial(trial_id).state.is_finished():
+            return  # of another space: it counts as failed from its beginning
+        frozen = self._frozen(trial)
         for step, value in frozen.intermediate_values.items():
             self._storage.set_trial_intermediate_value(trial_id, step, value)
         self._storage.set_trial_state_values(trial_id, frozen.state, frozen.values)
-        self._trials[trial.number] = trial
+        self._note_shape(frozen)
+
+    def _note_shape(self, frozen: FrozenTrial) -> None:
+        learnt = frozen.state in (OptunaState.COMPLETE, OptunaState.PRUNED)
+        if learnt and len(frozen.distributions) < len(self._distributions):
+            self.is_conditional = True
 
     def _id(self, number: int) -> int:
         return self._storage.get_trial_id_from_study_id_trial_number(self.study._study_id, number)
@@ -149,22 +162,8 @@ class Mirror:
         return self._seen[point_key(parameters)] > 0
 
     @property
-    def points(self) -> int:
-        """How many different points the history holds."""
-        return sum(1 for count in self._seen.values() if count)
-
-    @property
     def next_number(self) -> int:
         return len(self._trials)
-
-    def is_conditional(self) -> bool:
-        """Whether some trial the models learn from leaves parameters out."""
-        return any(
-            len(trial.distributions) < len(self._distributions)
-            for trial in self.study.get_trials(
-                deepcopy=False, states=(OptunaState.COMPLETE, OptunaState.PRUNED)
-            )
-        )
 
     def ask(self, sampler: BaseSampler) -> Draw:
         """What this sampler would try next. Leaves no trace but the study's attributes."""
@@ -230,6 +229,34 @@ class _WholeSpaceQmc(optuna.samplers.QMCSampler):
     def __init__(self, distributions: Mapping[str, BaseDistribution], seed: int) -> None:
         super().__init__(scramble=True, seed=seed, warn_independent_sampling=False)
         self._whole = {n: d for n, d in distributions.items() if not d.single()}
+
+    def infer_relative_search_space(
+        self, study: optuna.Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        return self._whole
+
+
+def joint_tpe_sampler(
+    distributions: Mapping[str, BaseDistribution], seed: int, startup_trials: int | None
+) -> BaseSampler:
+    """Optuna's multivariate TPE for a space in which every trial has every parameter.
+
+    Optuna finds out what the trials have in common by comparing them all, again for each new
+    sampler, which takes half of its time in a long history. Here it is known beforehand.
+    """
+    return _WholeSpaceTpe(distributions, seed, startup_trials)
+
+
+class _WholeSpaceTpe(optuna.samplers.TPESampler):
+    def __init__(
+        self,
+        distributions: Mapping[str, BaseDistribution],
+        seed: int,
+        startup_trials: int | None,
+    ) -> None:
+        options = {} if startup_trials is None else {"n_startup_trials": startup_trials}
+        super().__init__(seed=seed, multivariate=True, constant_liar=True, **options)
+        self._whole = {n: d for n, d in sorted(distributions.items()) if not d.single()}
 
     def infer_relative_search_space(
         self, study: optuna.Study, trial: FrozenTrial

@@ -90,7 +90,7 @@ class SamplerProposer:
             self._space,
             seed=self._seed,
             number=mirror.next_number,
-            conditional=mirror.is_conditional(),
+            conditional=mirror.is_conditional,
         )
         found = self._search(mirror, sampler)
         return Proposal(
@@ -180,12 +180,14 @@ def make_sampler(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         match settings.kind:
-            case "tpe":
-                # `group` models each set of parameters that occur together; without conditions
-                # there is one, and Optuna's way to find that out is slow in a long history.
+            case "tpe" if conditional:
                 return samplers.TPESampler(
-                    seed=own, multivariate=True, group=conditional, constant_liar=True, **options
+                    seed=own, multivariate=True, group=True, constant_liar=True, **options
                 )
+            case "tpe":
+                from agents.proposers.mirror import joint_tpe_sampler
+
+                return joint_tpe_sampler(space.distributions(), own, startup)
             case "gp":
                 return samplers.GPSampler(seed=own, warn_independent_sampling=False, **options)
             case "cmaes":
