@@ -6,7 +6,7 @@ from typing import Any
 
 from agents.report.documents import counts
 from agents.report.facts import RunFacts
-from agents.report.numbers import count, measure, parameter_text, signed
+from agents.report.numbers import count, measure, number, parameter_text
 from agents.report.study import gain_of
 from agents.report.words import origin_name
 from agents.trial import StudyView, Trial
@@ -15,14 +15,18 @@ from agents.trial import StudyView, Trial
 def headline(view: StudyView, facts: RunFacts) -> dict[str, Any]:
     """The top of the page, as words and numbers."""
     best = view.best
+    empty, hint = _empty(view)
+    turns = max((trial.iteration for trial in view.trials), default=0)
     return {
         "best": _best(best) if best else None,
-        "empty": _empty(view),
+        "empty": empty,
+        "hint": hint,
         "gain": _gain(view),
         "running": facts.stop_reason is None,
         "states": [(amount, state) for state, amount in counts(view.trials).items() if amount],
-        "iterations": count(max((t.iteration for t in view.trials), default=0), "iteration"),
-        "trials": count(len(view.trials), "trial"),
+        "turns": turns,
+        "iterations": count(turns, "iteration"),
+        "total": len(view.trials),
     }
 
 
@@ -38,12 +42,13 @@ def _best(best: Trial) -> dict[str, Any]:
     }
 
 
-def _empty(view: StudyView) -> str:
+def _empty(view: StudyView) -> tuple[str, str]:
+    """What stands in place of the best value while there is none, and what follows from it."""
     if not view.trials:
-        return "No trial yet"
-    if not any(not trial.state.is_finished for trial in view.trials):
-        return "No trial has completed"
-    return "No result yet"
+        return "No trial yet", "The first proposals are being made."
+    if any(not trial.state.is_finished for trial in view.trials):
+        return "No result yet", "The first jobs are on their way."
+    return "No trial has a result", "The failures below tell why."
 
 
 def _gain(view: StudyView) -> dict[str, str] | None:
@@ -51,9 +56,9 @@ def _gain(view: StudyView) -> dict[str, str] | None:
     if gain is None:
         return None
     kind = "the default" if gain.baseline.origin == "default" else "the first"
-    percent = f"{signed(100 * gain.relative)}%" if gain.relative is not None else ""
+    percent = f"{number(abs(100 * gain.relative), 3)}%" if gain.relative is not None else ""
     return {
-        "absolute": signed(gain.absolute),
+        "absolute": number(abs(gain.absolute), 3),
         "relative": percent,
         "over": f"{kind}, trial {gain.baseline.number} ({measure(gain.baseline.value)})",
     }

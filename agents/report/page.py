@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections import Counter
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from agents.report.charts.curves import curves_chart, drawn_curves, with_curve
-from agents.report.charts.frame import NARROW, WIDE
-from agents.report.charts.history import drawn_points, history_chart, pinned_count
+from agents.report.charts.svg import marker
 from agents.report.facts import RunFacts
+from agents.report.figures import figures
 from agents.report.headline import headline
-from agents.report.numbers import count, duration, moment
+from agents.report.numbers import MISSING, duration, moment
 from agents.report.plain import printable
-from agents.report.study import valued
 from agents.report.tables import failures, notes, trial_table
 from agents.report.templates import environment, text
+from agents.report.words import SHAPES
 from agents.trial import StudyView
 
 if TYPE_CHECKING:
     from markupsafe import Markup
-
-Chart = Callable[[StudyView, str, int], "Markup | None"]
 
 
 def html_page(view: StudyView, facts: RunFacts) -> str:
@@ -40,10 +35,12 @@ def html_page(view: StudyView, facts: RunFacts) -> str:
         updated=moment(facts.updated_at),
         elapsed=duration(facts.elapsed_seconds),
         head=headline(view, facts),
-        figures=_figures(view),
+        figures=figures(view, facts.parameters),
         table=trial_table(view, facts.parameters),
         failures=failures(view),
         notes=notes(view, facts.notices),
+        provenance=_provenance(facts),
+        markers={origin: marker(shape, (0, 0), 4) for origin, shape in SHAPES.items()},
     )
 
 
@@ -68,35 +65,12 @@ def _digest(content: str) -> str:
     return f"'sha256-{base64.b64encode(digest).decode()}'"
 
 
-def _figures(view: StudyView) -> dict[str, Any]:
-    return {
-        "history": _both(history_chart, view, "history"),
-        "history_note": _history_note(view),
-        "curves": _both(curves_chart, view, "curves"),
-        "curves_note": _curves_note(view),
-        "origins": Counter(trial.origin for trial in view.trials),
-    }
+def _provenance(facts: RunFacts) -> list[tuple[str, str]]:
+    environment = list(facts.environment.items())
+    return environment + [(f"git {name}", _word(value)) for name, value in facts.git.items()]
 
 
-def _both(chart: Chart, view: StudyView, name: str) -> dict[str, Any] | None:
-    wide = chart(view, f"{name}-wide", WIDE)
-    if wide is None:
-        return None
-    return {"wide": wide, "narrow": chart(view, f"{name}-narrow", NARROW)}
-
-
-def _history_note(view: StudyView) -> str:
-    scored, shown, pinned = len(valued(view)), len(drawn_points(view)), pinned_count(view)
-    said = []
-    if shown < scored:
-        said.append(f"{shown} of {scored} points are drawn, every improvement among them.")
-    if pinned:
-        said.append(f"{count(pinned, 'trial')} beyond the scale, drawn on its edge.")
-    return " ".join(said)
-
-
-def _curves_note(view: StudyView) -> str:
-    there, shown = len(with_curve(view)), len(drawn_curves(view))
-    if shown == there:
-        return ""
-    return f"{shown} of {there} curves are drawn: the best, and the others evenly over the run."
+def _word(value: str | bool | None) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return value or MISSING

@@ -58,16 +58,16 @@ def best_first(view: StudyView) -> list[tuple[Trial, float]]:
 
 
 def gain_of(view: StudyView) -> Gain | None:
-    """The gain over the default trial, or over the first that completed; None without two trials."""
+    """The gain over the default trial, or over the first that completed; None where it is the best."""
     scored = valued(view)
     best = view.best
     if best is None or best.value is None:
         return None
     defaults = (pair for pair in scored if pair[0].origin == "default")
     baseline, value = next(defaults, scored[0])
-    if baseline.number == best.number:
-        return None
     absolute = best.value - value
+    if absolute == 0:
+        return None
     return Gain(baseline, absolute, absolute / abs(value) if value else None)
 
 

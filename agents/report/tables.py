@@ -15,7 +15,10 @@ from scheduler.job import Failure
 
 MOST_FAILURES = 50
 """Failures told in full, the newest; all are counted and in the table of trials."""
+MOST_WARNINGS = 100
 STDERR_CHARACTERS = 4000
+WHY_CHARACTERS = 90
+"""Of a rationale on its line in the table; the rest unfolds."""
 
 
 def trial_table(view: StudyView, parameters: Mapping[str, Parameter]) -> dict[str, Any]:
@@ -25,6 +28,11 @@ def trial_table(view: StudyView, parameters: Mapping[str, Parameter]) -> dict[st
     best = view.best
     return {
         "parameters": varied,
+        "fixed": [
+            (n, parameter_text(p.value))
+            for n, p in parameters.items()
+            if isinstance(p, FixedParameter)
+        ],
         "metrics": [name.replace("accuracy_auc", "AUC").replace("_", " ") for name in metrics],
         "rows": [_row(trial, varied, metrics, trial is best) for trial in view.trials],
     }
@@ -47,8 +55,17 @@ def _row(trial: Trial, varied: Sequence[str], metrics: Sequence[str], best: bool
             parameter_text(trial.parameters[name]) if name in trial.parameters else MISSING
             for name in varied
         ],
-        "why": " ".join(part for part in why if part),
+        **_why(" ".join(part for part in why if part)),
     }
+
+
+def _why(text: str) -> dict[str, str]:
+    """The reason in a line, and the rest of it where it is long."""
+    if len(text) <= WHY_CHARACTERS:
+        return {"why": text, "more": ""}
+    cut = text.rfind(" ", WHY_CHARACTERS // 2, WHY_CHARACTERS)
+    cut = cut if cut > 0 else WHY_CHARACTERS
+    return {"why": f"{text[:cut]} …", "more": f"… {text[cut:].strip()}"}
 
 
 def failures(view: StudyView) -> dict[str, Any]:
@@ -88,9 +105,10 @@ def notes(view: StudyView, notices: Sequence[str]) -> dict[str, Any]:
             by_text.setdefault(warning, []).append(trial.number)
     warnings = [(_trials(numbers), text) for text, numbers in by_text.items()]
     return {
+        "any": bool(notices or warnings),
         "notices": list(notices),
-        "warnings": warnings[:100],
-        "more": max(0, len(warnings) - 100),
+        "warnings": warnings[:MOST_WARNINGS],
+        "more": max(0, len(warnings) - MOST_WARNINGS),
     }
 
 

@@ -15,10 +15,12 @@ from agents.trial import StudyView, Trial, TrialState
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-MOST_CURVES = 150
+MOST_CURVES = 200
 """Curves drawn: a third of them the best trials', the others evenly from the rest."""
 MOST_STEPS = 80
 """Points of one curve drawn, evenly."""
+_MANY = 50
+"""More curves than this are drawn fainter."""
 
 
 def curves_chart(view: StudyView, name: str, width: int) -> Markup | None:
@@ -35,16 +37,17 @@ def curves_chart(view: StudyView, name: str, width: int) -> Markup | None:
         y,
         left,
         26,
-        width - left - (110 if width >= WIDE else 16),
+        width - left - (126 if width >= WIDE else 16),
         300 if width >= WIDE else 240,
     )
     drawing = Drawing(name, width, frame.bottom + 42)
     drawing.text((0, 12), "accuracy", "axis-title")
     draw_levels(drawing, frame)
     draw_bottom(drawing, frame, "epoch")
+    faint = " faint" if len(shown) > _MANY else ""
     for trial in shown:
         if best is None or trial.number != best.number:
-            _draw(drawing, frame, trial, f"curve {_kind(trial)}")
+            _draw(drawing, frame, trial, f"curve {_kind(trial)}{faint}")
     if best is not None and any(trial.number == best.number for trial in shown):
         _draw_best(drawing, frame, best, width)
     about = f"Accuracy over epochs of {len(shown)} trials."
@@ -97,6 +100,6 @@ def _draw_best(drawing: Drawing, frame: Frame, best: Trial, width: int) -> None:
     if end is None:
         return
     words = f"trial {best.number}, best"
-    room = width - end[0] > len(words) * 7.2 + 8
+    room = width - end[0] > len(words) * 7.2 + 10
     at = (end[0] + 8, end[1] + 4) if room else (end[0], end[1] - 10)
     drawing.text(at, words, "label", "start" if room else "end")

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from agents.report.charts.frame import WIDE, Frame, draw_bottom, draw_levels, label_room
-from agents.report.charts.scales import LinearScale, fitted
+from agents.report.charts.objective import objective_scale
+from agents.report.charts.scales import LinearScale
 from agents.report.charts.svg import Drawing, marker, steps
-from agents.report.numbers import measure
-from agents.report.study import best_first, is_better, spread, valued
+from agents.report.numbers import count, measure
+from agents.report.study import is_better, spread, valued
 from agents.report.words import SHAPES, origin_name
 from agents.trial import StudyView, Trial, TrialState
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 MOST_POINTS = 800
 """Points drawn. All that improved on the best are among them."""
 
-_ROW = 18
+_ROW, _GAP = 18, 10
 _STRIPS = (TrialState.PRUNED, TrialState.FAILED, TrialState.RUNNING)
 
 
@@ -29,10 +29,11 @@ def history_chart(view: StudyView, name: str, width: int) -> Markup:
     scored = valued(view)
     strips = [state for state in _STRIPS if any(t.state is state for t in view.trials)]
     plot_height = (300 if width >= WIDE else 240) if scored else 20
-    scale = _objective_scale(view, [value for _, value in scored])
+    scale = objective_scale(view)
     left = max(label_room(scale.ticks(5)), 62 if strips else 0)
+    below = _GAP + _ROW * len(strips) if strips else 0
     x = LinearScale(-0.5, max(len(view.trials), 2) - 0.5)
-    frame = Frame(x, scale, left, 26, width - left - 14, plot_height + _ROW * len(strips))
+    frame = Frame(x, scale, left, 26, width - left - 14, plot_height + below)
     values = Frame(x, scale, left, 26, frame.width, plot_height)
     drawing = Drawing(name, width, frame.bottom + 42)
     drawing.text((0, 12), view.metric, "axis-title")
@@ -44,13 +45,6 @@ def history_chart(view: StudyView, name: str, width: int) -> Markup:
         _draw_points(drawing, values, view)
         _draw_best(drawing, values, view)
     return drawing.to_svg("Optimization history", _about(view, len(scored)))
-
-
-def pinned_count(view: StudyView) -> int:
-    """How many completed trials lie beyond the scale and are drawn on its edge."""
-    values = [value for _, value in valued(view)]
-    scale = _objective_scale(view, values)
-    return sum(not scale.low <= value <= scale.high for value in values)
 
 
 def improvements(view: StudyView) -> list[tuple[Trial, float]]:
@@ -70,28 +64,10 @@ def drawn_points(view: StudyView) -> list[tuple[Trial, float]]:
     return [pair for pair in valued(view) if pair[0].number in kept]
 
 
-def _objective_scale(view: StudyView, values: Sequence[float]) -> LinearScale:
-    """A scale for the objective; bad outliers may lie beyond it.
-
-    A few hopeless trials must not press all others into a line: the scale ends four times as far
-    from the best as the worst quarter begins.
-    """
-    if not values:
-        return LinearScale(0, 1)
-    if len(values) < 8:
-        return fitted(values)
-    ranked = [value for _, value in best_first(view)]
-    best, quarter, worst = ranked[0], ranked[len(ranked) * 3 // 4], ranked[-1]
-    limit = best + 4 * (quarter - best)
-    if limit == best or not math.isfinite(limit) or not is_better(limit, worst, view):
-        return fitted(values)
-    return fitted([best, limit])
-
-
 def _draw_strip(
     drawing: Drawing, frame: Frame, row: int, state: TrialState, trials: Sequence[Trial]
 ) -> None:
-    y = frame.bottom + _ROW * (row + 0.5) + 1
+    y = frame.bottom + _GAP + _ROW * (row + 0.4)
     drawing.text((frame.left - 8, y + 4), state.value, "tick", "end")
     shown = spread([trial for trial in trials if trial.state is state], MOST_POINTS // 2)
     shape, kind = (
@@ -133,13 +109,10 @@ def _draw_best(drawing: Drawing, frame: Frame, view: StudyView) -> None:
 def _about(view: StudyView, scored: int) -> str:
     best = view.best
     if best is None:
-        return f"{len(view.trials)} trials, none with a result yet."
+        return f"{count(len(view.trials), 'trial')}, none with a result yet."
+    moved = "rises" if view.direction == "maximize" else "falls"
     return (
         f"{view.metric} of {scored} completed trials out of {len(view.trials)}, by trial number. "
-        f"The best so far rises in {len(improvements(view))} steps to {measure(best.value)} in "
-        f"trial {best.number}."
-        if view.direction == "maximize"
-        else f"{view.metric} of {scored} completed trials out of {len(view.trials)}, by trial "
-        f"number. The best so far falls in {len(improvements(view))} steps to "
+        f"The best so far {moved} in {count(len(improvements(view)), 'step')} to "
         f"{measure(best.value)} in trial {best.number}."
     )

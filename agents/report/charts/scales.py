@@ -111,19 +111,20 @@ def round_values(low: float, high: float, wanted: int) -> list[float]:
     span = high - low
     if not span > 0 or not math.isfinite(span):
         return [low] if low == high else [low, high]
-    step = _round_step(span / max(1, wanted))
+    step = _round_step(span, max(2, wanted))
     first, last = math.ceil(low / step - _EPSILON), math.floor(high / step + _EPSILON)
-    if last - first > 4 * wanted + 4:  # no longer distinguishable as floating point numbers
+    if last - first > 4 * wanted + 8:  # no longer distinguishable as floating point numbers
         return [low, high]
     return [index * step for index in range(first, last + 1)]
 
 
-def _round_step(rough: float) -> float:
-    power = 10.0 ** math.floor(math.log10(rough))
-    if power == 0:
-        return rough
-    factor = next(f for f in (1, 2, 5, 10, 20) if f * power >= rough * (1 - _EPSILON))
-    return factor * power
+def _round_step(span: float, wanted: int) -> float:
+    """The round step that divides the span into the number of parts nearest to `wanted`."""
+    power = 10.0 ** math.floor(math.log10(span / wanted))
+    if power == 0:  # beyond the smallest floating point numbers
+        return span / wanted
+    steps = (factor * power for factor in (1, 2, 5, 10))
+    return min(steps, key=lambda step: abs(math.log(span / step / wanted)))
 
 
 def _log_values(low: float, high: float, wanted: int) -> list[float]:

@@ -1,0 +1,132 @@
+"""The page's figures with what has to be said about each: what was left out, why one is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from agents.config.model import FixedParameter, Parameter
+from agents.report.charts.curves import curves_chart, drawn_curves, with_curve
+from agents.report.charts.frame import NARROW, WIDE
+from agents.report.charts.history import drawn_points, history_chart
+from agents.report.charts.objective import pinned
+from agents.report.charts.parallel import MOST_AXES, drawn_lines, parallel_chart
+from agents.report.charts.slices import MOST_CHARTS, MOST_POINTS, slice_charts
+from agents.report.importance import Importances, importances
+from agents.report.numbers import count, measure
+from agents.report.study import valued
+from agents.report.words import ORIGINS, origin_name
+from agents.trial import StudyView
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+
+def figures(view: StudyView, parameters: Mapping[str, Parameter]) -> dict[str, Any]:
+    """Every figure in a wide and a narrow form (or None), with a caption each."""
+    found = importances(view, parameters)
+    names = _by_importance(parameters, found)
+    return {
+        "key": _key(view),
+        "history": _pair(
+            history_chart(view, "history-wide", WIDE), history_chart(view, "history-narrow", NARROW)
+        )
+        if view.trials
+        else None,
+        "history_note": _history_note(view),
+        "curves": _pair(
+            curves_chart(view, "curves-wide", WIDE), curves_chart(view, "curves-narrow", NARROW)
+        ),
+        "curves_note": _curves_note(view),
+        "importances": [
+            {"name": name, "percent": f"{100 * share:.0f}%", "width": round(100 * share, 1)}
+            for name, share in found.shares
+        ],
+        "importances_note": _importances_note(view, found),
+        "parallel": _pair(
+            parallel_chart(view, parameters, names, "parallel-wide", WIDE),
+            parallel_chart(view, parameters, names, "parallel-narrow", NARROW),
+        ),
+        "parallel_note": _parallel_note(view, names),
+        "slices": slice_charts(view, parameters, names),
+        "slices_note": _slices_note(view, names),
+    }
+
+
+def _pair(wide: Markup | None, narrow: Markup | None) -> dict[str, Markup] | None:
+    return {"wide": wide, "narrow": narrow} if wide is not None and narrow is not None else None
+
+
+def _by_importance(parameters: Mapping[str, Parameter], found: Importances) -> list[str]:
+    """Parameters that vary, the most important first where that is known."""
+    if found.shares:
+        return [name for name, _ in found.shares]
+    return [n for n, p in parameters.items() if not isinstance(p, FixedParameter)]
+
+
+def _key(view: StudyView) -> list[dict[str, Any]]:
+    """Who proposed: their marker, how many trials, how good their best one was."""
+    entries = []
+    for origin in ORIGINS:
+        trials = [trial for trial in view.trials if trial.origin == origin]
+        if trials:
+            best = StudyView(view.experiment, view.metric, view.direction, trials).best
+            told = f"best {measure(best.value)}" if best else "no result"
+            words = f"{count(len(trials), 'trial')}, {told}"
+            entries.append({"origin": origin, "name": origin_name(origin), "words": words})
+    return entries
+
+
+def _history_note(view: StudyView) -> str:
+    scored, shown, beyond = len(valued(view)), len(drawn_points(view)), pinned(view)
+    said = ["The line is the best so far."] if scored else []
+    if shown < scored:
+        said.append(f"{shown} of {scored} points are drawn, every improvement among them.")
+    if beyond:
+        verb = "lies" if beyond == 1 else "lie"
+        said.append(f"{count(beyond, 'trial')} {verb} beyond the scale, drawn on its edge.")
+    return " ".join(said)
+
+
+def _curves_note(view: StudyView) -> str:
+    there, shown = len(with_curve(view)), len(drawn_curves(view))
+    said = "Dotted: trials that did not complete. " if _any_unfinished(view) else ""
+    if shown == there:
+        return said
+    return f"{said}{shown} of {there} curves are drawn: the best, and others evenly over the run."
+
+
+def _any_unfinished(view: StudyView) -> bool:
+    return any(trial.value is None for trial in drawn_curves(view))
+
+
+def _importances_note(view: StudyView, found: Importances) -> str:
+    if found.missing:
+        return found.missing
+    scored = len(valued(view))
+    basis = f"{found.trials} of {scored} completed" if found.trials < scored else f"{scored}"
+    hint = " With so few trials, read them as a hint." if found.trials < 50 else ""
+    return (
+        "How much each parameter decides whether a trial is among the best tenth "
+        f"(PED-ANOVA on {basis} trials, shares of 100%).{hint}"
+    )
+
+
+def _parallel_note(view: StudyView, names: Sequence[str]) -> str:
+    scored, shown = len(valued(view)), len(drawn_lines(view))
+    said = ["One line a trial; the stronger, the better. The thick one is the best."]
+    if shown < scored:
+        said.append(f"{shown} of {scored} trials are drawn: the best, and others by rank.")
+    if len(names) > MOST_AXES:
+        said.append(f"{MOST_AXES} of {len(names)} parameters are shown.")
+    return " ".join(said)
+
+
+def _slices_note(view: StudyView, names: Sequence[str]) -> str:
+    scored = len(valued(view))
+    said = ["Ringed: the best trial."]
+    if scored > MOST_POINTS:
+        said.append(f"{MOST_POINTS} of {scored} trials are drawn in each, evenly over the run.")
+    if len(names) > MOST_CHARTS:
+        said.append(f"{MOST_CHARTS} of {len(names)} parameters are shown.")
+    return " ".join(said)
