@@ -1,0 +1,93 @@
+"""The search space in words and as a JSON schema, both for an LLM. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from agents.config.model import (
+    CategoricalParameter,
+    FixedParameter,
+    FloatParameter,
+    IntParameter,
+    Parameter,
+)
+from agents.space.constraint import Constraint
+
+
+def json_schema(parameters: Mapping[str, Parameter]) -> dict[str, Any]:
+    """JSON schema of one configuration.
+
+    As "strict" servers want it: every property is required, no others are allowed. A conditional
+    parameter may be null, which says that it does not apply. Fixed parameters are left out.
+    """
+    free = {n: p for n, p in parameters.items() if not isinstance(p, FixedParameter)}
+    return {
+        "type": "object",
+        "properties": {name: _property(parameter) for name, parameter in free.items()},
+        "required": list(free),
+        "additionalProperties": False,
+    }
+
+
+def _property(parameter: Parameter) -> dict[str, Any]:
+    schema: dict[str, Any]
+    match parameter:
+        case FloatParameter(low=low, high=high):
+            schema = {"type": "number", "minimum": low, "maximum": high}
+        case IntParameter(low=low, high=high):
+            schema = {"type": "integer", "minimum": low, "maximum": high}
+        case CategoricalParameter(choices=choices):
+            schema = {"enum": list(choices)}
+        case FixedParameter(value=value):
+            schema = {"const": value}
+    schema["description"] = _sentence(parameter)
+    if not parameter.when:
+        return schema
+    described = schema.pop("description")
+    return {"anyOf": [schema, {"type": "null"}], "description": f"{described}; null elsewhere"}
+
+
+def describe(parameters: Mapping[str, Parameter], constraints: Sequence[Constraint]) -> str:
+    """The space, a line a parameter and a line a constraint."""
+    lines = [f"- {name}: {_sentence(parameter)}" for name, parameter in parameters.items()]
+    if constraints:
+        lines.append("These must hold:")
+        lines += [f"- {constraint.text}" for constraint in constraints]
+    return "\n".join(lines)
+
+
+def _sentence(parameter: Parameter) -> str:
+    match parameter:
+        case FloatParameter() | IntParameter():
+            kind = "float" if isinstance(parameter, FloatParameter) else "whole number"
+            text = f"{kind} from {parameter.low:g} to {parameter.high:g}"
+            if parameter.scale == "log":
+                text += ", log scale"
+            if parameter.step is not None and parameter.step != 1:
+                text += f", in steps of {parameter.step:g}"
+        case CategoricalParameter(choices=choices):
+            text = f"one of {', '.join(map(_shown, choices))}"
+        case FixedParameter(value=value):
+            text = f"always {_shown(value)}"
+    if parameter.when:
+        text += f"; only when {_condition(parameter)}"
+    if parameter.description:
+        text += f". {parameter.description.strip()}"
+    return text
+
+
+def _condition(parameter: Parameter) -> str:
+    parts = []
+    for parent, wanted in parameter.when.items():
+        values = wanted if isinstance(wanted, list) else [wanted]
+        parts.append(f"{parent} is {' or '.join(map(_shown, values))}")
+    return " and ".join(parts)
+
+
+def _shown(value: object) -> str:
+    return (
+        {True: "true", False: "false", None: "null"}.get(value, str(value))
+        if (value is None or isinstance(value, bool))
+        else str(value)
+    )

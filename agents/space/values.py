@@ -1,0 +1,162 @@
+"""One parameter at a time: is a value allowed, what is the default, how many values are there. Pure."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterable
+
+from agents.config.model import (
+    CategoricalParameter,
+    FixedParameter,
+    FloatParameter,
+    IntParameter,
+    Parameter,
+)
+from training.contract import ParameterValue
+
+GRID_TOLERANCE = 1e-6
+"""How far, in steps, a value may be off its grid and still be taken for the grid's."""
+RANGE_TOLERANCE = 1e-9
+"""How far, relative to the range, a value may be outside by rounding."""
+
+
+class NotAllowed(ValueError):
+    """A value outside its parameter; the message completes "learning_rate: …"."""
+
+
+def same_value(one: ParameterValue, other: ParameterValue) -> bool:
+    """Equality that keeps flags and numbers apart (in Python ``True == 1``)."""
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one is other
+    return one == other
+
+
+def among(value: ParameterValue, values: Iterable[ParameterValue]) -> bool:
+    """Whether `value` is one of `values`, by `same_value`."""
+    return any(same_value(value, known) for known in values)
+
+
+def checked(parameter: Parameter, value: object) -> ParameterValue:
+    """The value in its exact type, rounding taken away. Raises NotAllowed with the reason."""
+    match parameter:
+        case FloatParameter():
+            return _checked_float(parameter, value)
+        case IntParameter():
+            return _checked_int(parameter, value)
+        case CategoricalParameter(choices=choices):
+            return _checked_choice(choices, value)
+        case FixedParameter(value=fixed):
+            return _checked_choice([fixed], value)
+
+
+def _number(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise NotAllowed(f"{value!r:.80} is not a number")
+    try:
+        number = float(value)
+    except OverflowError as error:
+        raise NotAllowed("the number is too large") from error
+    if not math.isfinite(number):
+        raise NotAllowed(f"{value!r} is not a finite number")
+    return number
+
+
+def _checked_float(parameter: FloatParameter, value: object) -> float:
+    number = _number(value)
+    low, high = parameter.low, parameter.high
+    slack = RANGE_TOLERANCE * (high - low)
+    if not low - slack <= number <= high + slack:
+        raise NotAllowed(f"{number:g} is not between {low:g} and {high:g}")
+    if parameter.step is not None:
+        steps = (number - low) / parameter.step
+        if abs(steps - round(steps)) > GRID_TOLERANCE:
+            raise NotAllowed(f"{number:g} is not on the grid {low:g} + k * {parameter.step:g}")
+        number = low + round(steps) * parameter.step
+    return min(high, max(low, number))
+
+
+def _checked_int(parameter: IntParameter, value: object) -> int:
+    number = _number(value)
+    if number != round(number):
+        raise NotAllowed(f"{number:g} is not a whole number")
+    low, high, step = parameter.low, parameter.high, parameter.step
+    whole = int(value) if isinstance(value, int) else round(number)
+    if not low <= whole <= high:
+        raise NotAllowed(f"{whole} is not between {low} and {high}")
+    if (whole - low) % step:
+        raise NotAllowed(f"{whole} is not on the grid {low} + k * {step}")
+    return whole
+
+
+def _checked_choice(choices: list[ParameterValue], value: object) -> ParameterValue:
+    if not (value is None or isinstance(value, (bool, int, float, str))):
+        raise NotAllowed(f"{value!r:.80} is not one of {_listed(choices)}")
+    for choice in choices:
+        if same_value(choice, value):
+            return choice
+    raise NotAllowed(f"{value!r:.80} is not one of {_listed(choices)}")
+
+
+def _listed(choices: list[ParameterValue]) -> str:
+    return ", ".join(str(choice) for choice in choices)
+
+
+def has_default(parameter: Parameter) -> bool:
+    """Whether the person chose the default."""
+    if isinstance(parameter, CategoricalParameter):
+        return "default" in parameter.model_fields_set
+    return isinstance(parameter, FixedParameter) or parameter.default is not None
+
+
+def default(parameter: Parameter) -> ParameterValue:
+    """The person's default; else the middle of the range (of its logarithm), the first choice."""
+    match parameter:
+        case FixedParameter(value=value):
+            return value
+        case CategoricalParameter(choices=choices):
+            return parameter.default if has_default(parameter) else choices[0]
+        case FloatParameter(default=given) | IntParameter(default=given) if given is not None:
+            return given
+        case FloatParameter() | IntParameter():
+            return at(parameter, 0.5)
+
+
+def at(parameter: FloatParameter | IntParameter, share: float) -> float | int:
+    """The value at a share (0 to 1) of the range, or of its logarithm; on the grid."""
+    low, high = float(parameter.low), float(parameter.high)
+    if parameter.scale == "log":
+        value = math.exp(math.log(low) + share * (math.log(high) - math.log(low)))
+    else:
+        value = low + share * (high - low)
+    if isinstance(parameter, IntParameter):
+        steps = round((value - low) / parameter.step)
+        most = (parameter.high - parameter.low) // parameter.step
+        return parameter.low + min(most, max(0, steps)) * parameter.step
+    if parameter.step is not None:
+        value = low + round((value - low) / parameter.step) * parameter.step
+    return min(high, max(low, value))
+
+
+def drawn(parameter: Parameter, chance: random.Random) -> ParameterValue:
+    """A value drawn uniformly (log-uniformly)."""
+    match parameter:
+        case FixedParameter(value=value):
+            return value
+        case CategoricalParameter(choices=choices):
+            return chance.choice(choices)
+        case FloatParameter() | IntParameter():
+            return at(parameter, chance.random())
+
+
+def count(parameter: Parameter) -> int | None:
+    """How many values there are; None for a continuous range."""
+    match parameter:
+        case FixedParameter():
+            return 1
+        case CategoricalParameter(choices=choices):
+            return len(choices)
+        case IntParameter(low=low, high=high, step=step):
+            return (high - low) // step + 1
+        case FloatParameter(low=low, high=high, step=step):
+            return None if step is None else round((high - low) / step) + 1
