@@ -67,15 +67,36 @@ def judge(observation: Observation, known: Circumstances) -> Verdict:
         if known.gone_for is None or known.gone_for < known.grace:
             return Unfinished(JobState.UNKNOWN, "left the queue; waiting for its files")
     if observation.result is None:
-        return Failed(_failure_without_result(observation, known))
+        return _not_yet(observation) or Failed(_failure_without_result(observation, known))
     try:
         result = parse_result(observation.result)
         _check_identity(result, known)
     except ContractError as error:
         return Failed(_failure(Cause.CONTRACT, str(error), observation))
+    if result.status == "preempted" and (unfinished := _not_yet(observation, stopped=True)):
+        return unfinished
     if result.status in ("completed", "pruned"):
         return Finished(result, _warnings(observation))
     return Failed(_failure_in_result(result, observation, known), result)
+
+
+_STOPPED = frozenset({128 + 9, 128 + 10, 128 + 15})
+
+
+def _not_yet(observation: Observation, *, stopped: bool = False) -> Unfinished | None:
+    """A job that was stopped from outside, while the batch system has not said yet why.
+
+    Between the job's end and its last word (walltime, memory, preemption) lie seconds; and one that
+    waits again has been requeued: its sentinel is that of the earlier run.
+    """
+    listing = observation.listing
+    if listing is None or listing.state is JobState.ENDED:
+        return None
+    if listing.state is JobState.QUEUED:
+        return Unfinished(listing.state, listing.reason or "requeued")
+    if stopped or observation.exit_code in _STOPPED:
+        return Unfinished(listing.state, "stopped; the batch system has not said why yet")
+    return None
 
 
 def _check_identity(result: Result, known: Circumstances) -> None:

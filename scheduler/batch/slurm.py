@@ -60,32 +60,33 @@ ph_find() {
 """
 
 # A single id that squeue has forgotten is an error, one of several is not: a single one is asked
-# for twice, so that an error always means trouble. Jobs that squeue lists as ended or not at all are
-# looked up in the books: all in one sacct, or, where there is no accounting, one by one.
+# for twice, so that an error always means trouble. What squeue does not list is looked up in the
+# books; how a job failed (its exit code, at once) the controller alone knows, with accounting or
+# without.
 _LIST = r"""
 ph_list_cluster() {
   ph_rows=$(ph_timed squeue -h -t all ${1:+-M "$1"} -j "$2" -o 'Q|%i|%T|%j|%r' < /dev/null) \
     || return $?
   printf '%s\n' "$ph_rows"
-  ph_ask=$(printf '%s\n' "$ph_rows" | awk -F '|' -v ids="$2" -v final="$ph_final" '
-    BEGIN { split(final, names, " "); for (i in names) ended[names[i]] = 1 }
-    $1 == "Q" { sub(/[^0-9].*/, "", $2); if (!($3 in ended)) live[$2] = 1 }
+  for ph_id in $(printf '%s\n' "$ph_rows" | sed -n 's/^Q|\([0-9_]*\)|FAILED|.*/\1/p' | head -n 50); do
+    ph_timed scontrol -o ${1:+-M "$1"} show job "$ph_id" < /dev/null 2> /dev/null \
+      | sed -n '1s/^JobId/C|&/p'
+  done
+  ph_ask=$(printf '%s\n' "$ph_rows" | awk -F '|' -v ids="$2" '
+    $1 == "Q" { sub(/[^0-9].*/, "", $2); seen[$2] = 1 }
     END { count = split(ids, all, ",")
-      for (i = 1; i <= count; i++) if (!(all[i] in live) && !(all[i] in seen)) {
+      for (i = 1; i <= count; i++) if (!(all[i] in seen)) {
         seen[all[i]] = 1; text = text (text == "" ? "" : ",") all[i] }
       print text }')
   [ -n "$ph_ask" ] || return 0
-  if ph_rows=$(ph_timed sacct -X -n -P ${1:+-M "$1"} -j "$ph_ask" \
-      -o JobID,State,ExitCode,JobName,Cluster < /dev/null 2>&1); then
-    printf '%s\n' "$ph_rows" | sed -n 's/^[0-9]/A|&/p'
-    return 0
-  elif [ $? -ne 127 ] && ! case $ph_rows in *'storage is disabled'*) true ;; *) false ;; esac; then
-    printf '%s\n' "$ph_ask" | tr ',' '\n' | sed 's/^/U|/'
-    return 0
-  fi
-  for ph_id in $(printf '%s' "$ph_ask" | tr ',' ' '); do
-    ph_timed scontrol -o ${1:+-M "$1"} show job "$ph_id" < /dev/null 2> /dev/null | sed -n '1s/^JobId/C|&/p'
-  done
+  ph_rows=$(ph_timed sacct -X -n -P ${1:+-M "$1"} -j "$ph_ask" \
+      -o JobID,State,ExitCode,JobName,Cluster < /dev/null 2>&1)
+  ph_code=$?
+  case $ph_code:$ph_rows in
+    0:*) printf '%s\n' "$ph_rows" | sed -n 's/^[0-9]/A|&/p' ;;
+    127:* | *'storage is disabled'*) ;;
+    *) printf '%s\n' "$ph_ask" | tr ',' '\n' | sed 's/^/U|/' ;;
+  esac
 }
 """
 
@@ -161,8 +162,7 @@ class SlurmBatch:
             f"ph_list_cluster {quote(cluster)} {quote(_comma(numbers))} || return $?\n"
             for cluster, numbers in by_cluster.items()
         )
-        final = quote(" ".join(sorted(slurm_states.FINAL)))
-        return f"{self._prepare()}ph_final={final}\n{_LIST}{calls}echo 'END|'"
+        return f"{self._prepare()}{_LIST}{calls}echo 'END|'"
 
     def cancel_shell(self, jobs: Sequence[JobRef]) -> str:
         rows = "".join(_cancel_row(job, self._settings.clusters) for job in jobs)
@@ -251,7 +251,7 @@ def _word(value: str | int) -> str:
     return f'"{text}"'
 
 
-def _comma(numbers: Sequence[str]) -> str:
+def _comma(numbers: list[str]) -> str:
     return ",".join(numbers * 2 if len(numbers) == 1 else numbers)
 
 

@@ -86,39 +86,33 @@ def read_listing(jobs: Sequence[JobRef], rows: Iterable[Row]) -> Mapping[str, Li
             row
             for row in by_number.get(number, [])
             if row.source == "U"
-            or (row.name == job.name and (not cluster or row.cluster in ("", cluster)))
+            or (_is_name(row, job.name) and (not cluster or row.cluster in ("", cluster)))
         ]
         if ours:
             listed[job.job_id] = _merge(job.job_id, ours)
     return listed
 
 
+def _is_name(row: Row, name: str) -> bool:
+    # Until the job's start has reached the books, they call it "allocation".
+    return row.name == name or (row.source == "A" and row.name == "allocation")
+
+
 def _merge(job_id: str, rows: Sequence[Row]) -> Listing:
-    """One listing from all rows of a job: the controller's word first, exit codes from any.
+    """One listing from all rows of a job: the controller's word before the books'.
 
     Of several parts, one that runs makes the job run, and one that waits makes it wait; only when
     all have ended the job has, by its worst part.
     """
-    queue = [row for row in rows if row.source == "Q"]
-    books = [row for row in rows if row.source in "AC"]
-    said = queue or books
+    failed = [row for row in rows if row.source == "C"]
+    queue = [
+        row for row in rows if row.source == "Q" and not (failed and row.state == "FAILED")
+    ] + failed
+    said = queue or [row for row in rows if row.source == "A"]
     if not said:
         return Listing(job_id, JobState.UNKNOWN, reason="Slurm's accounting does not answer")
     parts = [_listing(job_id, row) for row in said]
-    best = min(parts, key=_rank)
-    if best.state is not JobState.ENDED:
-        return best
-    detail = min((_listing(job_id, row) for row in books), key=_rank, default=best)
-    if detail.state is not JobState.ENDED:
-        return best
-    return Listing(
-        job_id=job_id,
-        state=JobState.ENDED,
-        raw_state=best.raw_state,
-        reason=best.reason or detail.reason,
-        exit_code=detail.exit_code if best.exit_code is None else best.exit_code,
-        cause=best.cause or detail.cause,
-    )
+    return min(parts, key=_rank)
 
 
 _ORDER = {JobState.RUNNING: 0, JobState.QUEUED: 1, JobState.UNKNOWN: 2, JobState.ENDED: 3}

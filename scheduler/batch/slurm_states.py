@@ -44,8 +44,6 @@ STATES: dict[str, tuple[JobState, Cause | None]] = {
 }
 """State and, where the state itself tells, the cause. What is not here is UNKNOWN."""
 
-FINAL = frozenset(name for name, (state, _) in STATES.items() if state is JobState.ENDED)
-
 REASON_CAUSES: dict[str, Cause] = {
     "TimeLimit": Cause.WALLTIME,
     "OutOfMemory": Cause.OUT_OF_MEMORY,

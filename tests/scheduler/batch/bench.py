@@ -1,0 +1,108 @@
+"""Jobs of any batch system over the local transport, for tests."""
+
+import sys
+import time
+
+from scheduler.cluster import Cluster
+from scheduler.job import JobRef, JobRequest, JobScript, JobState, Resources, Submitted
+from scheduler.outcome import Circumstances, Unfinished, is_gone, judge
+from scheduler.transports.local import LocalTransport
+
+RESULT = (
+    '{"schema": 1, "status": "STATUS", "metrics": {"accuracy_auc": 0.5}, '
+    '"curve": {"step": [0], "accuracy": [0.5]}, "seconds": 0.1}'
+)
+GOOD = f"open('results.json', 'w').write('''{RESULT.replace('STATUS', 'completed')}''')\n"
+SLEEP = "import time\ntime.sleep(300)\n"
+PARTIAL = f"""
+import signal, sys, time
+def stop(number, frame):
+    open('results.json', 'w').write('''{RESULT.replace("STATUS", "preempted")}''')
+    sys.exit(143)
+signal.signal(signal.SIGTERM, stop)
+time.sleep(300)
+"""
+
+
+class Bench:
+    """One cluster in one directory; jobs are named, submitted, awaited."""
+
+    def __init__(self, batch, base, walltime=600):
+        self.batch = batch
+        self.cluster = Cluster(LocalTransport(), batch, str(base), "run")
+        self.cluster.prepare()
+        self.root = base / "run"
+        self.walltime = walltime
+        self.ids = {}
+
+    def request(self, name, program, **resources):
+        resources = {"walltime_seconds": self.walltime, "cpus": 1, **resources}
+        command = [sys.executable, "-c", program]
+        return JobRequest(name, f"dir_{name}", JobScript(command), Resources(**resources), {})
+
+    def submit(self, *jobs, again=frozenset()):
+        answers = self.cluster.submit(jobs, again)
+        for name, answer in answers.items():
+            if isinstance(answer, Submitted):
+                self.ids[name] = answer.job_id
+        return answers
+
+    def run(self, name, program, **resources):
+        job = self.request(name, program, **resources)
+        answer = self.submit(job)[name]
+        assert isinstance(answer, Submitted), answer
+        return job
+
+    def ref(self, job):
+        return JobRef(job.name, job.directory, self.ids[job.name])
+
+    def see(self, job):
+        return self.cluster.poll([self.ref(job)])[job.name]
+
+    def wait_for(self, what, seconds=60.0):
+        """Poll until `what` is true; it has to come true well before `seconds`."""
+        limit = time.monotonic() + seconds
+        while time.monotonic() < limit:
+            value = what()
+            if value:
+                return value
+            time.sleep(0.1)
+        raise AssertionError("it never came true")
+
+    def wait_for_state(self, job, state):
+        def look():
+            listing = self.see(job).listing
+            return listing if listing is not None and listing.state is state else None
+
+        return self.wait_for(look)
+
+    def wait_until_started(self, job):
+        self.wait_for(lambda: self.see(job).started)
+        if self.batch.name != "local":
+            self.wait_for_state(job, JobState.RUNNING)
+
+    def cancel(self, *jobs):
+        self.cluster.cancel([self.ref(job) for job in jobs])
+
+    def verdict(self, job, *, cancelled=False, grace=2.0, seconds=60.0):
+        """What becomes of one submitted job."""
+        gone_since = None
+
+        def look():
+            nonlocal gone_since
+            seen = self.see(job)
+            now = time.monotonic()
+            gone_since = (gone_since or now) if is_gone(seen) else None
+            found = judge(
+                seen,
+                Circumstances(
+                    0,
+                    None if gone_since is None else now - gone_since,
+                    grace,
+                    cancelled=cancelled,
+                    walltime_seconds=job.resources.walltime_seconds,
+                ),
+            )
+            return None if isinstance(found, Unfinished) else found
+
+        return self.wait_for(look, seconds)

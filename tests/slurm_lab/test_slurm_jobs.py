@@ -1,0 +1,307 @@
+"""What only a real Slurm can show: its states, its reasons, its failures."""
+
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from scheduler.batch.slurm import SlurmBatch
+from scheduler.errors import SchedulerAway, SchedulerError
+from scheduler.job import Cause, InDoubt, JobState, Refused, Submitted
+from scheduler.outcome import Failed, Finished
+from scheduler.settings import SlurmBatchSettings
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "scheduler" / "batch"))
+from bench import GOOD, PARTIAL, SLEEP, Bench
+
+pytestmark = pytest.mark.cluster
+
+KILLED = "import os, signal\nos.kill(os.getppid(), signal.SIGKILL)\n"
+
+
+@pytest.fixture(params=["plain", "accounting"])
+def lab(request, monkeypatch):
+    lab = request.getfixturevalue(f"{request.param}_slurm")
+    for key, value in lab.environment.items():
+        monkeypatch.setenv(key, value)
+    yield lab
+    lab.client("scancel", "--me")
+
+
+@pytest.fixture
+def bench(lab, tmp_path):
+    return Bench(SlurmBatch(SlurmBatchSettings(kind="slurm")), tmp_path)
+
+
+@pytest.fixture
+def plain(plain_slurm, monkeypatch):
+    for key, value in plain_slurm.environment.items():
+        monkeypatch.setenv(key, value)
+    yield plain_slurm
+    plain_slurm.client("scancel", "--me")
+
+
+@pytest.fixture
+def plain_bench(plain, tmp_path):
+    return Bench(SlurmBatch(SlurmBatchSettings(kind="slurm")), tmp_path)
+
+
+def test_resources_arrive(bench, lab):
+    job = bench.run(
+        "res-1", SLEEP, nodes=1, tasks=2, cpus=2, memory_mb=500, gpus=2, gpu_type="a100",
+        walltime_seconds=90, queue="scavenge",
+        directives={"comment": "two words", "nice": 5, "exclusive": None},
+    )  # fmt: skip
+    shown = lab.client("scontrol", "-o", "show", "job", bench.ids["res-1"]).stdout
+    for part in ("NumNodes=1", "NumTasks=2", "CPUs/Task=2", "MinMemoryNode=500M",
+                 "TimeLimit=00:02:00", "Partition=scavenge", "gres:gpu:a100:2",
+                 "Comment=two words", "Nice=5", "Requeue=0", f"WorkDir={bench.root}/dir_res-1"):  # fmt: skip
+        assert part in shown
+    bench.cancel(job)
+
+
+def test_gpus_are_handed_out(bench):
+    program = f"import os\nopen('gpus', 'w').write(os.environ['CUDA_VISIBLE_DEVICES'])\n{GOOD}"
+    job = bench.run("gpu-1", program, gpus=2)
+    assert isinstance(bench.verdict(job), Finished)
+    assert len((bench.root / "dir_gpu-1" / "gpus").read_text().split(",")) == 2
+
+
+def test_a_callers_own_job_does_not_leak(bench, monkeypatch):
+    for key, value in {
+        "SLURM_JOB_ID": "99", "SLURM_MEM_PER_NODE": "7", "SBATCH_PARTITION": "down",
+        "SQUEUE_STATES": "PENDING", "SLURM_NTASKS": "9", "SQUEUE_FORMAT": "%u",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(key, value)
+    program = (
+        "import os, json\n"
+        "json.dump({k: v for k, v in os.environ.items() if k.startswith(('SLURM', 'LC_'))},"
+        "open('env.json', 'w'))\n" + GOOD
+    )
+    job = bench.run("leak-1", program)
+    assert isinstance(bench.verdict(job), Finished)
+    import json
+
+    seen = json.loads((bench.root / "dir_leak-1" / "env.json").read_text())
+    assert "SLURM_MEM_PER_NODE" not in seen
+    assert seen["SLURM_JOB_ID"] == bench.ids["leak-1"]
+    assert seen["SLURM_JOB_PARTITION"] == "debug"
+    assert "LC_ALL" not in seen
+
+
+def test_refusals_have_slurms_words(bench):
+    answers = bench.submit(
+        bench.request("bad-1", GOOD, queue="nosuch"),
+        bench.request("bad-2", GOOD, gpus=9),
+        bench.request("good-3", GOOD),
+    )
+    assert isinstance(answers["bad-1"], Refused)
+    assert "Invalid partition name" in answers["bad-1"].message
+    assert not answers["bad-1"].backpressure
+    assert isinstance(answers["bad-2"], Refused)
+    assert isinstance(answers["good-3"], Submitted)
+
+
+def test_held_and_released(bench, lab):
+    job = bench.run("held-1", GOOD, directives={"hold": None})
+    listing = bench.wait_for_state(job, JobState.QUEUED)
+    assert "scontrol release" in listing.reason
+    lab.client("scontrol", "release", bench.ids["held-1"])
+    assert isinstance(bench.verdict(job), Finished)
+
+
+def test_a_request_that_can_never_start_says_so(bench):
+    job = bench.run("never-1", GOOD, nodes=5)
+    assert "never start" in bench.wait_for_state(job, JobState.QUEUED).reason
+    bench.cancel(job)
+
+
+def test_killed_script_is_a_failure_with_its_exit_code(bench):
+    job = bench.run("killed-1", KILLED)
+    listing = bench.wait_for_state(job, JobState.ENDED)
+    assert listing.raw_state == "FAILED"
+    assert listing.exit_code == 137
+    assert isinstance(bench.verdict(job), Failed)
+
+
+def test_cancelled_by_hand(bench, lab):
+    job = bench.run("byhand-1", SLEEP)
+    bench.wait_until_started(job)
+    lab.client("scancel", bench.ids["byhand-1"])
+    listing = bench.wait_for_state(job, JobState.ENDED)
+    assert listing.cause is Cause.CANCELLED
+
+
+def test_out_of_memory(bench):
+    program = "import time\nx = bytearray(400 * 1024 * 1024)\ntime.sleep(60)\n"
+    job = bench.run("oom-1", program, memory_mb=100)
+    found = bench.verdict(job)
+    assert isinstance(found, Failed)
+    assert found.failure.cause is Cause.OUT_OF_MEMORY
+
+
+def test_node_failure(plain_bench, plain):
+    job = plain_bench.run("node-1", SLEEP)
+    plain_bench.wait_until_started(job)
+    plain.client("scontrol", "update", f"nodename={plain.host}", "state=down", "reason=test")
+    try:
+        found = plain_bench.verdict(job)
+    finally:
+        plain.client("scontrol", "update", f"nodename={plain.host}", "state=resume")
+        plain.wait_until_idle()
+    assert isinstance(found, Failed)
+    assert found.failure.cause is Cause.NODE_FAILURE
+
+
+def test_preempted(plain_bench):
+    low = plain_bench.run("low-1", PARTIAL, cpus=16, queue="scavenge")
+    plain_bench.wait_until_started(low)
+    high = plain_bench.run("high-1", GOOD, cpus=16, queue="urgent")
+    found = plain_bench.verdict(low)
+    assert isinstance(found, Failed)
+    assert found.failure.cause is Cause.PREEMPTED
+    assert isinstance(plain_bench.verdict(high), Finished)
+
+
+def test_requeued_job_goes_on_under_its_lock(plain_bench, plain):
+    program = (
+        "import os, time\n"
+        "if os.environ.get('SLURM_RESTART_COUNT', '0') == '0':\n    time.sleep(300)\n" + GOOD
+    )
+    job = plain_bench.run("again-1", program, directives={"requeue": None})
+    plain_bench.wait_until_started(job)
+    done = plain.client("scontrol", "requeue", plain_bench.ids["again-1"])
+    assert done.returncode == 0, done.stderr
+    assert isinstance(plain_bench.verdict(job), Finished)
+
+
+def test_controller_down_then_back(plain_bench, plain):
+    job = plain_bench.run("down-1", SLEEP)
+    plain_bench.wait_until_started(job)
+    plain.stop_controller(signal.SIGTERM)
+    try:
+        with pytest.raises(SchedulerAway):
+            plain_bench.see(job)
+        late = plain_bench.request("down-2", GOOD)
+        assert isinstance(plain_bench.submit(late)["down-2"], InDoubt)
+    finally:
+        plain.start_controller()
+        plain.wait_until_idle()
+    plain_bench.wait_for_state(job, JobState.RUNNING)
+    assert isinstance(plain_bench.submit(late)["down-2"], InDoubt)
+    answer = plain_bench.submit(late, again=frozenset(["down-2"]))["down-2"]
+    assert isinstance(answer, Submitted)
+    assert isinstance(plain_bench.verdict(late), Finished)
+
+
+def test_frozen_controller_takes_the_job_late_and_it_is_found(plain_bench, plain):
+    job = plain_bench.request("frozen-1", GOOD)
+    plain.signal_controller(signal.SIGSTOP)
+    try:
+        assert isinstance(plain_bench.submit(job)["frozen-1"], InDoubt)
+    finally:
+        plain.signal_controller(signal.SIGCONT)
+    found = plain_bench.wait_for(
+        lambda: isinstance(answer := plain_bench.submit(job)["frozen-1"], Submitted) and answer
+    )
+    listed = plain.client("squeue", "-h", "-t", "all", "--name=frozen-1", "-o", "%i").stdout.split()
+    assert listed == [found.job_id]
+    assert isinstance(plain_bench.verdict(job), Finished)
+
+
+def test_munge_down_is_away(plain_bench, plain):
+    job = plain_bench.run("munge-1", SLEEP)
+    plain.stop_munge()
+    try:
+        with pytest.raises(SchedulerAway):
+            plain_bench.see(job)
+    finally:
+        plain.start_munge()
+    plain_bench.wait_for_state(job, JobState.RUNNING)
+
+
+def test_a_controller_that_forgot_everything_does_not_end_a_job_that_left_a_result(
+    plain_bench, plain
+):
+    job = plain_bench.run("forgot-1", GOOD)
+    plain_bench.wait_for(lambda: plain_bench.see(job).exit_code is not None)
+    plain.stop_controller()
+    plain.start_controller(forget=True)
+    plain.wait_until_idle()
+    seen = plain_bench.see(job)
+    assert seen.listing is None
+    assert isinstance(plain_bench.verdict(job), Finished)
+
+
+def test_a_number_given_twice_is_not_taken_for_ours(plain_bench, plain):
+    ours = plain_bench.run("twice-1", GOOD)
+    plain_bench.wait_for(lambda: plain_bench.see(ours).exit_code is not None)
+    stranger = plain_bench.run("twice-2", SLEEP)
+    plain_bench.ids["twice-1"] = plain_bench.ids["twice-2"]
+    assert plain_bench.see(ours).listing is None
+    plain_bench.cancel(ours)
+    plain_bench.wait_for_state(stranger, JobState.RUNNING)
+
+
+def test_accounting_remembers_what_the_controller_forgot(accounting_slurm, tmp_path, monkeypatch):
+    for key, value in accounting_slurm.environment.items():
+        monkeypatch.setenv(key, value)
+    bench = Bench(SlurmBatch(SlurmBatchSettings(kind="slurm")), tmp_path)
+    job = bench.run("books-1", KILLED)
+    bench.wait_for_state(job, JobState.ENDED)
+    bench.wait_for(
+        lambda: (
+            "books-1|FAILED"
+            in accounting_slurm.client(
+                "sacct", "-X", "-n", "-P", "-j", bench.ids["books-1"], "-o", "JobName,State"
+            ).stdout
+        )
+    )
+    accounting_slurm.stop_controller()
+    accounting_slurm.start_controller(forget=True)
+    accounting_slurm.wait_until_idle()
+    listing = bench.see(job).listing
+    assert listing is not None
+    assert (listing.raw_state, listing.exit_code) == ("FAILED", 137)
+    # The books find it by name, too, as after a submission that was cut off.
+    (bench.root / "dir_books-1" / "job.id").unlink()
+    (bench.root / "dir_books-1" / "submit.answer").unlink()
+    assert bench.submit(job)["books-1"] == Submitted("books-1", bench.ids["books-1"])
+    accounting_slurm.stop_accounting()
+    try:
+        assert bench.see(job).listing.state is JobState.UNKNOWN
+    finally:
+        accounting_slurm.start_accounting()
+
+
+def test_limit_on_jobs_is_backpressure(accounting_slurm, tmp_path, monkeypatch):
+    for key, value in accounting_slurm.environment.items():
+        monkeypatch.setenv(key, value)
+    bench = Bench(SlurmBatch(SlurmBatchSettings(kind="slurm")), tmp_path)
+    user = accounting_slurm.client("id", "-un").stdout.strip()
+    limit = ("sacctmgr", "-iQ", "modify", "user", "where", f"name={user}", "set")
+    accounting_slurm.client("scancel", "--me")
+    bench.wait_for(lambda: not accounting_slurm.client("squeue", "-h").stdout.strip())
+    accounting_slurm.client(*limit, "MaxSubmitJobs=1", check=True)
+    try:
+        jobs = [bench.request(f"limit-{n}", SLEEP) for n in range(3)]
+        answers = list(bench.submit(*jobs).values())
+        refused = [answer for answer in answers if isinstance(answer, Refused)]
+        assert len(refused) == 2
+        assert all(answer.backpressure for answer in refused)
+    finally:
+        accounting_slurm.client(*limit, "MaxSubmitJobs=-1", check=True)
+    again = frozenset(answer.name for answer in refused)
+    answers = bench.submit(*jobs, again=again)
+    assert all(isinstance(answer, Submitted) for answer in answers.values())
+    bench.cancel(*jobs)
+
+
+def test_a_directive_of_more_than_one_line_is_refused(tmp_path):
+    batch = SlurmBatch(SlurmBatchSettings(kind="slurm"))
+    from scheduler.job import Resources
+
+    for directives in ({"comment": "a\nb"}, {"Comment": "x"}, {"job-name": "x"}, {"mail": ""}):
+        with pytest.raises(SchedulerError):
+            batch.directives("name", Resources(directives=directives))
