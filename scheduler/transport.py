@@ -47,10 +47,19 @@ class Transport(Protocol):
         """Copy a file or a directory tree to `destination` (absolute, parents are made)."""
         ...
 
-    def get(self, sources: Sequence[str], destination: Path, *, timeout: float) -> list[Path]:
+    def get(
+        self,
+        sources: Sequence[str],
+        destination: Path,
+        *,
+        timeout: float,
+        largest: int | None = None,
+    ) -> list[Path]:
         """Copy the remote files or trees into the local directory `destination`.
 
-        What does not exist is left out. Returns the local paths that were made.
+        What does not exist is left out, and so are files larger than `largest` bytes and links
+        that lead outside. Returns the local paths that were made. A copy that broke off goes on
+        where it was when it is asked for again.
         """
         ...
 

@@ -1,73 +1,164 @@
-"""Files to a machine and back as tar archives through `Transport.run`: one way for all transports."""
+"""Files to a machine and back through `Transport.run`: the same way for all transports.
+
+Small files travel together as tar archives, large ones in slices. What a machine sends is not
+trusted: names, links and kinds of files are checked before anything is written here.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import io
+import os
 import posixpath
+import stat
 import tarfile
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Iterator, Sequence, Set
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from scheduler.errors import ConnectionLost, SchedulerError, StorageFull
-from scheduler.shell import home_path
-from scheduler.transport import Completed
-
-Run = Callable[[str, bytes, float], Completed]
-"""``run(script, stdin, timeout)`` of a transport."""
+from scheduler.errors import ConnectionLost, SchedulerError
+from scheduler.transports import slices
+from scheduler.transports.slices import FarFile, Run, cannot_write, fetch_file, send_file, time_left
 
 # Unpacked beside the destination and moved there in one rename, so that a cut leaves nothing half
 # done under the real name. An existing directory is added to.
-_PUT = """
+_UNPACK = """
 umask 022
-ph_parent=PARENT
-ph_target=TARGET
-mkdir -p "$ph_parent" && cd "$ph_parent" || exit 94
-ph_new=.incoming.$$
-trap 'rm -rf "$ph_new"' EXIT
-mkdir "$ph_new" && tar -xf - -C "$ph_new" || exit 94
-if [ -d "$ph_new/it" ] && [ -d "./$ph_target" ]; then
-  cp -R "$ph_new/it/." "./$ph_target/" || exit 94
-elif [ -d "./$ph_target" ]; then
+mkdir -p PARENT && cd PARENT && mkdir -p NEW && tar -xf - -C NEW || { rm -rf NEW; exit 94; }
+"""
+
+_MOVE = """
+cd PARENT || exit 94
+trap 'rm -rf NEW' EXIT
+if [ -d NEW/it ] && [ -d ./NAME ]; then
+  cp -R NEW/it/. ./NAME/ || exit 94
+elif [ -d ./NAME ]; then
   echo "it is a directory" >&2
   exit 93
 else
-  mv -f "$ph_new/it" "./$ph_target" || exit 94
+  mv -f NEW/it ./NAME || exit 94
 fi
 """
 
-_GET = """
+# First the large files (size, time and name, closed by NUL; an empty record ends the list), then an
+# archive of everything else for each source. Links are sent as links.
+_PACK = """
+ph_limit=LIMIT
 set --
 while IFS= read -r ph_parent && IFS= read -r ph_name; do
   if [ -e "$ph_parent/$ph_name" ] || [ -L "$ph_parent/$ph_name" ]; then
-    set -- "$@" -C "$ph_parent" "./$ph_name"
+    set -- "$@" "$ph_parent" "$ph_name"
   fi
 done
-[ "$#" -eq 0 ] || tar -cf - "$@"
+ph_large() {
+  find "./$1" -type f -size "+$((ph_limit - 1))c" -exec sh -c '
+    for f; do printf "%s %s\\\\0" "$(stat -c "%s %Y" "$f")" "${f#./}"; done' sh {} +
+}
+ph_small() {
+  find "./$1" \\( -type d -o -type l -o -type f -size "-${ph_limit}c" \\) -print0 |
+    tar -cf - --no-recursion --null -T -
+}
+ph_each() {
+  ph_do=$1; shift
+  while [ "$#" -gt 0 ]; do
+    (cd "$1" && "$ph_do" "$2") || ph_failed=1
+    shift 2
+  done
+}
+ph_each ph_large "$@"
+printf '\\0'
+ph_each ph_small "$@"
+exit "${ph_failed:-0}"
 """
 
 
 def put(run: Run, where: str, source: Path, destination: str, timeout: float) -> None:
     """Copy `source` (a file or a tree) to `destination` on the machine that `run` reaches.
 
-    Raises StorageFull where it cannot be written, SchedulerError where `source` cannot be read.
+    A copy that broke off goes on where it was when it is repeated. Raises StorageFull where it
+    cannot be written there, SchedulerError where `source` cannot be read.
     """
+    end = time.monotonic() + timeout
     parent, name = posixpath.split(destination.rstrip("/"))
+    parent = parent or "/"
     if not name or name in (".", ".."):
         raise SchedulerError(f"cannot copy {source} to {destination!r}: give it a name there")
-    stream = io.BytesIO()
     try:
-        with tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as archive:
-            archive.add(source, arcname="it", filter=_anonymous)
+        contents = _contents(source)
+        new = f".incoming.{_digest(contents)}"
+        archives = _archives([each for each in contents if not each.large])
+        large = [each for each in contents if each.large]
+        words = {"PARENT": parent, "NEW": new, "NAME": name}
+        for number, archive in enumerate(archives):
+            last = number == len(archives) - 1 and not large
+            script = slices.fill(_UNPACK + (_MOVE if last else ""), **words)
+            done = run(script, archive, time_left(end, where))
+            if done.code != 0:
+                raise cannot_write(where, destination, done)
+        for each in large:
+            send_file(run, where, each.path, f"{parent}/{new}/{each.name}", end)
+        if large:
+            done = run(slices.fill(_MOVE, **words), b"", time_left(end, where))
+            if done.code != 0:
+                raise cannot_write(where, destination, done)
     except OSError as error:
-        raise SchedulerError(f"cannot read {source}: {error.strerror}") from error
-    script = _PUT.replace("PARENT", home_path(parent or "/")).replace("TARGET", home_path(name))
-    done = run(script, stream.getvalue(), timeout)
-    if done.code != 0:
-        said = done.stderr.decode(errors="replace").strip()[-500:]
-        raise StorageFull(
-            f"cannot write {destination} on {where}: {said}",
-            remedy=f"make room for, or access to, {parent} on {where}",
-        )
+        raise SchedulerError(f"cannot read {error.filename or source}: {error.strerror}") from error
+
+
+@dataclass(frozen=True)
+class _Content:
+    """One file or directory to send; its name at the far side begins with ``it``."""
+
+    path: Path
+    name: str
+    size: int
+    changed: int
+    large: bool
+
+
+def _contents(source: Path) -> list[_Content]:
+    """`source` and everything below it, links not followed (but for `source` itself)."""
+    found = [_content(source.resolve(strict=True), "it")]
+    if found[0].path.is_dir():
+        found += [
+            _content(Path(root, name), posixpath.join("it", os.path.relpath(root, source), name))
+            for root, directories, files in os.walk(source)
+            for name in sorted((*directories, *files))
+        ]
+    return [replace(each, name=posixpath.normpath(each.name)) for each in found]
+
+
+def _content(path: Path, name: str) -> _Content:
+    status = path.lstat()
+    large = stat.S_ISREG(status.st_mode) and status.st_size >= slices.SLICE_BYTES
+    return _Content(path, name, status.st_size, status.st_mtime_ns, large)
+
+
+def _digest(contents: Sequence[_Content]) -> str:
+    text = repr([(each.name, each.size, each.changed) for each in contents])
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+def _archives(contents: Sequence[_Content]) -> list[bytes]:
+    """Tar archives of about a slice each; one at least."""
+    groups: list[list[_Content]] = [[]]
+    size = 0
+    for each in contents:
+        if size + each.size > slices.SLICE_BYTES and groups[-1]:
+            groups.append([])
+            size = 0
+        groups[-1].append(each)
+        size += each.size
+    return [_archive(group) for group in groups]
+
+
+def _archive(contents: Sequence[_Content]) -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for each in contents:
+            archive.add(each.path, arcname=each.name, recursive=False, filter=_anonymous)
+    return stream.getvalue()
 
 
 def _anonymous(info: tarfile.TarInfo) -> tarfile.TarInfo:
@@ -77,41 +168,83 @@ def _anonymous(info: tarfile.TarInfo) -> tarfile.TarInfo:
 
 
 def get(
-    run: Run, where: str, sources: Sequence[str], destination: Path, timeout: float
+    run: Run,
+    where: str,
+    sources: Sequence[str],
+    destination: Path,
+    timeout: float,
+    largest: int | None = None,
 ) -> list[Path]:
     """Copy `sources` from the machine into the directory `destination`; the paths made.
 
-    Only regular files, directories and links that stay inside are taken: what a machine sends
-    cannot write elsewhere.
+    Files larger than `largest` bytes are left out, and so are special files and links that lead
+    outside. Raises SchedulerError where the machine sends what was not asked for, or nothing can
+    be read or written.
     """
+    end = time.monotonic() + timeout
     parts = [posixpath.split(source.rstrip("/")) for source in sources]
     names = [name for _, name in parts]
+    parents = {name: parent for parent, name in parts}
     if len(set(names)) != len(names) or any("\n" in source for source in sources):
-        raise ValueError(
-            f"sources of one copy need different last names, without newlines: {names}"
-        )
+        raise ValueError(f"sources of one copy need different last names, no newlines: {names}")
     rows = "".join(f"{parent or '/'}\n{name}\n" for parent, name in parts)
-    done = run(_GET, rows.encode("utf-8", "surrogateescape"), timeout)
-    if not done.stdout:
-        if done.code:
-            said = done.stderr.decode(errors="replace").strip()[-500:]
-            raise SchedulerError(f"cannot read {', '.join(names)} on {where}: {said}")
-        return []
-    destination.mkdir(parents=True, exist_ok=True)
+    limit = slices.SLICE_BYTES if largest is None else min(slices.SLICE_BYTES, largest + 1)
+    script = slices.fill(_PACK, LIMIT=limit)
+    done = run(script, rows.encode("utf-8", "surrogateescape"), time_left(end, where))
+    large, packed = _split(done.stdout, where)
     try:
-        with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
-            archive.extractall(destination, members=_wanted(archive, set(names)), filter="data")
+        destination.mkdir(parents=True, exist_ok=True)
+        if packed:
+            with tarfile.open(fileobj=io.BytesIO(packed), ignore_zeros=True) as archive:
+                wanted = _wanted(archive, set(names), destination)
+                archive.extractall(destination, members=wanted, filter="data")
+        for each in large:
+            if largest is None or each.size <= largest:
+                _check_name(each.path, set(names), destination)
+                parent = parents[each.path.split("/")[0]]
+                far = replace(each, path=f"{parent}/{each.path}")
+                fetch_file(run, where, far, destination / each.path, end)
     except tarfile.FilterError as error:
         raise SchedulerError(f"refused a file from {where}: {error}") from error
     except tarfile.ReadError as error:
         raise ConnectionLost(f"the copy from {where} is damaged: {error}") from error
+    except OSError as error:
+        raise SchedulerError(
+            f"cannot write {error.filename or destination}: {error.strerror}"
+        ) from error
+    if done.code != 0 and not any((destination / name).exists() for name in names):
+        said = done.stderr.decode(errors="replace").strip()[-500:]
+        raise SchedulerError(f"cannot read {', '.join(names)} on {where}: {said}")
     return [destination / name for name in names if (destination / name).exists()]
 
 
-def _wanted(archive: tarfile.TarFile, names: set[str]) -> Iterator[tarfile.TarInfo]:
+def _split(output: bytes, where: str) -> tuple[list[FarFile], bytes]:
+    """The list of large files, and what follows it."""
+    head, end, packed = (b"\0" + output).partition(b"\0\0")
+    if not end:
+        raise ConnectionLost(f"the copy from {where} is damaged: no list of files")
+    records = [record.decode("utf-8", "surrogateescape") for record in head.split(b"\0") if record]
+    found = [record.split(" ", 2) for record in records]
+    return [FarFile(name, int(size), changed) for size, changed, name in found], packed
+
+
+def _check_name(name: str, names: Set[str], destination: Path) -> None:
+    """Raises FilterError where `name` is not below one of `names`, links here considered."""
+    parts = name.split("/")
+    parent = (destination / name).parent.resolve()
+    if parts[0] not in names or ".." in parts or not parent.is_relative_to(destination.resolve()):
+        raise tarfile.FilterError(f"{name!r} was not asked for")
+
+
+def _wanted(
+    archive: tarfile.TarFile, names: Set[str], destination: Path
+) -> Iterator[tarfile.TarInfo]:
     for info in archive:
-        parts = posixpath.normpath(info.name).split("/")
-        if parts[0] not in names:
-            raise tarfile.FilterError(f"{info.name!r} was not asked for")
-        if info.isreg() or info.isdir() or info.issym() or info.islnk():
-            yield info
+        _check_name(posixpath.normpath(info.name), names, destination)
+        try:
+            safe = tarfile.data_filter(info, str(destination))
+        except (tarfile.AbsoluteLinkError, tarfile.LinkOutsideDestinationError):
+            continue  # Jobs do link to scratch directories: that is no reason to lose the rest.
+        except tarfile.SpecialFileError:
+            continue
+        yield safe

@@ -244,9 +244,16 @@ class ParamikoTransport:
         """See `Transport.put`."""
         copying.put(self._run, self.name, source, destination, timeout)
 
-    def get(self, sources: Sequence[str], destination: Path, *, timeout: float) -> list[Path]:
+    def get(
+        self,
+        sources: Sequence[str],
+        destination: Path,
+        *,
+        timeout: float,
+        largest: int | None = None,
+    ) -> list[Path]:
         """See `Transport.get`."""
-        return copying.get(self._run, self.name, sources, destination, timeout)
+        return copying.get(self._run, self.name, sources, destination, timeout, largest)
 
     def _run(self, script: str, stdin: bytes, timeout: float) -> Completed:
         return self.run(script, stdin=stdin, timeout=timeout)

@@ -13,6 +13,7 @@ import pytest
 from scheduler.errors import ConnectionLost, SchedulerError, StorageFull
 from scheduler.shell import quote
 from scheduler.transport import Transport, TransportState
+from scheduler.transports import slices
 
 LIMIT = 30.0
 EVERY_BYTE = bytes(range(256))
@@ -217,8 +218,49 @@ def test_get_leaves_out_what_is_missing(transport: Transport, tmp_path: Path) ->
     assert transport.get([str(tmp_path / "none")], tmp_path / "none2", timeout=LIMIT) == []
 
 
-def test_get_refuses_links_that_lead_outside(transport: Transport, tmp_path: Path) -> None:
-    (tmp_path / "far").mkdir()
-    (tmp_path / "far" / "evil").symlink_to("/etc")
-    with pytest.raises(SchedulerError, match="refused"):
-        transport.get([str(tmp_path / "far")], tmp_path / "back", timeout=LIMIT)
+def test_get_leaves_out_links_that_lead_outside(transport: Transport, tmp_path: Path) -> None:
+    far = tmp_path / "far"
+    far.mkdir()
+    (far / "inside").symlink_to("file")
+    (far / "outside").symlink_to("/etc")
+    (far / "above").symlink_to("../..")
+    (far / "file").write_text("x")
+    os.mkfifo(far / "pipe")
+    [made] = transport.get([str(far)], tmp_path / "back", timeout=LIMIT)
+    assert tree(made) == {"file": b"x", "inside": "-> file"}
+
+
+def test_get_leaves_out_large_files_where_told(transport: Transport, tmp_path: Path) -> None:
+    for name, size in (("small", 10), ("exact", 100), ("over", 101)):
+        (tmp_path / "far" / name).mkdir(parents=True)
+        (tmp_path / "far" / name / "file").write_bytes(bytes(size))
+    source = str(tmp_path / "far")
+    [made] = transport.get([source], tmp_path / "back", timeout=LIMIT, largest=100)
+    assert {name for name in tree(made) if name.endswith("file")} == {"small/file", "exact/file"}
+
+
+@pytest.fixture
+def small_slices(monkeypatch: pytest.MonkeyPatch) -> int:
+    monkeypatch.setattr(slices, "SLICE_BYTES", 10_000)
+    return 10_000
+
+
+def test_large_files_travel_in_slices(
+    transport: Transport, tmp_path: Path, small_slices: int
+) -> None:
+    make_tree(tmp_path / "here")
+    sizes = {"just": small_slices, "under": small_slices - 1, "over": 3 * small_slices + 7}
+    for name, size in sizes.items():
+        (tmp_path / "here" / "-leading" / name).write_bytes(random.Random(name).randbytes(size))
+    (tmp_path / "here" / "-leading" / "over").chmod(0o755)
+    far = tmp_path / "far" / "there"
+    transport.put(tmp_path / "here", str(far), timeout=LIMIT)
+    assert tree(far) == tree(tmp_path / "here")
+    assert os.access(far / "-leading" / "over", os.X_OK)
+    [made] = transport.get([str(far)], tmp_path / "back", timeout=LIMIT)
+    assert tree(made) == tree(tmp_path / "here")
+    assert os.listdir(far.parent) == ["there"]
+    single = tmp_path / "here" / "-leading" / "over"
+    transport.put(single, str(tmp_path / "far" / "it's one"), timeout=LIMIT)
+    [made] = transport.get([str(tmp_path / "far" / "it's one")], tmp_path / "back", timeout=LIMIT)
+    assert made.read_bytes() == single.read_bytes()

@@ -1,0 +1,190 @@
+"""Copies that break off, and machines that send what they should not."""
+
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scheduler.errors import ConnectionLost, SchedulerError, StorageFull
+from scheduler.settings import LocalTransportSettings
+from scheduler.transport import Completed
+from scheduler.transports import copying, open_transport, slices
+
+LOCAL = open_transport(LocalTransportSettings())
+Run = Callable[[str, bytes, float], Completed]
+
+
+class Flaky:
+    """This machine, over a line that breaks at chosen round trips, before or after the script."""
+
+    def __init__(self, *broken: int, after: bool = False) -> None:
+        self.broken, self.after = broken, after
+        self.trips = 0
+        self.sent = 0
+
+    def __call__(self, script: str, stdin: bytes, timeout: float) -> Completed:
+        self.trips += 1
+        breaks = self.trips in self.broken
+        if breaks and not self.after:
+            raise ConnectionLost("broken before")
+        self.sent += len(stdin)
+        done = LOCAL.run(script, stdin=stdin, timeout=30)
+        if breaks:
+            raise ConnectionLost("broken after")
+        return done
+
+
+@pytest.fixture(autouse=True)
+def small_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slices, "SLICE_BYTES", 1000)
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("broken", range(1, 9))
+def test_a_put_that_broke_off_goes_on(tmp_path: Path, broken: int, after: bool) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "large").write_bytes(os.urandom(3500))
+    (tmp_path / "here" / "small").write_bytes(os.urandom(500))
+    run, far = Flaky(broken, after=after), tmp_path / "far" / "there"
+    try:
+        copying.put(run, "x", tmp_path / "here", str(far), 30)
+    except ConnectionLost:
+        assert after or not far.exists()
+        copying.put(run, "x", tmp_path / "here", str(far), 30)
+    assert (far / "large").read_bytes() == (tmp_path / "here" / "large").read_bytes()
+    assert (far / "small").read_bytes() == (tmp_path / "here" / "small").read_bytes()
+    assert os.listdir(tmp_path / "far") == ["there"]
+
+
+def test_what_has_arrived_is_not_sent_again(tmp_path: Path) -> None:
+    (tmp_path / "large").write_bytes(os.urandom(9500))
+    run = Flaky(8)
+    with pytest.raises(ConnectionLost):
+        copying.put(run, "x", tmp_path / "large", str(tmp_path / "far"), 30)
+    first, run.sent = run.sent, 0
+    copying.put(run, "x", tmp_path / "large", str(tmp_path / "far"), 30)
+    overhead = 11_000  # An archive without content is padded to 10 kB.
+    assert first + run.sent < 9500 + 2 * overhead
+    assert (tmp_path / "far").read_bytes() == (tmp_path / "large").read_bytes()
+
+
+@pytest.mark.parametrize("broken", range(1, 7))
+def test_a_get_that_broke_off_goes_on(tmp_path: Path, broken: int) -> None:
+    (tmp_path / "far").mkdir()
+    (tmp_path / "far" / "large").write_bytes(os.urandom(4200))
+    run = Flaky(broken, after=True)
+    with pytest.raises(ConnectionLost):
+        copying.get(run, "x", [str(tmp_path / "far")], tmp_path / "back", 30)
+    trips = run.trips
+    copying.get(run, "x", [str(tmp_path / "far")], tmp_path / "back", 30)
+    assert run.trips - trips <= 6 - max(0, trips - 2)
+    assert os.listdir(tmp_path / "back" / "far") == ["large"]
+    content = (tmp_path / "far" / "large").read_bytes()
+    assert (tmp_path / "back" / "far" / "large").read_bytes() == content
+
+
+def test_a_changed_source_starts_anew(tmp_path: Path) -> None:
+    large = tmp_path / "large"
+    large.write_bytes(b"a" * 5000)
+    with pytest.raises(ConnectionLost):
+        copying.put(Flaky(4), "x", large, str(tmp_path / "far"), 30)
+    large.write_bytes(b"b" * 5000)
+    os.utime(large, ns=(7, 7))
+    copying.put(Flaky(), "x", large, str(tmp_path / "far"), 30)
+    assert (tmp_path / "far").read_bytes() == b"b" * 5000
+
+
+def test_a_file_that_shrinks_while_it_is_read(tmp_path: Path) -> None:
+    far = tmp_path / "far"
+    far.write_bytes(bytes(5000))
+
+    def run(script: str, stdin: bytes, timeout: float) -> Completed:
+        done = LOCAL.run(script, stdin=stdin, timeout=30)
+        far.write_bytes(bytes(10))
+        return done
+
+    with pytest.raises(ConnectionLost, match="of 1000 bytes"):
+        copying.get(run, "x", [str(far)], tmp_path / "back", 30)
+
+
+def test_a_full_disk_is_named(tmp_path: Path) -> None:
+    (tmp_path / "large").write_bytes(bytes(5000))
+    with pytest.raises(StorageFull, match=r"cannot write .*No space left") as caught:
+        run = _with_full_disk()
+        copying.put(run, "x", tmp_path / "large", str(tmp_path / "far"), 30)
+    assert "make room for" in caught.value.remedy
+
+
+def _with_full_disk() -> Run:
+    def run(script: str, stdin: bytes, timeout: float) -> Completed:
+        return LOCAL.run("cat() { command cat > /dev/full; }\n" + script, stdin=stdin, timeout=30)
+
+    return run
+
+
+def test_too_little_time(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"x")
+    with pytest.raises(ConnectionLost, match="took too long"):
+        copying.put(Flaky(), "x", tmp_path / "file", str(tmp_path / "far"), 0)
+
+
+def sends(*members: tarfile.TarInfo, listed: bytes = b"") -> Run:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as archive:
+        for member in members:
+            archive.addfile(member, io.BytesIO(b"x" * member.size))
+    return lambda script, stdin, timeout: Completed(0, listed + b"\0" + stream.getvalue(), b"")
+
+
+def member(name: str, **values: object) -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    for key, value in {"size": 1, **values}.items():
+        setattr(info, key, value)
+    return info
+
+
+@pytest.mark.parametrize("name", ["other", "../far", "far/../../x", "/etc/x", "far/../other"])
+def test_names_that_were_not_asked_for_are_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(SchedulerError, match="refused"):
+        copying.get(sends(member(name)), "x", ["/there/far"], tmp_path / "in" / "back", 30)
+    listed = f"5000 1 {name}\0".encode()
+    with pytest.raises(SchedulerError, match="refused"):
+        copying.get(sends(listed=listed), "x", ["/there/far"], tmp_path / "in" / "back", 30)
+    assert [p for p in tmp_path.rglob("*") if not p.is_dir()] == []
+
+
+def test_a_file_through_a_link_is_refused(tmp_path: Path) -> None:
+    """First a link that leads outside, then a file below it."""
+    (tmp_path / "outside").mkdir()
+    back = tmp_path / "back"
+    (back / "far").mkdir(parents=True)
+    (back / "far" / "link").symlink_to(tmp_path / "outside")
+    with pytest.raises(SchedulerError, match="refused"):
+        copying.get(sends(member("far/link/x")), "x", ["/there/far"], back, 30)
+    with pytest.raises(SchedulerError, match="refused"):
+        copying.get(sends(listed=b"5000 1 far/link/x\0"), "x", ["/there/far"], back, 30)
+    assert os.listdir(tmp_path / "outside") == []
+
+
+@given(st.binary(max_size=300))
+def test_rubbish_raises_ours_or_is_nothing(
+    tmp_path_factory: pytest.TempPathFactory, rubbish: bytes
+) -> None:
+    back = tmp_path_factory.mktemp("back")
+    try:
+        made = copying.get(lambda *_: Completed(0, rubbish, b""), "x", ["/there/far"], back, 30)
+    except (ConnectionLost, SchedulerError):
+        return
+    assert made == []
+
+
+def test_sources_of_the_same_name_are_a_mistake(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="different last names"):
+        copying.get(Flaky(), "x", ["/a/x", "/b/x"], tmp_path, 30)
