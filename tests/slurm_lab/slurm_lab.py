@@ -29,7 +29,7 @@ SlurmdPort={slurmd}
 SrunPortRange={srun}
 CommunicationParameters=NoInAddrAny,NoCtldInAddrAny
 AuthType=auth/munge
-AuthInfo=socket={run}/munge.sock,cred_expire=1
+AuthInfo=socket={run}/munge.sock,cred_expire=5
 CredType=cred/munge
 StateSaveLocation={base}/state
 SlurmdSpoolDir={base}/spool
@@ -252,7 +252,8 @@ class SlurmLab:
     def _spawn(self, name, *arguments):
         with (self.log / f"{name}.out").open("ab") as out:
             self._children[name] = subprocess.Popen(
-                [_program(name), *arguments],
+                # Whatever ends the tests ends the daemons.
+                ["setpriv", "--pdeathsig", "KILL", _program(name), *arguments],
                 env={**os.environ, **self.environment},
                 stdin=subprocess.DEVNULL,
                 stdout=out,
