@@ -51,13 +51,16 @@ def main_verb(
         str | None,
         typer.Option(metavar="DIR", help="Go on with the run in DIR, or with the `latest`."),
     ] = None,
-    new: Annotated[bool, typer.Option(help="Start a new run beside an unfinished one.")] = False,
+    new: Annotated[
+        bool, typer.Option("--new", help="Start a new run beside an unfinished one.")
+    ] = False,
     max_iterations: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Same as --set loop.max_iterations=N.")
     ] = None,
     overrides: SetOption = None,
     dry_run: Annotated[
-        bool, typer.Option(help="Show the first proposals, a job and the cost; start nothing.")
+        bool,
+        typer.Option("--dry-run", help="Show first proposals, a job, the cost; start nothing."),
     ] = False,
     log_level: Annotated[
         LogLevel, typer.Option(help="What goes into logs/run.jsonl.", case_sensitive=False)
@@ -90,6 +93,73 @@ def graph() -> None:
     from agents.graph import mermaid
 
     typer.echo(mermaid())
+
+
+RequiredConfig = Annotated[
+    Path, typer.Option("--config", "-c", metavar="FILE", help="The configuration (YAML).")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="For scripts.")]
+
+
+@app.command(epilog="Example: python -m agents.run connect --config aurora.yaml")
+def connect(config: RequiredConfig) -> None:
+    """Open the ssh connection to the cluster: here you are asked for password and token."""
+    from agents.commands.connection import connect as verb
+    from agents.config import load
+
+    typer.echo(verb(load(config)))
+
+
+@app.command(epilog="Example: python -m agents.run disconnect --config aurora.yaml")
+def disconnect(config: RequiredConfig) -> None:
+    """Close the connection that `connect` opened; one that you opened yourself is left alone."""
+    from agents.commands.connection import disconnect as verb
+    from agents.config import load
+
+    typer.echo(verb(load(config)))
+
+
+@app.command(epilog="Example: python -m agents.run connection --config aurora.yaml")
+def connection(config: RequiredConfig) -> None:
+    """Say whose connection to the cluster there is, since when, and what it serves."""
+    from agents.commands.connection import connection as verb
+    from agents.config import load
+
+    typer.echo(verb(load(config)))
+
+
+@app.command(epilog="Example: python -m agents.run render --config config.example.yaml")
+def render(config: RequiredConfig, overrides: SetOption = None) -> None:
+    """Print the first job's script and files as they would be submitted; submit nothing."""
+    from agents.commands.dry_run import rendered
+    from agents.config import load
+
+    typer.echo(rendered(load(config, overrides or [])))
+
+
+@app.command(epilog="Example: python -m agents.run status results/20261123_142530_fashion")
+def status(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Say where a run stands, from any terminal; the run is not disturbed."""
+    from agents.commands.status import run_state, status_text, to_json
+    from agents.workspace import Workspace
+
+    state = run_state(Workspace(directory.absolute()))
+    typer.echo(to_json([state]) if as_json else status_text(state))
+
+
+@app.command(name="list", epilog="Example: python -m agents.run list results")
+def list_runs(
+    base: Annotated[Path, typer.Argument(metavar="BASE")] = Path("results"),
+    as_json: JsonOption = False,
+) -> None:
+    """List all runs under a directory with their state and best value."""
+    from agents.commands.status import list_text, run_state, to_json
+    from agents.workspace import runs
+
+    typer.echo(to_json([run_state(run) for run in runs(base)]) if as_json else list_text(base))
 
 
 @config_app.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import shlex
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -128,12 +129,16 @@ def open_cluster(loaded: LoadedConfig, workspace: Workspace) -> Cluster:
     if is_local(loaded.settings):
         base = str(workspace.directory.parent)
     return Cluster(
-        open_transport(settings.transport),
+        open_transport(settings.transport, connect=_connect_command(loaded)),
         build_batch_system(settings.batch_system),
         base,
         workspace.name,
         settings.template,
     )
+
+
+def _connect_command(loaded: LoadedConfig) -> str:
+    return f"python -m agents.run connect --config {shlex.quote(str(loaded.path))}"
 
 
 def _note_beginning(ledger: Ledger, loaded: LoadedConfig) -> None:

@@ -32,6 +32,12 @@ def dry_run(loaded: LoadedConfig) -> str:
     return "\n\n".join(parts)
 
 
+def rendered(loaded: LoadedConfig) -> str:
+    """The first job as it would be submitted."""
+    proposals, _ = _first_proposals(loaded.settings)
+    return _job_text(loaded, _trial(loaded.settings, 0, proposals[0]))
+
+
 def _first_proposals(settings: Settings) -> tuple[list[Proposal], list[str]]:
     space = SearchSpace.build(settings.search_space, settings.constraints)
     objective = settings.objective

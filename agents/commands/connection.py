@@ -1,0 +1,39 @@
+"""``connect``, ``disconnect``, ``connection``: the master connection that a person opens."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agents.config import LoadedConfig
+from agents.errors import ConfigurationError
+from scheduler.settings import SshTransportSettings
+
+if TYPE_CHECKING:
+    from scheduler.transports.ssh_master import Master
+
+
+def connect(loaded: LoadedConfig) -> str:
+    """Open the master in front of the person. Returns what there is then."""
+    return str(_master(loaded).connect())
+
+
+def disconnect(loaded: LoadedConfig) -> str:
+    """Close the master if `connect` opened it. Returns what was done."""
+    return _master(loaded).disconnect()
+
+
+def connection(loaded: LoadedConfig) -> str:
+    """Whose master it is, since when, and what it serves."""
+    return str(_master(loaded).check())
+
+
+def _master(loaded: LoadedConfig) -> Master:
+    from scheduler.transports.ssh_master import Master
+
+    transport = loaded.settings.cluster.transport
+    if not isinstance(transport, SshTransportSettings):
+        raise ConfigurationError(
+            f"{loaded.path}: cluster.transport.kind is {transport.kind}: only ssh has a master "
+            "connection that a person opens"
+        )
+    return Master(transport)

@@ -1,0 +1,161 @@
+"""Whole searches over real child processes: what a person relies on."""
+
+import json
+import signal
+import sqlite3
+import time
+
+import optuna
+import pytest
+from loop_run import documents, jobs_run, run_directory, start, write_config
+
+BATCH = "loop: {max_iterations: 3, jobs_per_iteration: 2}\n"
+
+
+def ended(config, *more, code=0):
+    orchestrator = start(config, *more)
+    assert orchestrator.wait() == code, orchestrator.screen
+    assert "Traceback" not in orchestrator.screen
+    return orchestrator.screen
+
+
+def summary(config):
+    return json.loads((run_directory(config) / "summary.json").read_text())
+
+
+def wait_until(what, seconds=60):
+    limit = time.monotonic() + seconds
+    while time.monotonic() < limit:
+        if what():
+            return
+        time.sleep(0.05)
+    raise AssertionError("it never came true")
+
+
+def jobs_started(config):
+    return len(list(config.parent.glob("results/*/job_*/lock")))
+
+
+def test_a_search_leaves_what_it_promises(tmp_path):
+    config = write_config(tmp_path, BATCH)
+    screen = ended(config)
+    run = run_directory(config)
+    assert "stopped: 3 of 3 iterations are done" in screen
+    reports = {path.name for path in (run / "reports").iterdir()}
+    iterations = {f"iteration_00{i}.{kind}" for i in (1, 2, 3) for kind in ("md", "json")}
+    assert reports == {"report.html", *iterations}
+    study = optuna.load_study(study_name=run.name, storage=f"sqlite:///{run}/study.db")
+    assert [trial.state.name for trial in study.trials] == ["COMPLETE"] * 6
+    assert summary(config)["best"]["value"] == pytest.approx(study.best_value)
+    assert study.trials[0].intermediate_values.keys() == {1, 2, 3}
+    assert jobs_run(config) == dict.fromkeys(jobs_run(config), 1)
+    heartbeat = json.loads((run / "progress.json").read_text())
+    assert heartbeat["trials"]["completed"] == 6
+    events = [json.loads(line) for line in (run / "logs" / "run.jsonl").read_text().splitlines()]
+    assert [e["event"] for e in events].count("submitted") == 6
+
+
+def test_the_same_seed_gives_the_same_search_and_another_seed_another(tmp_path):
+    found = []
+    for name, seed in (("a", 7), ("b", 7), ("c", 8)):
+        (tmp_path / name).mkdir()
+        config = write_config(tmp_path / name, BATCH)
+        ended(config, "--set", f"experiment.seed={seed}")
+        found.append(documents(config)["summary.json"]["best"])
+    assert found[0] == found[1]
+    assert found[0] != found[2]
+
+
+def test_a_steady_search_has_as_many_trials_and_no_hole(tmp_path):
+    config = write_config(
+        tmp_path, "loop: {max_iterations: 4, jobs_per_iteration: 2, schedule: steady}\n"
+    )
+    ended(config)
+    assert summary(config)["trials"]["completed"] == 8
+    assert [d for d in sorted(documents(config)) if "iteration" in d] == [
+        f"iteration_00{i}.json" for i in (1, 2, 3, 4)
+    ]
+
+
+def test_a_cap_on_jobs_in_flight_is_kept(tmp_path):
+    config = write_config(tmp_path, "loop: {max_iterations: 1, jobs_per_iteration: 4}\n")
+    ended(config, "--set", "cluster.max_in_flight=1", "--set", "cluster.batch_system.slots=4")
+    events = (run_directory(config) / "logs" / "run.jsonl").read_text().splitlines()
+    kinds = [json.loads(e)["event"] for e in events]
+    assert [k for k in kinds if k in ("submitted", "ended")] == ["submitted", "ended"] * 4
+
+
+def test_a_finished_search_goes_on_when_it_may_have_more_iterations(tmp_path):
+    config = write_config(tmp_path)
+    ended(config)
+    ended(config, "--resume", str(run_directory(config)), "--max-iterations", "3")
+    assert summary(config)["trials"]["completed"] == 6
+    assert jobs_run(config) == dict.fromkeys(jobs_run(config), 1)
+
+
+def test_an_unfinished_run_is_not_started_twice_unnoticed(tmp_path):
+    config = write_config(tmp_path)
+    first = start(config, "--set", "search_space.pause.value=5")
+    wait_until(lambda: jobs_started(config) == 2)
+    screen = ended(config, code=2)
+    assert f"--resume {run_directory(config)}" in screen
+    again = start(config, "--set", "search_space.pause.value=5", "--resume", "latest")
+    assert again.wait() == 3
+    assert f"process {first.pid} on" in again.screen
+    first.kill()
+    first.wait()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_leaves_the_jobs_running_and_says_how_to_go_on(tmp_path, number, code):
+    config = write_config(tmp_path)
+    slow = ("--set", "search_space.pause.value=1.5")
+    orchestrator = start(config, *slow)
+    wait_until(lambda: jobs_started(config) == 2)
+    orchestrator.kill(number)
+    assert orchestrator.wait() == code, orchestrator.screen
+    run = run_directory(config)
+    assert f"python -m agents.run --resume {run}" in orchestrator.screen
+    wait_until(lambda: len(list(run.glob("job_*/results.json"))) == 2)
+    ended(config, "--resume", str(run))
+    assert jobs_run(config) == dict.fromkeys(jobs_run(config), 1)
+    assert len(jobs_run(config)) == 4
+
+
+def test_a_resumed_run_may_not_change_what_its_trials_rest_on(tmp_path):
+    config = write_config(tmp_path)
+    ended(config)
+    screen = ended(
+        config, "--resume", str(run_directory(config)), "--set", "search_space.x.high=2", code=2
+    )
+    assert "search_space differ" in screen
+
+
+def test_a_program_that_always_fails_ends_the_search_with_the_cause(tmp_path):
+    config = write_config(tmp_path, "loop: {max_iterations: 9, jobs_per_iteration: 2}\n")
+    screen = ended(config, "--set", "training.command=[/no/such/program]")
+    assert "5 trials failed in a row" in screen or "6 trials failed in a row" in screen
+    assert "cannot start" in screen
+    assert summary(config)["best"] is None
+
+
+def test_a_graph_whose_position_is_lost_is_made_again_from_the_ledger(tmp_path):
+    config = write_config(tmp_path)
+    orchestrator = start(config, "--set", "search_space.pause.value=1")
+    wait_until(lambda: jobs_started(config) == 2)
+    orchestrator.kill()
+    orchestrator.wait()
+    run = run_directory(config)
+    for path in run.glob("graph.db*"):
+        path.unlink()
+    ended(config, "--resume", str(run))
+    assert len(jobs_run(config)) == 4
+    assert jobs_run(config) == dict.fromkeys(jobs_run(config), 1)
+
+
+def test_the_position_file_does_not_grow_with_the_search(tmp_path):
+    config = write_config(tmp_path, "loop: {max_iterations: 12, jobs_per_iteration: 1}\n")
+    ended(config, "--set", "search_space.pause.value=0.0")
+    with sqlite3.connect(run_directory(config) / "graph.db") as connection:
+        (count,) = connection.execute("SELECT count(*) FROM checkpoints").fetchone()
+    assert count < 40
