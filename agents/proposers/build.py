@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from agents.config.model import Settings
-from agents.errors import ConfigurationError
 from agents.proposers import Proposer
 from agents.proposers.grid import GridProposer
 from agents.proposers.sampler import SamplerProposer

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 
-from agents.errors import ConfigurationError
+from agents.errors import ConfigurationError, ProposalRejected
 from agents.proposers import Proposed
 from agents.proposers.pending import point_key
 from agents.space import SearchSpace
@@ -63,9 +63,12 @@ class Grid:
         point: Point = self._space.suggest(trial)
         # An inactive parameter takes its first value only: the others would be the same point.
         inactive = values.keys() - trial.params.keys()
-        if not all(first[name] for name in inactive) or self._space.holds(point):
+        if not all(first[name] for name in inactive):
             return None
-        return point
+        try:
+            return self._space.validate(point)
+        except ProposalRejected:
+            return None
 
 
 class GridProposer:
@@ -103,7 +106,8 @@ def _values(name: str, distribution: object) -> list[ParameterValue]:
         return list(range(distribution.low, distribution.high + 1, distribution.step))
     if isinstance(distribution, FloatDistribution) and distribution.step is not None:
         low, step = distribution.low, distribution.step
-        return [low + k * step for k in range(round((distribution.high - low) / step) + 1)]
+        count = round((distribution.high - low) / step) + 1
+        return [min(distribution.high, low + k * step) for k in range(count)]
     raise ConfigurationError(
         f"search_space.{name}: grid search needs finitely many values: give it a step, make it "
         "categorical, or choose another proposer.sampler.kind"

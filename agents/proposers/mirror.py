@@ -254,7 +254,9 @@ class _WholeSpaceTpe(optuna.samplers.TPESampler):
         seed: int,
         startup_trials: int | None,
     ) -> None:
-        options = {} if startup_trials is None else {"n_startup_trials": startup_trials}
+        options: dict[str, Any] = (
+            {} if startup_trials is None else {"n_startup_trials": startup_trials}
+        )
         super().__init__(seed=seed, multivariate=True, constant_liar=True, **options)
         self._whole = {n: d for n, d in sorted(distributions.items()) if not d.single()}
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import warnings
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from agents.config.model import SamplerSettings
-from agents.errors import ConfigurationError
+from agents.errors import ConfigurationError, ProposalRejected
 from agents.proposers import Proposed
 from agents.proposers.grid import Grid
 from agents.proposers.pending import pending_trial
@@ -106,9 +108,12 @@ class SamplerProposer:
         A repeat is better than an idle slot: it measures the noise.
         """
         repeat: Draw | None = None
+        refused: Sequence[str] = ()
         for _ in range(SAMPLER_DRAWS):
-            draw = mirror.ask(sampler)
-            if self._space.holds(draw.parameters):
+            try:
+                draw = self._allowed(mirror.ask(sampler))
+            except ProposalRejected as error:
+                refused = error.reasons
                 continue
             if not mirror.seen(draw.parameters):
                 return _Found(draw)
@@ -117,8 +122,12 @@ class SamplerProposer:
         if found is not None:
             return found
         if repeat is None:
-            raise self._nothing_allowed(draw)
+            raise _nothing_allowed(refused)
         return _Found(repeat, "; every point has been tried, so a repeat")
+
+    def _allowed(self, draw: Draw) -> Draw:
+        """The draw, its values in their exact types. Raises ProposalRejected."""
+        return replace(draw, parameters=self._space.validate(draw.parameters))
 
     def _untried(self, mirror: Mirror) -> _Found | None:
         """A new point that keeps the constraints, without the model: listed in a small space,
@@ -134,18 +143,19 @@ class SamplerProposer:
             return None
         uniform = RandomSampler(seed=ask_seed(self._seed, mirror.next_number))
         for _ in range(RANDOM_DRAWS):
-            draw = mirror.ask(uniform)
-            if not self._space.holds(draw.parameters) and not mirror.seen(draw.parameters):
-                return _Found(draw, "; its draws broke constraints or repeated, so one at random")
+            with suppress(ProposalRejected):
+                draw = self._allowed(mirror.ask(uniform))
+                if not mirror.seen(draw.parameters):
+                    return _Found(draw, "; its draws were not allowed, so one at random")
         return None
 
-    def _nothing_allowed(self, draw: Draw) -> ConfigurationError:
-        broken = "; ".join(self._space.holds(draw.parameters))
-        return ConfigurationError(
-            "constraints: no point of the search space keeps them in "
-            f"{SAMPLER_DRAWS + RANDOM_DRAWS} draws (the last broke: {broken}): widen the ranges, "
-            "or write the parameters so that most of the space is allowed (a ratio of two)"
-        )
+
+def _nothing_allowed(refused: Sequence[str]) -> ConfigurationError:
+    return ConfigurationError(
+        "constraints: no point of the search space keeps them in "
+        f"{SAMPLER_DRAWS + RANDOM_DRAWS} draws (the last {'; '.join(refused)}): widen the ranges, "
+        "or write the parameters so that most of the space is allowed (a ratio of two)"
+    )
 
 
 @dataclass(frozen=True)
@@ -176,7 +186,7 @@ def make_sampler(
 
     own = ask_seed(seed, number)
     startup = settings.startup_trials
-    options = {} if startup is None else {"n_startup_trials": startup}
+    options: dict[str, Any] = {} if startup is None else {"n_startup_trials": startup}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         match settings.kind:
