@@ -30,9 +30,7 @@ def figures(view: StudyView, parameters: Mapping[str, Parameter]) -> dict[str, A
         "key": _key(view),
         "history": _pair(
             history_chart(view, "history-wide", WIDE), history_chart(view, "history-narrow", NARROW)
-        )
-        if view.trials
-        else None,
+        ),
         "history_note": _history_note(view),
         "curves": _pair(
             curves_chart(view, "curves-wide", WIDE), curves_chart(view, "curves-narrow", NARROW)

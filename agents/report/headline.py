@@ -8,13 +8,16 @@ from agents.report.documents import counts
 from agents.report.facts import RunFacts
 from agents.report.numbers import count, measure, number, parameter_text
 from agents.report.study import gain_of
-from agents.report.words import origin_name
-from agents.trial import StudyView, Trial
+from agents.report.words import proposed
+from agents.trial import StudyView, Trial, TrialState
+
+_STATES = (TrialState.COMPLETED, TrialState.PRUNED, TrialState.FAILED, TrialState.RUNNING)
 
 
 def headline(view: StudyView, facts: RunFacts) -> dict[str, Any]:
     """The top of the page, as words and numbers."""
     best = view.best
+    found = counts(view.trials)
     empty, hint = _empty(view)
     turns = max((trial.iteration for trial in view.trials), default=0)
     return {
@@ -23,7 +26,7 @@ def headline(view: StudyView, facts: RunFacts) -> dict[str, Any]:
         "hint": hint,
         "gain": _gain(view),
         "running": facts.stop_reason is None,
-        "states": [(amount, state) for state, amount in counts(view.trials).items() if amount],
+        "states": [(amount, state.value) for state in _STATES if (amount := found[state.value])],
         "turns": turns,
         "iterations": count(turns, "iteration"),
         "total": len(view.trials),
@@ -35,7 +38,7 @@ def _best(best: Trial) -> dict[str, Any]:
         "number": best.number,
         "iteration": best.iteration,
         "value": measure(best.value),
-        "origin": origin_name(best.origin),
+        "proposed": proposed(best.origin),
         "rationale": best.rationale,
         "parameters": [(n, parameter_text(v)) for n, v in best.parameters.items()],
         "metrics": [(n, measure(v)) for n, v in best.metrics.items() if v is not None],

@@ -15,6 +15,13 @@ _NAMES: dict[Origin, str] = {
 }
 
 
+_PROPOSED: dict[Origin, str] = {
+    "sampler": "proposed by the sampler",
+    "llm": "proposed by the LLM",
+    "user": "given by the user",
+    "default": "run with the defaults",
+}
+
 SHAPES: dict[Origin, str] = {
     "sampler": "circle",
     "llm": "diamond",
@@ -27,3 +34,8 @@ SHAPES: dict[Origin, str] = {
 def origin_name(origin: Origin) -> str:
     """Who proposed a trial, as a person writes it."""
     return _NAMES[origin]
+
+
+def proposed(origin: Origin) -> str:
+    """How a trial came about, within a sentence."""
+    return _PROPOSED[origin]

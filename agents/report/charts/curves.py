@@ -30,10 +30,11 @@ def curves_chart(view: StudyView, name: str, width: int) -> Markup | None:
         return None
     best = view.best
     points = [point for trial in shown for point in _points(trial) if point is not None]
+    steps = [step for step, _ in points]
     y = fitted([value for _, value in points])
     left = label_room(y.ticks(5))
     frame = Frame(
-        LinearScale(min(step for step, _ in points), max(step for step, _ in points)),
+        LinearScale(min(steps), max(steps), all(step == int(step) for step in steps)),
         y,
         left,
         26,

@@ -28,20 +28,21 @@ def history_chart(view: StudyView, name: str, width: int) -> Markup:
     """The history as SVG. States without a value stand in strips of their own below the points."""
     scored = valued(view)
     strips = [state for state in _STRIPS if any(t.state is state for t in view.trials)]
-    plot_height = (300 if width >= WIDE else 240) if scored else 20
+    plot_height = (300 if width >= WIDE else 240) if scored else 0
     scale = objective_scale(view)
+    top = 26 if scored else 0
     left = max(label_room(scale.ticks(5)), 62 if strips else 0)
     below = _GAP + _ROW * len(strips) if strips else 0
-    x = LinearScale(-0.5, max(len(view.trials), 2) - 0.5)
-    frame = Frame(x, scale, left, 26, width - left - 14, plot_height + below)
-    values = Frame(x, scale, left, 26, frame.width, plot_height)
+    x = LinearScale(-0.5, max(len(view.trials), 2) - 0.5, whole=True)
+    frame = Frame(x, scale, left, top, width - left - 14, plot_height + below)
+    values = Frame(x, scale, left, top, frame.width, plot_height)
     drawing = Drawing(name, width, frame.bottom + 42)
-    drawing.text((0, 12), view.metric, "axis-title")
-    draw_levels(drawing, values)
     draw_bottom(drawing, frame, "trial")
     for row, state in enumerate(strips):
         _draw_strip(drawing, values, row, state, view.trials)
     if scored:
+        drawing.text((0, 12), view.metric, "axis-title")
+        draw_levels(drawing, values)
         _draw_points(drawing, values, view)
         _draw_best(drawing, values, view)
     return drawing.to_svg("Optimization history", _about(view, len(scored)))

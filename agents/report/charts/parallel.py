@@ -70,9 +70,9 @@ def parallel_chart(
     name: str,
     width: int,
 ) -> Markup | None:
-    """The chart as SVG; None where no trial has a value or no parameter varies."""
+    """The chart as SVG; None with a single result or parameter."""
     ranked = drawn_lines(view)
-    if not ranked or not names:
+    if len(ranked) < 2 or len(names) < 2:
         return None
     axes = [_Axis(n, parameter_scale(parameters[n])) for n in names[:MOST_AXES]]
     goal = _Axis(view.metric, objective_scale(view))

@@ -34,6 +34,8 @@ class Scale(Protocol):
 class LinearScale:
     low: float
     high: float
+    whole: bool = False
+    """Whether only whole numbers get a tick."""
 
     def place(self, value: object) -> float | None:
         number = as_float(value)
@@ -46,7 +48,8 @@ class LinearScale:
         return _clamp((number / 2 - self.low / 2) / span)
 
     def ticks(self, wanted: int) -> list[Tick]:
-        return _ticks(self, round_values(self.low, self.high, wanted))
+        least = 1.0 if self.whole else 0.0
+        return _ticks(self, round_values(self.low, self.high, wanted, least))
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,8 @@ def parameter_scale(
         return CategoryScale([parameter.value])
     if parameter.scale == "log" and parameter.low > 0:
         return LogScale(parameter.low, parameter.high)
-    return LinearScale(parameter.low, parameter.high)
+    whole = isinstance(parameter, IntParameter)
+    return LinearScale(parameter.low, parameter.high, whole)
 
 
 def fitted(values: Sequence[float]) -> LinearScale:
@@ -106,12 +110,15 @@ def fitted(values: Sequence[float]) -> LinearScale:
     return LinearScale(_finite(low - margin, low), _finite(high + margin, high))
 
 
-def round_values(low: float, high: float, wanted: int) -> list[float]:
-    """Multiples of 1, 2 or 5 times a power of ten within [low, high], about `wanted` of them."""
+def round_values(low: float, high: float, wanted: int, least: float = 0.0) -> list[float]:
+    """Multiples of 1, 2 or 5 times a power of ten within [low, high], about `wanted` of them.
+
+    Their distance is `least` or more.
+    """
     span = high - low
     if not span > 0 or not math.isfinite(span):
         return [low] if low == high else [low, high]
-    step = _round_step(span, max(2, wanted))
+    step = max(least, _round_step(span, max(2, wanted)))
     first, last = math.ceil(low / step - _EPSILON), math.floor(high / step + _EPSILON)
     if last - first > 4 * wanted + 8:  # no longer distinguishable as floating point numbers
         return [low, high]
@@ -120,9 +127,10 @@ def round_values(low: float, high: float, wanted: int) -> list[float]:
 
 def _round_step(span: float, wanted: int) -> float:
     """The round step that divides the span into the number of parts nearest to `wanted`."""
-    power = 10.0 ** math.floor(math.log10(span / wanted))
-    if power == 0:  # beyond the smallest floating point numbers
-        return span / wanted
+    part = span / wanted
+    power = 10.0 ** math.floor(math.log10(part)) if part > 0 else 0.0
+    if power == 0:  # below the smallest numbers that floating point can tell apart
+        return span
     steps = (factor * power for factor in (1, 2, 5, 10))
     return min(steps, key=lambda step: abs(math.log(span / step / wanted)))
 
@@ -133,7 +141,8 @@ def _log_values(low: float, high: float, wanted: int) -> list[float]:
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     stride = max(1, math.ceil((last - first) / max(1, wanted)))
     factors = (1, 2, 5) if last - first <= 2 else (1,)
-    values = [f * 10.0**power for power in range(first, last + 1, stride) for f in factors]
+    powers = range(max(first, -307), min(last, 307) + 1, stride)
+    values = [factor * 10.0**power for power in powers for factor in factors]
     within = [v for v in values if low * (1 - _EPSILON) <= v <= high * (1 + _EPSILON)]
     return within if len(within) >= 2 else [low, high]
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 MOST_POINTS = 600
 """Points of one chart, evenly over the run."""
 MOST_CHARTS = 12
+_FEW = 50
+"""So many points or fewer are drawn larger."""
 
 _WIDTH, _HEIGHT, _TOP, _BOTTOM = 290, 215, 30, 26
 
@@ -55,12 +57,13 @@ def _slice(
     draw_levels(drawing, frame, 4)
     draw_bottom(drawing, frame, "")
     active = [(trial, value) for trial, value in scored if name in trial.parameters]
+    few = " few" if len(scored) <= _FEW else ""
     for origin in ORIGINS:
         own = [(trial, value) for trial, value in active if trial.origin == origin]
         points = [_point(frame, name, trial, value) for trial, value in own]
         there = [point for point in points if point is not None]
         if there:
-            drawing.path(dots(there), f"dots {origin}")
+            drawing.path(dots(there), f"dots {origin}{few}")
     _ring_best(drawing, frame, name, view.best)
     about = f"{view.metric} over {name}, {count(len(active), 'trial')} in which it is active."
     return drawing.to_svg(f"{view.metric} over {name}", about)
