@@ -145,6 +145,9 @@ class PbsBatchSettings(_SchedulerCommands):
     """qsub, qstat, qselect of OpenPBS and PBS Pro."""
 
     kind: Literal["pbs"]
+    name_length: int = Field(
+        default=230, ge=8, le=230, description="Characters of a job name; 15 before version 13."
+    )
 
 
 BatchSettings = Annotated[
