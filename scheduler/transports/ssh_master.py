@@ -132,8 +132,13 @@ class Master:
         self._forget()
         code, said = self._open()
         status = self.check()
-        if code != 0 or status.life is not Life.ALIVE or status.pid is None:
+        if code != 0:
             raise self._refusal(said)
+        if status.life is not Life.ALIVE or status.pid is None:
+            raise ConnectionLost(
+                f"{self.destination} closed the connection right after the login",
+                remedy=f"ssh -v {self._settings.host}",
+            )
         self._record(status.pid)
         return self.check()
 

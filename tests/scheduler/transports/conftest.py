@@ -6,22 +6,29 @@ import subprocess
 from collections.abc import Callable, Iterator
 
 import pytest
-from loopback_sshd import LoopbackSshd, missing_packages
+from loopback_sshd import LoopbackSshd, need_sshd
 
 from scheduler.settings import LocalTransportSettings
 from scheduler.transport import Transport
-from scheduler.transports import open_transport
+from scheduler.transports import open_transport, ssh_master
 from scheduler.transports.ssh_master import Master
 
 CARRIERS = ("local", "ssh", "ssh own master", "ssh configured master", "ssh jump", "paramiko")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where masters of ours have their sockets and records, away from a person's."""
+    with pytest.MonkeyPatch.context() as patch:
+        name = str(tmp_path_factory.mktemp("own") / "{uid}")
+        patch.setattr(ssh_master, "OWN_DIRECTORY", name)
+        yield name
+
+
 @pytest.fixture(scope="session")
 def shared_sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoopbackSshd]:
     """For tests that break nothing."""
-    missing = missing_packages()
-    if missing:
-        pytest.skip(missing)
+    need_sshd()
     server = LoopbackSshd(tmp_path_factory.mktemp("sshd"))
     server.start()
     yield server
@@ -31,9 +38,7 @@ def shared_sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoopbackSs
 @pytest.fixture
 def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoopbackSshd]:
     """For tests that break it."""
-    missing = missing_packages()
-    if missing:
-        pytest.skip(missing)
+    need_sshd()
     server = LoopbackSshd(tmp_path_factory.mktemp("sshd"))
     server.start()
     yield server

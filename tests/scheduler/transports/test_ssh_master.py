@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from loopback_sshd import PASSPHRASE, LoopbackSshd, make_key
+from loopback_sshd import CODE, PASSPHRASE, LoopbackSshd, make_key, need_sshd
 from terminal import converse
 
 from scheduler.errors import ConnectionLost, HostKeyRefused, LoginNeeded, SchedulerError
@@ -25,7 +25,9 @@ from scheduler.transports.ssh_master import Life, Master
 CONNECT = """
 import sys
 from scheduler.settings import SshTransportSettings
+from scheduler.transports import ssh_master
 from scheduler.transports.ssh_master import Master
+ssh_master.OWN_DIRECTORY = sys.argv[2]
 try:
     print(Master(SshTransportSettings.model_validate_json(sys.argv[1])).connect())
 except Exception as error:
@@ -33,9 +35,11 @@ except Exception as error:
 """
 
 
-def connect_at_terminal(settings: SshTransportSettings, answer: str) -> tuple[int, str]:
-    command = [sys.executable, "-c", CONNECT, settings.model_dump_json()]
-    return converse(command, {"Enter passphrase": answer})
+def connect_at_terminal(
+    settings: SshTransportSettings, question: str, answer: str
+) -> tuple[int, str]:
+    command = [sys.executable, "-c", CONNECT, settings.model_dump_json(), ssh_master.OWN_DIRECTORY]
+    return converse(command, {question: answer})
 
 
 @pytest.fixture
@@ -111,13 +115,34 @@ def test_tokens_in_the_control_path_are_the_clients(sshd: LoopbackSshd) -> None:
     master.disconnect()
 
 
-def test_only_a_person_gets_past_the_second_factor(sshd: LoopbackSshd) -> None:
-    settings = sshd.ssh("mfa")
+@pytest.fixture
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoopbackSshd]:
+    """An sshd with a second factor through PAM, which only root can set up."""
+    need_sshd()
+    if os.getuid() != 0:
+        pytest.skip("needs root, for a file in /etc/pam.d")
+    server = LoopbackSshd(tmp_path_factory.mktemp("sshd"), second_factor=True)
+    server.start()
+    yield server
+    server.close()
+
+
+def test_a_locked_key_lets_only_a_person_in(sshd: LoopbackSshd) -> None:
+    only_a_person_gets_in(sshd.ssh("mfa"), "Enter passphrase", PASSPHRASE)
+
+
+def test_a_typed_code_lets_only_a_person_in(guarded: LoopbackSshd) -> None:
+    only_a_person_gets_in(guarded.ssh("code"), "Password:", CODE)
+    with pytest.raises(LoginNeeded):
+        open_transport(guarded.paramiko("code")).run("echo", timeout=20)
+
+
+def only_a_person_gets_in(settings: SshTransportSettings, question: str, answer: str) -> None:
     transport = open_transport(settings)
-    code, screen = connect_at_terminal(settings, "wrong")
-    assert code == 1 and "LoginNeeded" in screen
+    code, screen = connect_at_terminal(settings, question, "wrong")
+    assert code == 1 and "LoginNeeded" in screen and question in screen
     assert transport.state() is TransportState.LOGIN_NEEDED
-    code, screen = connect_at_terminal(settings, PASSPHRASE)
+    code, screen = connect_at_terminal(settings, question, answer)
     assert code == 0, screen
     assert "opened by `connect`" in screen
     assert transport.run("echo in", timeout=20).stdout == b"in\n"
