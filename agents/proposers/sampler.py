@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -118,9 +118,10 @@ class SamplerProposer:
             if not mirror.seen(draw.parameters):
                 return _Found(draw)
             repeat = repeat or draw
-        found = self._untried(mirror)
-        if found is not None:
-            return found
+        for draw in self._others(mirror):
+            if not mirror.seen(draw.parameters):
+                return _Found(draw, "; its draws broke constraints or repeated, so another point")
+            repeat = repeat or draw
         if repeat is None:
             raise _nothing_allowed(refused)
         return _Found(repeat, "; every point has been tried, so a repeat")
@@ -129,25 +130,19 @@ class SamplerProposer:
         """The draw, its values in their exact types. Raises ProposalRejected."""
         return replace(draw, parameters=self._space.validate(draw.parameters))
 
-    def _untried(self, mirror: Mirror) -> _Found | None:
-        """A new point that keeps the constraints, without the model: listed in a small space,
-        drawn in a large one. None where there is none, or none was found."""
+    def _others(self, mirror: Mirror) -> Iterator[Draw]:
+        """Allowed points without the model: all of a small space, random ones of a large one."""
         from optuna.samplers import RandomSampler
 
         from agents.proposers.mirror import Draw
 
         if self._small_grid is not None:
-            for parameters in self._small_grid.points():
-                if not mirror.seen(parameters):
-                    return _Found(Draw(parameters, {}), "; it only repeats itself, so a new point")
-            return None
+            yield from (Draw(point, {}) for point in self._small_grid.points())
+            return
         uniform = RandomSampler(seed=ask_seed(self._seed, mirror.next_number))
         for _ in range(RANDOM_DRAWS):
             with suppress(ProposalRejected):
-                draw = self._allowed(mirror.ask(uniform))
-                if not mirror.seen(draw.parameters):
-                    return _Found(draw, "; its draws were not allowed, so one at random")
-        return None
+                yield self._allowed(mirror.ask(uniform))
 
 
 def _nothing_allowed(refused: Sequence[str]) -> ConfigurationError:
