@@ -1,25 +1,7 @@
-import pytest
-from slurm_lab import ACCOUNTING_PROGRAMS, SlurmLab, missing_programs
+import sys
+from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1] / "scheduler" / "batch"))
 
-@pytest.fixture(scope="session")
-def plain_slurm():
-    """A Slurm without accounting."""
-    yield from _lab(accounting=False)
-
-
-@pytest.fixture(scope="session")
-def accounting_slurm():
-    """A Slurm with slurmdbd and MariaDB."""
-    missing = missing_programs(*ACCOUNTING_PROGRAMS)
-    if missing:
-        pytest.skip(f"needs {', '.join(missing)} (a system package)")
-    yield from _lab(accounting=True)
-
-
-def _lab(accounting):
-    lab = SlurmLab(accounting=accounting)
-    try:
-        yield lab.start()
-    finally:
-        lab.stop()
+from lab_fixtures import accounting_slurm, plain_slurm  # noqa: F401

@@ -1,19 +1,15 @@
 """What only a real Slurm can show: its states, its reasons, its failures."""
 
 import signal
-import sys
-from pathlib import Path
 
 import pytest
+from bench import GOOD, PARTIAL, SLEEP, Bench
 
 from scheduler.batch.slurm import SlurmBatch
 from scheduler.errors import SchedulerAway, SchedulerError
 from scheduler.job import Cause, InDoubt, JobState, Refused, Submitted
 from scheduler.outcome import Failed, Finished
 from scheduler.settings import SlurmBatchSettings
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "scheduler" / "batch"))
-from bench import GOOD, PARTIAL, SLEEP, Bench
 
 pytestmark = pytest.mark.cluster
 

@@ -3,9 +3,11 @@
 import sys
 import time
 
+from scheduler.batch import build_batch_system
 from scheduler.cluster import Cluster
 from scheduler.job import JobRef, JobRequest, JobScript, JobState, Resources, Submitted
 from scheduler.outcome import Circumstances, Unfinished, is_gone, judge
+from scheduler.settings import LocalBatchSettings, SlurmBatchSettings
 from scheduler.transports.local import LocalTransport
 
 RESULT = (
@@ -22,6 +24,22 @@ def stop(number, frame):
 signal.signal(signal.SIGTERM, stop)
 time.sleep(300)
 """
+
+
+BATCH_SYSTEMS = ("local", "slurm", "slurm-accounting")
+
+
+def open_bench(request, tmp_path, monkeypatch):
+    """A bench of the batch system that `request.param` names, started where it has to be."""
+    name = request.param
+    if name == "local":
+        yield Bench(build_batch_system(LocalBatchSettings(slots=4)), tmp_path)
+        return
+    lab = request.getfixturevalue("accounting_slurm" if "accounting" in name else "plain_slurm")
+    for key, value in lab.environment.items():
+        monkeypatch.setenv(key, value)
+    yield Bench(build_batch_system(SlurmBatchSettings(kind="slurm")), tmp_path)
+    lab.client("scancel", "--me")
 
 
 class Bench:
@@ -52,6 +70,18 @@ class Bench:
         answer = self.submit(job)[name]
         assert isinstance(answer, Submitted), answer
         return job
+
+    def run_blocked(self, name, program):
+        """A job that waits."""
+        if self.batch.name == "local":
+            for number in range(4):
+                self.run(f"blocker-{number}", SLEEP)
+            return self.run(name, program)
+        return self.run(name, program, directives={"hold": None})
+
+    def unknown_id(self):
+        """An id that the batch system has not given to anybody."""
+        return {"local": "nobody", "slurm": "67000000", "pbs": "999999"}[self.batch.name]
 
     def ref(self, job):
         return JobRef(job.name, job.directory, self.ids[job.name])

@@ -1,0 +1,6 @@
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "slurm_lab"))
+
+from lab_fixtures import accounting_slurm, plain_slurm  # noqa: F401

@@ -1,0 +1,202 @@
+"""What every batch system owes the rest, told once and run against each that the machine can start."""
+
+import subprocess
+import threading
+
+import pytest
+from bench import BATCH_SYSTEMS, GOOD, PARTIAL, SLEEP, open_bench
+
+from scheduler.job import Cause, InDoubt, JobState, Refused, Submitted
+from scheduler.outcome import Failed, Finished
+
+
+@pytest.fixture(
+    params=[
+        pytest.param(name, marks=[] if name == "local" else pytest.mark.cluster)
+        for name in BATCH_SYSTEMS
+    ]
+)
+def bench(request, tmp_path, monkeypatch):
+    yield from open_bench(request, tmp_path, monkeypatch)
+
+
+def runs(bench, job):
+    """How often the job's program ran."""
+    return (bench.root / job.directory / "runs").read_text().count("ran")
+
+
+COUNTED = "open('runs', 'a').write('ran ')\n" + GOOD
+
+
+def test_many_jobs_in_one_round_trip_all_end_well(bench):
+    jobs = [bench.request(f"many-{number}", COUNTED) for number in range(5)]
+    answers = bench.submit(*jobs)
+    assert all(isinstance(answer, Submitted) for answer in answers.values()), answers
+    assert len({answer.job_id for answer in answers.values()}) == 5
+    for job in jobs:
+        assert isinstance(bench.verdict(job), Finished)
+        assert runs(bench, job) == 1
+
+
+def test_submitting_again_submits_nothing(bench):
+    job = bench.request("twice-1", COUNTED)
+    first = bench.submit(job)["twice-1"]
+    assert bench.submit(job)["twice-1"] == first
+    assert isinstance(bench.verdict(job), Finished)
+    assert bench.submit(job)["twice-1"] == first
+    assert runs(bench, job) == 1
+
+
+def test_a_submission_cut_off_before_its_answer_is_found_by_name(bench):
+    job = bench.request("cut-1", SLEEP)
+    first = bench.submit(job)["cut-1"]
+    directory = bench.root / job.directory
+    (directory / "job.id").unlink()
+    (directory / "submit.answer").unlink()
+    assert bench.submit(job)["cut-1"] == first
+    bench.cancel(job)
+
+
+def test_a_submission_cut_off_before_the_scheduler_is_in_doubt_then_made_anew(bench):
+    job = bench.request("cut-2", COUNTED)
+    directory = bench.root / job.directory
+    (directory / "submitting").mkdir(parents=True)
+    (directory / "submitting" / "since").write_text("9999999999\n")
+    assert isinstance(bench.submit(job)["cut-2"], InDoubt)
+    (directory / "submitting" / "since").write_text("1000000000\n")
+    assert isinstance(bench.submit(job)["cut-2"], Submitted)
+    assert isinstance(bench.verdict(job), Finished)
+    assert runs(bench, job) == 1
+
+
+def test_a_twin_of_a_job_leaves_it_alone(bench):
+    job = bench.run("twin-1", "import time\ntime.sleep(3)\n" + COUNTED)
+    bench.wait_until_started(job)
+    directory = bench.root / job.directory
+    done = subprocess.run(["sh", directory / bench.batch.script_name], capture_output=True)
+    assert done.returncode == 0
+    assert isinstance(bench.verdict(job), Finished)
+    assert runs(bench, job) == 1
+
+
+def test_two_submitters_at_once_make_one_job_each(bench):
+    jobs = [bench.request(f"race-{number}", COUNTED) for number in range(3)]
+    outcomes = []
+    threads = [
+        threading.Thread(target=lambda: outcomes.append(bench.cluster.submit(jobs)))
+        for _ in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(outcomes) == 2
+    bench.wait_for(
+        lambda: all(isinstance(answer, Submitted) for answer in bench.submit(*jobs).values())
+    )
+    for job in jobs:
+        assert isinstance(bench.verdict(job), Finished)
+        assert runs(bench, job) == 1
+
+
+def test_waits_runs_and_ends(bench):
+    job = bench.run("states-1", "import time\ntime.sleep(2)\n" + GOOD)
+    bench.wait_until_started(job)
+    assert bench.see(job).listing.state is JobState.RUNNING
+    assert isinstance(bench.verdict(job), Finished)
+
+
+def test_exit_code_of_a_program_that_fails(bench):
+    job = bench.run("code-1", "import sys\nsys.stderr.write('no such luck')\nsys.exit(3)\n")
+    found = bench.verdict(job)
+    assert isinstance(found, Failed)
+    assert (found.failure.cause, found.failure.exit_code) == (Cause.PROGRAM_ERROR, 3)
+    assert "no such luck" in found.failure.stderr_tail
+
+
+def test_cancelled_while_it_runs_it_leaves_its_partial_result(bench):
+    job = bench.run("cancel-1", PARTIAL)
+    bench.wait_until_started(job)
+    bench.wait_for(lambda: _catches_sigterm(bench, job))
+    bench.cancel(job)
+    found = bench.verdict(job, cancelled=True)
+    assert isinstance(found, Failed)
+    assert found.failure.cause is Cause.CANCELLED
+    assert found.result is not None
+    assert found.result.status == "preempted"
+
+
+def _catches_sigterm(bench, job):
+    """The Python program has come as far as its signal handler."""
+    done = subprocess.run(["pgrep", "-f", "stop.number, frame"], capture_output=True, text=True)
+    for pid in done.stdout.split():
+        status = subprocess.run(["cat", f"/proc/{pid}/status"], capture_output=True, text=True)
+        caught = [line for line in status.stdout.splitlines() if line.startswith("SigCgt:")]
+        if caught and int(caught[0].split()[1], 16) & (1 << 14):
+            return True
+    return False
+
+
+def test_cancelled_while_it_waits(bench):
+    job = bench.run_blocked("cancel-2", GOOD)
+    bench.wait_for_state(job, JobState.QUEUED)
+    bench.cancel(job)
+    found = bench.verdict(job, cancelled=True)
+    assert isinstance(found, Failed)
+    assert found.failure.cause is Cause.CANCELLED
+    assert not (bench.root / job.directory / "lock").exists()
+
+
+def test_cancelling_twice_and_after_the_end_changes_nothing(bench):
+    job = bench.run("cancel-3", GOOD)
+    assert isinstance(bench.verdict(job), Finished)
+    bench.cancel(job)
+    bench.cancel(job)
+    assert isinstance(bench.verdict(job), Finished)
+
+
+def test_a_job_that_nobody_knows_is_not_listed(bench):
+    known = bench.run("known-1", SLEEP)
+    stranger = bench.request("stranger-1", GOOD)
+    bench.ids["stranger-1"] = bench.unknown_id()
+    seen = bench.cluster.poll([bench.ref(known), bench.ref(stranger)])
+    assert seen["stranger-1"].listing is None
+    assert seen["known-1"].listing is not None
+    assert bench.see(stranger).listing is None
+    bench.cancel(known)
+
+
+def test_a_refused_job_says_why_and_can_be_submitted_again(bench):
+    if bench.batch.name == "local":
+        pytest.skip("the local batch system refuses nothing")
+    bad = bench.request("refused-1", GOOD, queue="nosuchqueue")
+    answer = bench.submit(bad)["refused-1"]
+    assert isinstance(answer, Refused)
+    assert not answer.backpressure
+    assert answer.message
+    good = bench.request("refused-1", COUNTED)
+    assert isinstance(bench.submit(good, again=frozenset(["refused-1"]))["refused-1"], Submitted)
+    assert isinstance(bench.verdict(good), Finished)
+
+
+def test_walltime(bench):
+    if bench.batch.name == "slurm":
+        pytest.skip("Slurm counts in minutes; see test_slurm_jobs.py")
+    job = bench.run("walltime-1", PARTIAL, walltime_seconds=3)
+    found = bench.verdict(job)
+    assert isinstance(found, Failed)
+    assert found.failure.cause is Cause.WALLTIME
+
+
+def test_killed_from_outside(bench):
+    program = "import os, signal\nos.kill(os.getppid(), signal.SIGKILL)\n"
+    if bench.batch.name == "local":
+        program = (
+            "import os, signal\n"
+            "os.kill(int(open('lock/pid').read()), signal.SIGKILL)\n"
+            "os.kill(os.getpid(), signal.SIGKILL)\n"
+        )
+    job = bench.run("killed-1", program)
+    found = bench.verdict(job)
+    assert isinstance(found, Failed)
+    assert found.failure.exit_code is None
