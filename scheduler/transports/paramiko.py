@@ -6,21 +6,19 @@ again until the keys have changed: sites lock accounts that knock too often.
 
 from __future__ import annotations
 
-import getpass
-import os
 import secrets
-import socket
 import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scheduler.errors import Away, ConnectionLost, HostKeyRefused, LoginNeeded, SchedulerError
+from scheduler.errors import Away, ConnectionLost, HostKeyRefused, LoginNeeded
 from scheduler.settings import ParamikoTransportSettings
 from scheduler.transport import Completed, TransportState
 from scheduler.transports import copying, framing
 from scheduler.transports.child import LINGER_SECONDS
+from scheduler.transports.paramiko_login import KeyLogin, words
 from scheduler.transports.ssh import PROBE_SECONDS, SESSION_RETRIES
 
 if TYPE_CHECKING:
@@ -34,14 +32,11 @@ class ParamikoTransport:
 
     def __init__(self, settings: ParamikoTransportSettings) -> None:
         self.name = f"ssh {settings.host}"
-        self._settings = settings
-        self._user = settings.user or getpass.getuser()
+        self._login = KeyLogin(settings)
         self._client: paramiko.SSHClient | None = None
         self._lock = threading.Lock()
         self._opening = threading.Lock()
         self._sessions = threading.BoundedSemaphore(settings.max_sessions)
-        self._refused: object | None = None
-        """The keys with which a login was refused."""
 
     def run(self, script: str, *, stdin: bytes = b"", timeout: float) -> Completed:
         """Run `script`, on a new connection where there is none. See `Transport.run`."""
@@ -78,7 +73,7 @@ class ParamikoTransport:
             except (paramiko.SSHException, EOFError, OSError) as error:
                 self._drop(line)
                 raise ConnectionLost(
-                    f"the connection to {self.name} is broken ({_words(error)}); nothing was run"
+                    f"the connection to {self.name} is broken ({words(error)}); nothing was run"
                 ) from error
         raise AssertionError("unreachable")
 
@@ -107,15 +102,15 @@ class ParamikoTransport:
         except TimeoutError:
             timed_out = True
         except (paramiko.SSHException, EOFError, OSError) as error:
-            stderr += _words(error).encode()
+            stderr += words(error).encode()
         answer = framing.unpack(bytes(stdout), bytes(stderr), nonce)
         if answer is not None:
             return Completed(answer.code, answer.stdout, answer.stderr)
         if not framing.has_begun(stdout, nonce):
             # A line that answers nothing is not used again: it may be half dead.
             self._drop(channel.get_transport())
-        words = stderr.decode(errors="replace").strip()[-300:] or "no message"
-        cause = f"did not end within {timeout:.2g} s" if timed_out else f"was cut off ({words})"
+        said = stderr.decode(errors="replace").strip()[-300:] or "no message"
+        cause = f"did not end within {timeout:.2g} s" if timed_out else f"was cut off ({said})"
         raise ConnectionLost(f"a script on {self.name} {cause}; what it did is not known")
 
     def _line(self) -> paramiko.Transport:
@@ -125,116 +120,11 @@ class ParamikoTransport:
                 return line
             if self._client:
                 self._client.close()
-            self._client = self._log_in()
+            self._client = self._login.log_in()
             line = self._client.get_transport()
             if line is None:
                 raise ConnectionLost(f"{self.name} closed the connection at once")
-            # Without it each small packet waits 40 ms for the acknowledgement of the one before.
-            if isinstance(line.sock, socket.socket):
-                line.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            line.set_keepalive(max(1, round(self._settings.keep_alive)))
             return line
-
-    def _log_in(self) -> paramiko.SSHClient:
-        import paramiko
-
-        settings, keys = self._settings, self._keys()
-        where = f"{self._user}@{settings.host}:{settings.port}"
-        if keys == self._refused:
-            raise LoginNeeded(
-                f"{where} refused these keys before; the login is not repeated",
-                remedy=self._login_command(),
-            )
-        client = paramiko.SSHClient()
-        self._load_host_keys(client)
-        client.set_missing_host_key_policy(paramiko.RejectPolicy())
-        try:
-            client.connect(
-                settings.host,
-                port=settings.port,
-                username=self._user,
-                key_filename=str(settings.key_file.expanduser()) if settings.key_file else None,
-                allow_agent=settings.key_file is None,
-                look_for_keys=False,
-                timeout=settings.connect_timeout,
-                banner_timeout=settings.connect_timeout,
-                auth_timeout=settings.connect_timeout,
-                channel_timeout=settings.connect_timeout,
-            )
-        except paramiko.BadHostKeyException as error:
-            client.close()
-            raise self._bad_host_key(where) from error
-        except paramiko.AuthenticationException as error:
-            client.close()
-            self._refused = keys
-            raise self._no_login(where, error) from error
-        except (paramiko.SSHException, EOFError, OSError) as error:
-            client.close()
-            raise self._no_connection(where, error) from error
-        self._refused = None
-        return client
-
-    def _load_host_keys(self, client: paramiko.SSHClient) -> None:
-        path = self._settings.known_hosts.expanduser()
-        try:
-            client.load_host_keys(str(path))
-        except FileNotFoundError:
-            return  # Then every host is unknown, and is refused as such.
-        except OSError as error:
-            raise SchedulerError(f"cannot read {path}: {error.strerror}") from error
-
-    def _bad_host_key(self, where: str) -> HostKeyRefused:
-        settings = self._settings
-        name = settings.host if settings.port == 22 else f"[{settings.host}]:{settings.port}"
-        return HostKeyRefused(
-            f"the host key of {where} is not the one in {settings.known_hosts}. If the site "
-            "announced a new key, forget the old one; if not, somebody may be in between: ask the "
-            "site",
-            remedy=f"ssh-keygen -R '{name}' -f {settings.known_hosts}",
-        )
-
-    def _no_login(self, where: str, error: BaseException) -> LoginNeeded:
-        import paramiko
-
-        if isinstance(error, paramiko.PasswordRequiredException):
-            return LoginNeeded(
-                f"{self._settings.key_file} is protected by a passphrase: put it into an agent and "
-                "leave cluster.transport.key_file out",
-                remedy=f"ssh-add {self._settings.key_file}",
-            )
-        return LoginNeeded(f"no login to {where}: {_words(error)}", remedy=self._login_command())
-
-    def _no_connection(self, where: str, error: BaseException) -> Away:
-        if "not found in known_hosts" in str(error):
-            return HostKeyRefused(
-                f"the host key of {where} is not in {self._settings.known_hosts}; log in once by "
-                "hand and compare the fingerprint with the site's",
-                remedy=self._login_command(),
-            )
-        return ConnectionLost(f"cannot reach {where}: {_words(error)}")
-
-    def _login_command(self) -> str:
-        port = "" if self._settings.port == 22 else f" -p {self._settings.port}"
-        key = f" -i {self._settings.key_file}" if self._settings.key_file else ""
-        return f"ssh{port}{key} {self._user}@{self._settings.host}"
-
-    def _keys(self) -> object:
-        """What tells one set of keys from another: the file's time or the agent's fingerprints."""
-        import paramiko
-
-        if self._settings.key_file:
-            path = self._settings.key_file.expanduser()
-            try:
-                return os.stat(path).st_mtime_ns
-            except OSError as error:
-                raise SchedulerError(
-                    f"cannot read the key {path} (cluster.transport.key_file): {error.strerror}"
-                ) from error
-        agent = paramiko.Agent()
-        try:
-            return tuple(key.get_fingerprint() for key in agent.get_keys())
-        finally:
-            agent.close()
 
     def _drop(self, line: paramiko.Transport | None) -> None:
         if line is not None:
@@ -270,7 +160,7 @@ class ParamikoTransport:
 
     def remedy(self) -> str:
         """The login by hand that shows what is wrong with keys or host keys."""
-        return self._login_command() if self.state() is TransportState.LOGIN_NEEDED else ""
+        return self._login.command() if self.state() is TransportState.LOGIN_NEEDED else ""
 
     def close(self) -> None:
         """Close the connection; a later verb opens a new one."""
@@ -297,7 +187,3 @@ def _listen(channel: paramiko.Channel, received: bytearray, nonce: str) -> None:
             received += chunk
     except (TimeoutError, OSError):
         return  # The reader of standard output reports what happened to the channel.
-
-
-def _words(error: BaseException) -> str:
-    return str(error) or type(error).__name__

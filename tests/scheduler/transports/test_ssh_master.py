@@ -133,7 +133,7 @@ def test_a_locked_key_lets_only_a_person_in(sshd: LoopbackSshd) -> None:
 
 def test_a_typed_code_lets_only_a_person_in(guarded: LoopbackSshd) -> None:
     only_a_person_gets_in(guarded.ssh("code"), "Password:", CODE)
-    with pytest.raises(LoginNeeded):
+    with pytest.raises(LoginNeeded, match=r"keyboard-interactive; set cluster\.transport\.kind"):
         open_transport(guarded.paramiko("code")).run("echo", timeout=20)
 
 

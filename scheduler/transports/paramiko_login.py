@@ -1,0 +1,180 @@
+"""Logging in with a key of a file or of an agent, to a machine whose host key is known."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from scheduler.errors import Away, ConnectionLost, HostKeyRefused, LoginNeeded, SchedulerError
+from scheduler.settings import ParamikoTransportSettings
+
+if TYPE_CHECKING:
+    import paramiko
+    from paramiko.auth_strategy import AuthStrategy
+
+MAX_KEYS = 5
+"""Of an agent; servers close the door after six (sshd_config(5), MaxAuthTries)."""
+
+
+class KeyLogin:
+    """Logs in to one machine; a refused login is not repeated before the keys have changed."""
+
+    def __init__(self, settings: ParamikoTransportSettings) -> None:
+        self._settings = settings
+        self._user = settings.user or getpass.getuser()
+        self._where = f"{self._user}@{settings.host}:{settings.port}"
+        self._refused: object | None = None
+        """The keys with which a login was refused."""
+
+    def log_in(self) -> paramiko.SSHClient:
+        """A new connection.
+
+        Raises LoginNeeded where keys are refused or not enough, HostKeyRefused, ConnectionLost
+        where the machine cannot be reached, SchedulerError where the key cannot be read.
+        """
+        import paramiko
+
+        version = self._version_of_keys()
+        if self._refused is not None and version == self._refused:
+            raise LoginNeeded(
+                f"{self._where} refused these keys before; the login is not repeated",
+                remedy=self.command(),
+            )
+        keys = self._keys()
+        client = paramiko.SSHClient()
+        self._load_host_keys(client)
+        client.set_missing_host_key_policy(paramiko.RejectPolicy())
+        limit = self._settings.connect_timeout
+        try:
+            client.connect(
+                self._settings.host,
+                port=self._settings.port,
+                username=self._user,
+                auth_strategy=_strategy(self._user, keys),
+                timeout=limit,
+                banner_timeout=limit,
+                auth_timeout=limit,
+                channel_timeout=limit,
+            )
+        except BaseException as error:
+            client.close()
+            if isinstance(error, paramiko.AuthenticationException):
+                self._refused = version
+            if isinstance(error, (paramiko.SSHException, EOFError, OSError)):
+                raise self._failure(error) from error
+            raise
+        self._refused = None
+        self._tune(client)
+        return client
+
+    def command(self) -> str:
+        """The login by hand, which shows what is wrong."""
+        settings = self._settings
+        port = "" if settings.port == 22 else f" -p {settings.port}"
+        key = f" -i {settings.key_file}" if settings.key_file else ""
+        return f"ssh{port}{key} {self._user}@{settings.host}"
+
+    def _tune(self, client: paramiko.SSHClient) -> None:
+        line = client.get_transport()
+        if line is None:
+            raise ConnectionLost(f"{self._where} closed the connection at once")
+        # Without it each small packet waits 40 ms for the acknowledgement of the one before.
+        if isinstance(line.sock, socket.socket):
+            line.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        line.set_keepalive(max(1, round(self._settings.keep_alive)))
+
+    def _load_host_keys(self, client: paramiko.SSHClient) -> None:
+        path = self._settings.known_hosts.expanduser()
+        try:
+            client.load_host_keys(str(path))
+        except FileNotFoundError:
+            return  # Then every host is unknown, and is refused as such.
+        except OSError as error:
+            raise SchedulerError(f"cannot read {path}: {error.strerror}") from error
+
+    def _failure(self, error: BaseException) -> Away:
+        import paramiko
+
+        settings = self._settings
+        if isinstance(error, paramiko.BadHostKeyException):
+            name = settings.host if settings.port == 22 else f"[{settings.host}]:{settings.port}"
+            return HostKeyRefused(
+                f"the host key of {self._where} is not the one in {settings.known_hosts}. If the "
+                "site announced a new key, forget the old one; if not, somebody may be in between: "
+                "ask the site",
+                remedy=f"ssh-keygen -R '{name}' -f {settings.known_hosts}",
+            )
+        if isinstance(error, paramiko.AuthenticationException):
+            return LoginNeeded(f"no login to {self._where}: {words(error)}", remedy=self.command())
+        if "not found in known_hosts" in str(error):
+            return HostKeyRefused(
+                f"the host key of {self._where} is not in {settings.known_hosts}; log in once by "
+                "hand and compare the fingerprint with the site's",
+                remedy=self.command(),
+            )
+        return ConnectionLost(f"cannot reach {self._where}: {words(error)}")
+
+    def _version_of_keys(self) -> object:
+        """What tells one set of keys from another: the file's time or the agent's fingerprints."""
+        if self._settings.key_file is None:
+            return tuple(key.get_fingerprint() for key in self._keys())
+        path = self._settings.key_file.expanduser()
+        try:
+            return os.stat(path).st_mtime_ns
+        except OSError as error:
+            raise SchedulerError(
+                f"cannot read the key {path} (cluster.transport.key_file): {error.strerror}"
+            ) from error
+
+    def _keys(self) -> Sequence[paramiko.PKey]:
+        import paramiko
+
+        if self._settings.key_file is None:
+            return paramiko.Agent().get_keys()[:MAX_KEYS]
+        path = self._settings.key_file.expanduser()
+        try:
+            return [paramiko.PKey.from_path(path)]
+        except (TypeError, paramiko.PasswordRequiredException) as error:
+            raise LoginNeeded(
+                f"{path} is protected by a passphrase: put it into an agent and leave "
+                "cluster.transport.key_file out",
+                remedy=f"ssh-add {path}",
+            ) from error
+        except (ValueError, OSError, paramiko.SSHException) as error:
+            raise SchedulerError(
+                f"{path} (cluster.transport.key_file) is no private key: {words(error)}"
+            ) from error
+
+
+def _strategy(user: str, keys: Sequence[paramiko.PKey]) -> AuthStrategy:
+    """Keys only. What paramiko does by itself asks on the terminal for a second factor."""
+    import paramiko
+    from paramiko.auth_strategy import AuthResult, AuthStrategy
+
+    class Keys(AuthStrategy):
+        def authenticate(self, transport: paramiko.Transport) -> AuthResult:
+            refusals = ["there is no key to show (is an agent running? try ssh-add)"][len(keys) :]
+            for key in keys:
+                try:
+                    further = transport.auth_publickey(user, key)
+                except paramiko.AuthenticationException as error:
+                    refusals.append(words(error))
+                    continue
+                if not further:
+                    return AuthResult(strategy=self)
+                refusals.append(
+                    f"the key is not enough, the site asks for {', '.join(further)}; "
+                    "set cluster.transport.kind to ssh, where a person logs in"
+                )
+                break
+            raise paramiko.AuthenticationException(refusals[-1])
+
+    return Keys(ssh_config=paramiko.SSHConfig())
+
+
+def words(error: BaseException) -> str:
+    """The error's text, or at least its name."""
+    return str(error) or type(error).__name__
