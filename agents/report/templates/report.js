@@ -78,7 +78,10 @@
   const light = (trial) => {
     if (trial === current) return;
     for (const [number, on] of [[current, false], [trial, true]])
-      for (const mark of marks.get(number) || []) mark.classList.toggle("on", on);
+      for (const mark of marks.get(number) || []) {
+        mark.classList.toggle("on", on);
+        if (on && mark.matches(".curve, .thread")) mark.parentNode.append(mark); // on top
+      }
     current = trial;
   };
   const describe = (mark) => {
