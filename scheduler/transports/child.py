@@ -11,6 +11,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from scheduler.errors import SchedulerError
+
+MAX_OUTPUT_BYTES = 256 * 1024 * 1024
+"""Of one script; more is a mistake there and would fill the memory here."""
 LINGER_SECONDS = 0.5
 """How long a child may take to end by itself once the answer is complete."""
 _CHUNK = 1 << 16
@@ -93,6 +97,8 @@ def _pump(
                 if chunk is None:
                     continue
                 received[key.fd] += chunk
+                if len(received[key.fd]) > MAX_OUTPUT_BYTES:
+                    raise too_much()
                 if not chunk:
                     selector.unregister(key.fd)
             if not complete and is_complete(received[out]):
@@ -101,6 +107,14 @@ def _pump(
             if complete and is_complete(received[err]):
                 break
     return bytes(received[out]), bytes(received[err]), complete
+
+
+def too_much() -> SchedulerError:
+    """The error of a script that prints without end."""
+    return SchedulerError(
+        f"a script printed more than {MAX_OUTPUT_BYTES >> 20} MiB; it was ended. Lower the sizes "
+        "that are asked for at once"
+    )
 
 
 def _feed(descriptor: int, rest: memoryview) -> memoryview:

@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING
 from scheduler.errors import Away, ConnectionLost, HostKeyRefused, LoginNeeded
 from scheduler.settings import ParamikoTransportSettings
 from scheduler.transport import Completed, TransportState
-from scheduler.transports import copying, framing
-from scheduler.transports.child import LINGER_SECONDS
+from scheduler.transports import child, copying, framing
 from scheduler.transports.paramiko_login import KeyLogin, words
 from scheduler.transports.ssh import PROBE_SECONDS, SESSION_RETRIES
 
@@ -98,7 +97,9 @@ class ParamikoTransport:
                 if not chunk:
                     break
                 stdout += chunk
-            listener.join(LINGER_SECONDS)
+                if len(stdout) > child.MAX_OUTPUT_BYTES:
+                    raise child.too_much()
+            listener.join(child.LINGER_SECONDS)
         except TimeoutError:
             timed_out = True
         except (paramiko.SSHException, EOFError, OSError) as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from scheduler.errors import Away, ConnectionLost, HostKeyRefused, LoginNeeded, SchedulerError
@@ -152,9 +152,12 @@ class KeyLogin:
 def _strategy(user: str, keys: Sequence[paramiko.PKey]) -> AuthStrategy:
     """Keys only. What paramiko does by itself asks on the terminal for a second factor."""
     import paramiko
-    from paramiko.auth_strategy import AuthResult, AuthStrategy
+    from paramiko.auth_strategy import AuthResult, AuthSource, AuthStrategy
 
     class Keys(AuthStrategy):
+        def get_sources(self) -> Iterator[AuthSource]:
+            return iter(())  # Abstract there, and not asked: the keys are tried below.
+
         def authenticate(self, transport: paramiko.Transport) -> AuthResult:
             refusals = ["there is no key to show (is an agent running? try ssh-add)"][len(keys) :]
             for key in keys:

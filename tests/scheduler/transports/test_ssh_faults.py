@@ -221,3 +221,22 @@ def test_paramiko_names_a_missing_key(sshd: LoopbackSshd) -> None:
     transport = open_transport(sshd.paramiko(key_file=sshd.directory / "none"))
     with pytest.raises(SchedulerError, match=r"cluster\.transport\.key_file"):
         transport.run("echo", timeout=20)
+
+
+def test_paramiko_takes_the_keys_of_an_agent(
+    sshd: LoopbackSshd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    socket = sshd.directory / "agent"
+    agent = subprocess.Popen(["ssh-agent", "-D", "-a", socket], stdout=subprocess.DEVNULL)
+    try:
+        await_true("no agent", socket.exists)
+        monkeypatch.setenv("SSH_AUTH_SOCK", str(socket))
+        transport = open_transport(sshd.paramiko(key_file=None))
+        with pytest.raises(LoginNeeded, match="try ssh-add"):
+            transport.run("echo", timeout=20)
+        subprocess.run(["ssh-add", "-q", sshd.key], check=True)
+        assert transport.run("echo in", timeout=20).stdout == b"in\n"
+        transport.close()
+    finally:
+        agent.kill()
+        agent.wait()

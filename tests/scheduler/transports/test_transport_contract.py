@@ -13,7 +13,7 @@ import pytest
 from scheduler.errors import ConnectionLost, SchedulerError, StorageFull
 from scheduler.shell import quote
 from scheduler.transport import Transport, TransportState
-from scheduler.transports import slices
+from scheduler.transports import child, slices
 
 LIMIT = 30.0
 EVERY_BYTE = bytes(range(256))
@@ -132,6 +132,34 @@ def test_eight_threads_at_once(transport: Transport) -> None:
 
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(one, range(8)))
+
+
+def test_output_without_end_is_ended(transport: Transport, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(child, "MAX_OUTPUT_BYTES", 1_000_000)
+    with pytest.raises(SchedulerError, match="printed more than"):
+        transport.run("yes", timeout=LIMIT)
+    assert transport.run("echo on", timeout=LIMIT).stdout == b"on\n"
+
+
+def test_nothing_is_held_open_between_calls(transport: Transport) -> None:
+    def open_files() -> int:
+        return len(os.listdir("/proc/self/fd"))
+
+    transport.run(":", timeout=LIMIT)
+    before = open_files()
+    for _ in range(20):
+        transport.run("echo x", timeout=LIMIT)
+    assert open_files() <= before
+    assert _all_sshd(_children())
+
+
+def _all_sshd(pids: set[int]) -> bool:
+    return all("sshd" in Path(f"/proc/{pid}/comm").read_text() for pid in pids)
+
+
+def _children() -> set[int]:
+    text = Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text()
+    return {int(pid) for pid in text.split()}
 
 
 ODD_NAMES = ("with space", "-leading", "quote'\"`$x", "été 数", "back\\slash", "star*?[a]", ".dot")
