@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from agents.config.model import CategoricalParameter, FixedParameter, FloatParameter, Parameter
+from agents.config.model import FixedParameter, Parameter
 from agents.report.numbers import as_float
 from agents.report.study import spread, valued
+from agents.space import SearchSpace
 from agents.trial import StudyView, Trial
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def importances(view: StudyView, parameters: Mapping[str, Parameter]) -> Importa
         return Importances(missing="With a single parameter there is nothing to compare.")
     if len({value for _, value in scored}) == 1:
         return Importances(missing="All trials have the same objective: no parameter mattered.")
-    return _evaluate(view, spread(scored, MOST_TRIALS), varied)
+    return _evaluate(view, spread(scored, MOST_TRIALS), parameters)
 
 
 def _evaluate(
@@ -61,7 +62,7 @@ def _evaluate(
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(direction=view.direction)
-    distributions = {name: _distribution(parameter) for name, parameter in parameters.items()}
+    distributions = SearchSpace(parameters, ()).distributions()
     study.add_trials(
         [
             optuna.trial.create_trial(
@@ -85,7 +86,7 @@ def _evaluate(
     total = as_float(sum(found.values()))
     if not total:
         return Importances(missing="No parameter tells the best trials from the others.")
-    shares = [(name, found.get(name, 0.0) / total) for name in parameters]
+    shares = [(name, found.get(name, 0.0) / total) for name in distributions]
     return Importances(sorted(shares, key=lambda pair: -pair[1]), counted)
 
 
@@ -103,20 +104,3 @@ def _contains(distribution: BaseDistribution, value: object) -> bool:
         return distribution._contains(distribution.to_internal_repr(value))
     except (ValueError, OverflowError):
         return False
-
-
-def _distribution(parameter: Parameter) -> BaseDistribution:
-    """The range alone: steps do not matter here."""
-    from optuna.distributions import (
-        CategoricalDistribution,
-        FloatDistribution,
-        IntDistribution,
-    )
-
-    if isinstance(parameter, CategoricalParameter):
-        return CategoricalDistribution(parameter.choices)
-    assert not isinstance(parameter, FixedParameter)
-    log = parameter.scale == "log"
-    if isinstance(parameter, FloatParameter):
-        return FloatDistribution(parameter.low, parameter.high, log=log)
-    return IntDistribution(parameter.low, parameter.high, log=log)

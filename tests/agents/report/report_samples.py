@@ -136,6 +136,9 @@ def _parameters(number: int, count: int, chance: random.Random) -> dict[str, Par
         "nesterov": chance.random() < 0.5,
         "epochs": 12,
     }
+    if number == 0:
+        parameters.update(learning_rate=1e-3, batch_size=64, optimizer="adamw", dropout=0.5)
+        return parameters
     if optimizer == "sgd":
         parameters["momentum"] = chance.uniform(0.5, 0.99)
     return parameters

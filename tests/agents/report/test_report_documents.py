@@ -7,13 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from report_samples import facts, study
 from report_views import studies
+from trials import trial as completed
 
 from agents.report import write_iteration, write_summary
 from agents.report.documents import iteration_document, summary_document
 from agents.report.iteration import iteration_markdown
 from agents.report.markdown import code, escape, fenced
 from agents.report.study import finite, gain_of, until
-from agents.trial import TrialState
+from agents.trial import StudyView, TrialState
 from scheduler.job import Cause, Failure
 from training.contract import to_json_bytes
 
@@ -98,11 +99,21 @@ def test_the_summary_of_an_empty_run_has_no_best():
     assert summary["totals"] == {"trials": 0, "iterations": 0, "trial_seconds": 0}
 
 
-def test_a_gain_is_positive_only_where_more_is_better():
-    assert gain_of(study(20)).absolute > 0
-    lower = study(60, direction="minimize")
-    assert lower.best.number != 0
-    assert gain_of(lower).absolute < 0
+@pytest.mark.parametrize(("direction", "gain"), [("maximize", 0.5), ("minimize", -0.25)])
+def test_a_gain_is_measured_from_the_default_or_else_the_first(direction, gain):
+    default = replace(completed(1, 0.5), origin="default")
+    measured = gain_of(
+        _view(completed(0, 0.25), default, completed(2, 1.0), completed(3, 0.25), to=direction)
+    )
+    assert measured.baseline.number == 1
+    assert (measured.absolute, measured.relative) == (gain, gain / 0.5)
+    assert gain_of(_view(completed(0, 0.5), completed(1, 0.75))).baseline.number == 0
+    assert gain_of(_view(completed(0, 0.5), completed(1, 0.25))) is None
+    assert gain_of(_view(completed(0, 0.0), completed(1, 0.25))).relative is None
+
+
+def _view(*trials, to="maximize"):
+    return StudyView("x", "metric", to, trials)
 
 
 def test_an_objective_that_is_no_number_is_no_result():
