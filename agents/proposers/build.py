@@ -6,9 +6,14 @@ from pathlib import Path
 
 from agents.config.model import Settings
 from agents.proposers import Proposer
+from agents.proposers.endpoint import Endpoint
+from agents.proposers.exchanges import ExchangeLog
 from agents.proposers.grid import GridProposer
+from agents.proposers.llm import LlmProposer, WithoutLlm
+from agents.proposers.prompt import task_card
 from agents.proposers.sampler import SamplerProposer
 from agents.proposers.starters import StarterProposer
+from agents.schedule import quota
 from agents.space import SearchSpace
 
 
@@ -19,7 +24,10 @@ def build_proposer(settings: Settings, space: SearchSpace, exchanges: Path) -> P
     Raises ConfigurationError, also for a key's environment variable that is not set.
     """
     sampler = build_sampler(settings, space)
-    return StarterProposer(space, settings.initial_trials, sampler)
+    mind = sampler
+    if settings.proposer.kind != "sampler":
+        mind = _with_llm(settings, space, sampler, exchanges)
+    return StarterProposer(space, settings.initial_trials, mind)
 
 
 def build_sampler(settings: Settings, space: SearchSpace) -> Proposer:
@@ -28,3 +36,26 @@ def build_sampler(settings: Settings, space: SearchSpace) -> Proposer:
     if settings.proposer.sampler.kind == "grid":
         return GridProposer(space, seed)
     return SamplerProposer(space, settings.proposer.sampler, seed, settings.objective.direction)
+
+
+def _with_llm(
+    settings: Settings, space: SearchSpace, sampler: Proposer, exchanges: Path
+) -> Proposer:
+    if settings.llm.base_url is None and settings.llm.model is None:
+        return WithoutLlm(sampler, wanted=settings.proposer.kind == "llm")
+    card = task_card(
+        space,
+        settings.objective.metric,
+        settings.objective.direction,
+        quota(settings.loop),
+        settings.experiment.description,
+        settings.training.budget,
+    )
+    return LlmProposer(
+        space,
+        card,
+        Endpoint(settings.llm),
+        sampler,
+        ExchangeLog(exchanges),
+        settings.llm.repair_attempts,
+    )

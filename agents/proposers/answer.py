@@ -1,0 +1,123 @@
+"""What an LLM wrote, read with distrust: proposals dug out of text, and words made harmless. Pure.
+
+Servers differ in what they enforce, and models in what they add: thinking, prose, code fences, an
+answer cut off in its middle. What is found here is still unchecked; `SearchSpace.validate` decides.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import unicodedata
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from agents.errors import LlmError
+
+MAX_ANSWER = 100_000
+"""Characters of an answer that are looked at."""
+MAX_STARTS = 2_000
+"""Opening braces at which an object is looked for: bounds the time that a hostile answer costs."""
+MAX_RATIONALE = 500
+
+_THINKING = re.compile(
+    r"<(think|thinking|reasoning|thought)>.*?(</\1>|\Z)", re.DOTALL | re.IGNORECASE
+)
+_THOUGHT_END = re.compile(r"</(?:think|thinking|reasoning|thought)>", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """One proposal as the LLM wrote it, unchecked."""
+
+    parameters: Mapping[str, Any]
+    rationale: str = ""
+    """Plain text: one line, bounded, without control characters."""
+    predicted: float | None = None
+
+
+def read_answer(text: str, names: Collection[str]) -> list[Suggestion]:
+    """The suggestions in an answer, in their order.
+
+    `names`: of the parameters, for answers that give them without anything around. An answer that
+    was cut off gives the suggestions that are complete. Raises LlmError where there are none; its
+    message is meant for the LLM.
+    """
+    text = without_thinking(text[:MAX_ANSWER])
+    if not text.strip():
+        raise LlmError("the answer was empty")
+    objects = list(_objects(text))
+    for found in reversed(objects):
+        if isinstance(found.get("proposals"), list):
+            return _suggestions([one for one in found["proposals"] if isinstance(one, dict)], names)
+    return _suggestions(objects, names)
+
+
+def without_thinking(text: str) -> str:
+    """The text without what a reasoning model thought aloud, closed or not."""
+    *_, text = _THOUGHT_END.split(_THINKING.sub("", text))
+    return text
+
+
+def _suggestions(objects: list[dict[str, Any]], names: Collection[str]) -> list[Suggestion]:
+    suggestions = [one for one in (_suggestion(found, names) for found in objects) if one]
+    if not suggestions:
+        raise LlmError(
+            'the answer held no proposal: answer with JSON only, {"proposals": [{"rationale": …, '
+            '"parameters": {…}}]}'
+        )
+    return suggestions
+
+
+def _suggestion(found: Mapping[str, Any], names: Collection[str]) -> Suggestion | None:
+    parameters = found.get("parameters")
+    if isinstance(parameters, dict) and "parameters" not in names:
+        rationale = found.get("rationale")
+        words = plain_text(rationale, MAX_RATIONALE) if isinstance(rationale, str) else ""
+        return Suggestion(parameters, words, _number(found.get("expected")))
+    if any(name in names for name in found):
+        return Suggestion(found)
+    return None
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _objects(text: str) -> Iterator[dict[str, Any]]:
+    """The outermost JSON objects in a text. Where one is cut off, those inside it."""
+    decoder = json.JSONDecoder(parse_constant=lambda _: None)
+    position = 0
+    for _ in range(MAX_STARTS):
+        position = text.find("{", position)
+        if position < 0:
+            return
+        try:
+            found, position = decoder.raw_decode(text, position)
+        except (ValueError, RecursionError):
+            position += 1
+            continue
+        yield found
+
+
+def plain_text(text: str, limit: int) -> str:
+    """One line of at most `limit` characters without control, format or surrogate characters.
+
+    So that what an LLM or a job wrote can neither steer a terminal nor hide something.
+    """
+    bounded = text[: 4 * limit]
+    spaced = "".join(
+        " " if character.isspace() else character
+        for character in bounded
+        if character.isspace() or not unicodedata.category(character).startswith("C")
+    )
+    line = " ".join(spaced.split())
+    return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"

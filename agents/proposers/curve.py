@@ -1,0 +1,44 @@
+"""A learning curve in a few telling words, for a prompt. Pure."""
+
+from __future__ import annotations
+
+from agents.report.numbers import number
+from training.contract import Curve
+
+TAIL = 0.2
+"""Share of the steps, at the end, that the last slope is taken over."""
+FLAT = 0.002
+"""A change over the tail below this share of the curve's span counts as flat."""
+DROP = 0.1
+"""A fall from the best by more than this share of the best is worth a word."""
+
+
+def condensed(curve: Curve) -> str:
+    """Such as ``0.21 -> 0.64 -> 0.71 in 10 steps, best 0.72 at step 8, flat at the end``.
+
+    Start, middle and end; the best and where; whether the end still rises. Empty for no points.
+    """
+    points = [(s, a) for s, a in zip(curve.step, curve.accuracy, strict=True) if a is not None]
+    if not points:
+        return ""
+    lost = len(curve.step) - len(points)
+    missing = f", {lost} steps without a number" if lost else ""
+    if len(points) == 1:
+        return f"{number(points[0][1], 3)} at its only step{missing}"
+    steps, values = zip(*points, strict=True)
+    marks = [values[0], values[len(values) // 2], values[-1]] if len(values) > 2 else values
+    shape = " -> ".join(number(value, 3) for value in marks)
+    top = max(range(len(values)), key=lambda index: values[index])
+    text = f"{shape} in {len(values)} steps, best {number(values[top], 3)} at step {steps[top]:g}"
+    return f"{text}, {_ending(list(values))}{missing}"
+
+
+def _ending(values: list[float]) -> str:
+    best, last = max(values), values[-1]
+    if best > 0 and last < (1 - DROP) * best:
+        return "fell from its best"
+    tail = max(1, round(TAIL * (len(values) - 1)))
+    change = last - values[-1 - tail]
+    if change > FLAT * (max(values) - min(values)) * tail and change > 0:
+        return "still rising at the end"
+    return "flat at the end"
