@@ -1,0 +1,1 @@
+"""Job script templates and site profiles: data, no code."""
