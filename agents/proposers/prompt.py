@@ -124,8 +124,8 @@ def _result(trial: Trial) -> str:
         case TrialState.FAILED if trial.failure is not None:
             words = plain_text(trial.failure.message, MAX_MESSAGE).replace('"', "'")
             return f'FAILED, {trial.failure.cause.value}: "{words}"'
-        case state:
-            return state.value
+        case _:
+            return trial.state.value
 
 
 def task_card(
