@@ -1,5 +1,6 @@
 """Jobs of any batch system over the local transport, for tests."""
 
+import shutil
 import sys
 import time
 
@@ -7,7 +8,7 @@ from scheduler.batch import build_batch_system
 from scheduler.cluster import Cluster
 from scheduler.job import JobRef, JobRequest, JobScript, JobState, Resources, Submitted
 from scheduler.outcome import Circumstances, Unfinished, is_gone, judge
-from scheduler.settings import LocalBatchSettings, SlurmBatchSettings
+from scheduler.settings import LocalBatchSettings, PbsBatchSettings, SlurmBatchSettings
 from scheduler.transports.local import LocalTransport
 
 RESULT = (
@@ -26,7 +27,7 @@ time.sleep(300)
 """
 
 
-BATCH_SYSTEMS = ("local", "slurm", "slurm-accounting")
+BATCH_SYSTEMS = ("local", "slurm", "slurm-accounting", "pbs")
 
 
 def open_bench(request, tmp_path, monkeypatch):
@@ -34,6 +35,13 @@ def open_bench(request, tmp_path, monkeypatch):
     name = request.param
     if name == "local":
         yield Bench(build_batch_system(LocalBatchSettings(slots=4)), tmp_path)
+        return
+    if name == "pbs":
+        if shutil.which("qsub") is None:
+            pytest.skip("needs OpenPBS: no qsub on PATH")
+        bench = Bench(build_batch_system(PbsBatchSettings(kind="pbs")), tmp_path)
+        yield bench
+        bench.cancel_all()
         return
     lab = request.getfixturevalue("accounting_slurm" if "accounting" in name else "plain_slurm")
     for key, value in lab.environment.items():
@@ -113,6 +121,11 @@ class Bench:
 
     def cancel(self, *jobs):
         self.cluster.cancel([self.ref(job) for job in jobs])
+
+    def cancel_all(self):
+        self.cluster.cancel(
+            [JobRef(name, f"dir_{name}", job_id) for name, job_id in self.ids.items()]
+        )
 
     def verdict(self, job, *, cancelled=False, grace=2.0, seconds=60.0):
         """What becomes of one submitted job."""
