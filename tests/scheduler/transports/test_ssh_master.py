@@ -192,7 +192,7 @@ def test_a_killed_master_is_replaced_by_the_next_connect(
     await_true("still there", lambda: master.check().life is Life.ABSENT)
     assert transport.state() is TransportState.LOGIN_NEEDED
     with pytest.raises(LoginNeeded, match="the connection has gone"):
-        transport.run("echo", timeout=20)
+        transport.run("cat", stdin=bytes(3_000_000), timeout=20)
     assert master.connect().pid != pid
     assert transport.run("echo back", timeout=20).stdout == b"back\n"
 
@@ -216,6 +216,25 @@ def test_a_frozen_master_is_named_and_can_be_ended(
     assert master.disconnect().startswith("closed")
     await_true("still there", lambda: not Path(f"/proc/{pid}").exists())
     assert master.connect().life is Life.ALIVE
+
+
+def test_a_master_goes_when_nobody_uses_it(sshd: LoopbackSshd) -> None:
+    master = Master(sshd.ssh(persist=1))
+    assert master.connect().life is Life.ALIVE
+    await_true("still there", lambda: master.check().life is Life.ABSENT)
+
+
+def test_a_master_on_a_dead_line_ends_itself(sshd: LoopbackSshd) -> None:
+    master = Master(sshd.ssh(keep_alive=1))
+    master.connect()
+    frozen = sshd.connections()
+    for pid in frozen:
+        os.kill(pid, signal.SIGSTOP)
+    transport = open_transport(sshd.ssh())
+    await_true("still there", lambda: master.check().life is Life.ABSENT)
+    assert transport.state() is TransportState.LOGIN_NEEDED
+    for pid in frozen:
+        os.kill(pid, signal.SIGKILL)
 
 
 def test_a_stranger_on_the_socket_is_no_master(sshd: LoopbackSshd) -> None:
