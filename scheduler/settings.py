@@ -39,9 +39,15 @@ def parse_memory(value: object) -> object:
     return round(float(match.group(1)) * factor)
 
 
-Duration = Annotated[float, BeforeValidator(parse_duration), Field(gt=0)]
+Duration = Annotated[
+    float,
+    BeforeValidator(parse_duration, json_schema_input_type=float | str),
+    Field(gt=0, allow_inf_nan=False),
+]
 """Seconds, more than zero; in YAML with a unit."""
-Memory = Annotated[int, BeforeValidator(parse_memory), Field(gt=0)]
+Memory = Annotated[
+    int, BeforeValidator(parse_memory, json_schema_input_type=int | str), Field(gt=0)
+]
 """MiB, more than zero; in YAML with a unit."""
 
 

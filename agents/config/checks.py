@@ -1,0 +1,179 @@
+"""What can only be said of a configuration as a whole: parts that contradict each other. Pure but
+for looking whether a named file exists."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator
+
+from agents.config.model import Settings
+from agents.config.patterns import job_pattern_faults, run_pattern_faults
+from agents.errors import ConfigurationError
+
+Problem = tuple[str, str]
+"""The key at fault, and a sentence that begins with it."""
+
+PLACEHOLDERS = ("python", "hyperparameters", "job_dir", "trial", "seed", "job")
+FRACTIONS = ("accuracy_auc", "final_accuracy", "best_accuracy")
+"""Metrics between 0 and 1."""
+_SCHEDULED = ("tpe", "gp", "cmaes")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def problems_of(settings: Settings) -> list[Problem]:
+    """All contradictions of settings whose parts are valid each on its own."""
+    return [
+        *_space_problems(settings),
+        *_stop_problems(settings),
+        *_proposer_problems(settings),
+        *_training_problems(settings),
+        *_cluster_problems(settings),
+        *_directory_problems(settings),
+    ]
+
+
+def _space_problems(settings: Settings) -> Iterator[Problem]:
+    # The space knows the settings models: an import from above would go round in a circle.
+    from agents.proposers.starters import starters
+    from agents.space import SearchSpace
+
+    try:
+        space = SearchSpace.build(settings.search_space, settings.constraints)
+        starters(space, settings.initial_trials)
+    except ConfigurationError as error:
+        yield from ((text.partition(": ")[0], text) for text in error.problems)
+        return
+    kind = settings.proposer.sampler.kind
+    if kind == "grid" and space.cardinality() is None:
+        key = "proposer.sampler.kind"
+        yield (
+            key,
+            f"{key} is grid, and the search space has floats without a step: give each float a "
+            "step, or choose another sampler",
+        )
+
+
+def _stop_problems(settings: Settings) -> Iterator[Problem]:
+    loop, stop, metric = settings.loop, settings.stop, settings.objective.metric
+    starters = len(settings.initial_trials)
+    if loop.max_trials is not None and loop.max_trials < starters:
+        key = "loop.max_trials"
+        yield (
+            key,
+            f"{key} is {loop.max_trials}, and there are {starters} initial_trials: raise it, or "
+            "remove some of them",
+        )
+    if metric not in FRACTIONS:
+        return
+    if stop.target is not None and not 0 <= stop.target <= 1:
+        key = "stop.target"
+        yield key, f"{key} is {stop.target:g}, and {metric} lies between 0 and 1: 95% is 0.95"
+    if stop.minimum_improvement >= 1:
+        key = "stop.minimum_improvement"
+        yield (
+            key,
+            f"{key} is {stop.minimum_improvement:g}, and {metric} lies between 0 and 1: no trial "
+            "could improve by so much",
+        )
+
+
+def _proposer_problems(settings: Settings) -> Iterator[Problem]:
+    llm, proposer = settings.llm, settings.proposer
+    if proposer.sampler.startup_trials is not None and proposer.sampler.kind not in _SCHEDULED:
+        key = "proposer.sampler.startup_trials"
+        yield (
+            key,
+            f"{key} means nothing to the sampler {proposer.sampler.kind}: remove it (it is for "
+            f"{', '.join(_SCHEDULED)})",
+        )
+    if llm.base_url is not None and llm.model is None:
+        yield "llm.base_url", "llm.model is missing: name the model that llm.base_url shall use"
+    if llm.base_url is not None and not re.match(r"https?://[^/\s]", llm.base_url):
+        key = "llm.base_url"
+        yield key, f"{key} must begin with http:// or https://, such as http://localhost:8000/v1"
+    if llm.base_url is None and llm.model is not None:
+        yield "llm.model", "llm.base_url is missing: say where llm.model is served, or remove both"
+    if llm.base_url is None and proposer.kind == "llm":
+        key = "proposer.kind"
+        yield key, f"{key} is llm, and llm.base_url is missing: say where an LLM is served"
+    if llm.api_key_env is not None and not _VARIABLE.fullmatch(llm.api_key_env):
+        key = "llm.api_key_env"
+        yield (
+            key,
+            f"{key} must be the name of an environment variable, such as OPENAI_API_KEY; the key "
+            "itself does not belong in a file",
+        )
+
+
+def _training_problems(settings: Settings) -> Iterator[Problem]:
+    training = settings.training
+    found: list[str] = []
+    for position, argument in enumerate(training.command):
+        names = re.findall(r"\{([A-Za-z_]\w*)\}", argument)
+        found += names
+        for name in names:
+            if name not in PLACEHOLDERS:
+                near = difflib.get_close_matches(name, PLACEHOLDERS, n=1)
+                known = ", ".join(f"{{{known}}}" for known in PLACEHOLDERS)
+                meant = f"did you mean {{{near[0]}}}?" if near else f"there are {known}"
+                key = f"training.command[{position}]"
+                yield key, f"{key}: {{{name}}} is not filled in; {meant}"
+    if not training.command[0].strip():
+        yield "training.command[0]", "training.command[0] is empty: name the program"
+    if training.directory is None:
+        return
+    if not {"hyperparameters", "job_dir"} & set(found):
+        yield (
+            "training.command",
+            "training.command does not say where the job is: with training.directory, one "
+            "argument must hold {hyperparameters} or {job_dir}",
+        )
+    if settings.cluster.transport.kind != "local":
+        if not training.directory.is_absolute():
+            yield (
+                "training.directory",
+                f"training.directory is {str(training.directory)!r}, and jobs run on another "
+                "machine: give the absolute path there",
+            )
+    elif not training.directory.is_dir():
+        key = "training.directory"
+        yield key, f"{key}: there is no directory {training.directory}"
+
+
+def _cluster_problems(settings: Settings) -> Iterator[Problem]:
+    cluster = settings.cluster
+    if cluster.transport.kind != "local" and cluster.remote_base is None:
+        yield (
+            "cluster.transport",
+            f"cluster.remote_base is missing: with the transport {cluster.transport.kind}, name a "
+            "directory on the cluster for the runs",
+        )
+    if cluster.remote_base is not None and not re.match(r"/|~(?:/|\Z)", cluster.remote_base):
+        key = "cluster.remote_base"
+        yield key, f"{key} must begin with / or ~/, and it is {cluster.remote_base!r}"
+    if cluster.template is not None and not cluster.template.is_file():
+        key = "cluster.template"
+        yield key, f"{key}: there is no file {cluster.template}"
+    for name in cluster.environment:
+        if not _VARIABLE.fullmatch(name):
+            key = f"cluster.environment.{name}"
+            yield key, f"{key}: this is no name for an environment variable"
+    walltime = cluster.resources.walltime
+    if walltime is not None and walltime < 1:
+        key = "cluster.resources.walltime"
+        yield key, f"{key} must be at least 1s, and it is {walltime:g}s"
+    poll = cluster.poll
+    if poll.floor > poll.ceiling:
+        key = "cluster.poll.floor"
+        yield key, f"{key} ({poll.floor:g}s) is more than cluster.poll.ceiling ({poll.ceiling:g}s)"
+
+
+def _directory_problems(settings: Settings) -> Iterator[Problem]:
+    directories, experiment = settings.directories, settings.experiment.id
+    for fault in run_pattern_faults(directories.run_pattern, experiment):
+        key = "directories.run_pattern"
+        yield key, f"{key} {fault}, and it is {directories.run_pattern!r}"
+    for fault in job_pattern_faults(directories.job_pattern, experiment):
+        key = "directories.job_pattern"
+        yield key, f"{key} {fault}, and it is {directories.job_pattern!r}"

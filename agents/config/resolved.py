@@ -1,0 +1,35 @@
+"""The resolved configuration as text that loads to the same settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from agents.config.model import Settings
+from agents.config.node import Node, joined, walk
+from agents.config.references import escaped
+from agents.config.secrets import is_secret
+from agents.config.yaml_text import dump, quoted
+
+
+def resolved_text(settings: Settings, root: Node) -> str:
+    """YAML of all settings, defaults included; secrets as the references that `root` has."""
+    data = settings.model_dump(mode="json")
+    # Of a parameter only what was written: whether a default was chosen makes a difference.
+    data["search_space"] = {
+        name: parameter.model_dump(mode="json", exclude_unset=True)
+        for name, parameter in settings.search_space.items()
+    }
+    kept = {path: node for path, node in walk(root) if is_secret(path, node)}
+    return dump(_written(data, kept))
+
+
+def _written(value: Any, kept: Mapping[str, Node], path: str = "") -> Any:
+    if path in kept:
+        reference = kept[path].written or ""
+        return quoted(reference) if isinstance(kept[path].value, str) else reference
+    if isinstance(value, dict):
+        return {key: _written(inner, kept, joined(path, key)) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_written(inner, kept, joined(path, i)) for i, inner in enumerate(value)]
+    return escaped(value) if isinstance(value, str) else value
