@@ -63,7 +63,7 @@ def _run(schedule: str) -> tuple[float, float]:
         config = _write(directory, schedule, TRIALS // SLOTS, SECONDS)
         wall, processor = _timed(config)
         summary = json.loads(next(directory.glob("results/*/summary.json")).read_text())
-        assert summary["trials"]["completed"] == TRIALS, summary
+        assert summary["counts"]["completed"] == TRIALS, summary
     return wall, processor
 
 

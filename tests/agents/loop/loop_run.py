@@ -141,6 +141,12 @@ def start(config, *more, crash=None):
     return Orchestrator(config.parent, "--config", str(config), *more, crash=crash)
 
 
+def resume(config, *more, crash=None):
+    """Go on with the run as it was configured, overrides included."""
+    directory = str(run_directory(config))
+    return Orchestrator(config.parent, "--resume", directory, *more, crash=crash)
+
+
 def has_begun(config):
     """Whether there is a run to resume: its card is written last of all that makes a new one."""
     return bool(list(config.parent.glob("results/*/run.json")))

@@ -7,13 +7,13 @@ import time
 
 import optuna
 import pytest
-from loop_run import documents, jobs_run, run_directory, start, write_config
+from loop_run import documents, jobs_run, resume, run_directory, start, write_config
 
 BATCH = "loop: {max_iterations: 3, jobs_per_iteration: 2}\n"
 
 
-def ended(config, *more, code=0):
-    orchestrator = start(config, *more)
+def ended(config, *more, code=0, begin=start):
+    orchestrator = begin(config, *more)
     assert orchestrator.wait() == code, orchestrator.screen
     assert "Traceback" not in orchestrator.screen
     return orchestrator.screen
@@ -71,7 +71,7 @@ def test_a_steady_search_has_as_many_trials_and_no_hole(tmp_path):
         tmp_path, "loop: {max_iterations: 4, jobs_per_iteration: 2, schedule: steady}\n"
     )
     ended(config)
-    assert summary(config)["trials"]["completed"] == 8
+    assert summary(config)["counts"]["completed"] == 8
     assert [d for d in sorted(documents(config)) if "iteration" in d] == [
         f"iteration_00{i}.json" for i in (1, 2, 3, 4)
     ]
@@ -88,8 +88,8 @@ def test_a_cap_on_jobs_in_flight_is_kept(tmp_path):
 def test_a_finished_search_goes_on_when_it_may_have_more_iterations(tmp_path):
     config = write_config(tmp_path)
     ended(config)
-    ended(config, "--resume", str(run_directory(config)), "--max-iterations", "3")
-    assert summary(config)["trials"]["completed"] == 6
+    ended(config, "--max-iterations", "3", begin=resume)
+    assert summary(config)["counts"]["completed"] == 6
     assert jobs_run(config) == dict.fromkeys(jobs_run(config), 1)
 
 
@@ -117,7 +117,7 @@ def test_a_signal_leaves_the_jobs_running_and_says_how_to_go_on(tmp_path, number
     run = run_directory(config)
     assert f"python -m agents.run --resume {run}" in orchestrator.screen
     wait_until(lambda: len(list(run.glob("job_*/results.json"))) == 2)
-    ended(config, "--resume", str(run))
+    ended(config, begin=resume)
     assert jobs_run(config) == dict.fromkeys(jobs_run(config), 1)
     assert len(jobs_run(config)) == 4
 
@@ -148,7 +148,7 @@ def test_a_graph_whose_position_is_lost_is_made_again_from_the_ledger(tmp_path):
     run = run_directory(config)
     for path in run.glob("graph.db*"):
         path.unlink()
-    ended(config, "--resume", str(run))
+    ended(config, begin=resume)
     assert len(jobs_run(config)) == 4
     assert jobs_run(config) == dict.fromkeys(jobs_run(config), 1)
 
