@@ -1,8 +1,10 @@
 """Jobs of any batch system over the local transport, for tests."""
 
-import shutil
 import sys
 import time
+
+import pytest
+from pbs_lab import RealPbs, ReplayedPbs
 
 from scheduler.batch import build_batch_system
 from scheduler.cluster import Cluster
@@ -27,7 +29,7 @@ time.sleep(300)
 """
 
 
-BATCH_SYSTEMS = ("local", "slurm", "slurm-accounting", "pbs")
+BATCH_SYSTEMS = ("local", "slurm", "slurm-accounting", "pbs-replay", "pbs")
 
 
 def open_bench(request, tmp_path, monkeypatch):
@@ -36,9 +38,12 @@ def open_bench(request, tmp_path, monkeypatch):
     if name == "local":
         yield Bench(build_batch_system(LocalBatchSettings(slots=4)), tmp_path)
         return
-    if name == "pbs":
-        if shutil.which("qsub") is None:
+    if name.startswith("pbs"):
+        if name == "pbs" and not RealPbs.is_there():
             pytest.skip("needs OpenPBS: no qsub on PATH")
+        pbs = RealPbs() if name == "pbs" else ReplayedPbs(tmp_path)
+        for key, value in pbs.environment.items():
+            monkeypatch.setenv(key, value)
         bench = Bench(build_batch_system(PbsBatchSettings(kind="pbs")), tmp_path)
         yield bench
         bench.cancel_all()

@@ -12,7 +12,7 @@ from scheduler.outcome import Failed, Finished
 
 @pytest.fixture(
     params=[
-        pytest.param(name, marks=[] if name == "local" else pytest.mark.cluster)
+        pytest.param(name, marks=pytest.mark.cluster if "slurm" in name else [])
         for name in BATCH_SYSTEMS
     ]
 )

@@ -1,0 +1,93 @@
+"""A PBS for tests: the replay always, a real OpenPBS where its commands are on PATH."""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+REPLAY = Path(__file__).with_name("pbs_replay.py")
+
+
+class ReplayedPbs:
+    """The four commands of `pbs_replay`, alone on PATH before everything else."""
+
+    def __init__(self, base):
+        self.state = base / "pbs"
+        commands = base / "bin"
+        self.state.mkdir()
+        commands.mkdir()
+        for name in ("qsub", "qstat", "qselect", "qdel"):
+            (commands / name).write_text(
+                f'#!/bin/sh\nexec {sys.executable} -S {REPLAY} {name} "$@"\n'
+            )
+            (commands / name).chmod(0o755)
+        self.environment = {
+            "REPLAY_PBS": str(self.state),
+            "PATH": f"{commands}:{os.environ['PATH']}",
+        }
+
+    @contextlib.contextmanager
+    def weather(self, name, text=""):
+        (self.state / name).write_text(text)
+        try:
+            yield
+        finally:
+            (self.state / name).unlink()
+
+    def history_off(self):
+        return self.weather("history_off")
+
+    def frozen(self):
+        return self.weather("frozen")
+
+    def down(self):
+        return self.weather("down")
+
+    def limit(self, count):
+        return self.weather("limit", str(count))
+
+
+class RealPbs:
+    """The server that ``qsub`` reaches; this process may administrate it."""
+
+    environment = {}
+
+    @staticmethod
+    def is_there():
+        return all(shutil.which(name) for name in ("qsub", "qstat", "qmgr"))
+
+    @contextlib.contextmanager
+    def setting(self, on, off):
+        subprocess.run(["qmgr", "-c", on], check=True, capture_output=True)
+        try:
+            yield
+        finally:
+            subprocess.run(["qmgr", "-c", off], check=True, capture_output=True)
+
+    def history_off(self):
+        return self.setting(
+            "set server job_history_enable = False", "set server job_history_enable = True"
+        )
+
+    def limit(self, count):
+        return self.setting(
+            f"set server max_queued = [u:PBS_GENERIC={count}]", "unset server max_queued"
+        )
+
+    @contextlib.contextmanager
+    def frozen(self):
+        found = subprocess.run(["pgrep", "-f", "pbs_server.bin"], capture_output=True, text=True)
+        pids = [int(pid) for pid in found.stdout.split()]
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
+
+    def down(self):
+        return self.frozen()
