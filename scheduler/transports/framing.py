@@ -48,7 +48,7 @@ def pack(script: str, stdin: bytes, *, nonce: str, timeout: float) -> bytes:
     """The bytes for the standard input of `COMMAND`. `timeout` (s) bounds the far side too."""
     if "\0" in script:
         raise ValueError("a shell script cannot hold a NUL character")
-    wrapper = _WRAPPER.replace("SECONDS", str(math.ceil(timeout)))
+    wrapper = _WRAPPER.replace("SECONDS", str(max(1, math.ceil(timeout))))  # 0 is no limit
     text = script.encode("utf-8", "surrogateescape")
     return b"\n".join((wrapper.encode(), nonce.encode(), _on_one_line(text), stdin))
 

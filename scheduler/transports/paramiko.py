@@ -84,34 +84,36 @@ class ParamikoTransport:
         nonce = secrets.token_hex(8)
         sent = framing.pack(script, stdin, nonce=nonce, timeout=timeout)
         stdout, stderr = bytearray(), bytearray()
-        timed_out = False
+        # Closing the channel ends every wait in it; exec_command has no time limit of its own.
+        alarm = threading.Timer(max(0.0, end - time.monotonic()), channel.close)
+        alarm.daemon = True
+        alarm.start()
         try:
-            channel.settimeout(max(0.1, end - time.monotonic()))
             channel.exec_command(framing.COMMAND)
             threading.Thread(target=_feed, args=(channel, sent), daemon=True).start()
             listener = threading.Thread(target=_listen, args=(channel, stderr, nonce), daemon=True)
             listener.start()
-            while not framing.is_complete(stdout, nonce):
-                channel.settimeout(max(0.01, end - time.monotonic()))
-                chunk = channel.recv(_CHUNK)
-                if not chunk:
-                    break
+            while not framing.is_complete(stdout, nonce) and (chunk := channel.recv(_CHUNK)):
                 stdout += chunk
                 if len(stdout) > child.MAX_OUTPUT_BYTES:
                     raise child.too_much()
             listener.join(child.LINGER_SECONDS)
-        except TimeoutError:
-            timed_out = True
         except (paramiko.SSHException, EOFError, OSError) as error:
             stderr += words(error).encode()
+        finally:
+            alarm.cancel()
         answer = framing.unpack(bytes(stdout), bytes(stderr), nonce)
         if answer is not None:
             return Completed(answer.code, answer.stdout, answer.stderr)
         if not framing.has_begun(stdout, nonce):
             # A line that answers nothing is not used again: it may be half dead.
             self._drop(channel.get_transport())
-        said = stderr.decode(errors="replace").strip()[-300:] or "no message"
-        cause = f"did not end within {timeout:.2g} s" if timed_out else f"was cut off ({said})"
+        if time.monotonic() >= end:
+            cause = f"did not end within {round(timeout, 1):g} s"
+        else:
+            cause = (
+                f"was cut off ({stderr.decode(errors='replace').strip()[-300:] or 'no message'})"
+            )
         raise ConnectionLost(f"a script on {self.name} {cause}; what it did is not known")
 
     def _line(self) -> paramiko.Transport:
@@ -186,5 +188,7 @@ def _listen(channel: paramiko.Channel, received: bytearray, nonce: str) -> None:
             if not chunk:
                 return
             received += chunk
+            if len(received) > child.MAX_OUTPUT_BYTES:
+                channel.close()  # The reader of standard output sees it cut off.
     except (TimeoutError, OSError):
         return  # The reader of standard output reports what happened to the channel.

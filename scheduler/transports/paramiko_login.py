@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import logging
 import os
 import socket
 from collections.abc import Iterator, Sequence
@@ -14,6 +15,9 @@ from scheduler.settings import ParamikoTransportSettings
 if TYPE_CHECKING:
     import paramiko
     from paramiko.auth_strategy import AuthStrategy
+
+# Our errors say what happened; without a handler, paramiko's records would go to the screen.
+logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 MAX_KEYS = 5
 """Of an agent; servers close the door after six (sshd_config(5), MaxAuthTries)."""

@@ -43,7 +43,7 @@ class SshTransport:
         end = time.monotonic() + timeout
         if not self._sessions.acquire(timeout=timeout):
             raise ConnectionLost(
-                f"no free session on {self.name} for {timeout:.2g} s; nothing was run there"
+                f"no free session on {self.name} for {round(timeout, 1):g} s; nothing was run there"
             )
         try:
             for wait in (*SESSION_RETRIES, None):
@@ -109,14 +109,14 @@ class SshTransport:
     def _failure(self, ended: Ended, said: str, begun: bool, timeout: float) -> Away:
         if ended.code is None and begun:
             return ConnectionLost(
-                f"a script on {self.name} did not end within {timeout:.2g} s; what it did is not known"
+                f"a script on {self.name} did not end within {round(timeout, 1):g} s; what it did is not known"
             )
         if ended.code is None:
             status = self._master.check(AFTERMATH_SECONDS)
             if status.life is Life.FROZEN:
                 return self._frozen(status)
             return ConnectionLost(
-                f"{self.name} did not answer within {timeout:.2g} s; what the script did is not known"
+                f"{self.name} did not answer within {round(timeout, 1):g} s; what the script did is not known"
             )
         if not begun and ssh_client.read_trouble(said) is Trouble.NO_MASTER:
             return self._login_needed("the connection has gone")

@@ -42,7 +42,11 @@ def far(request: pytest.FixtureRequest, sshd: LoopbackSshd) -> Iterator[Transpor
 
 
 def during(
-    transport: Transport, started: Path, action: Callable[[], object], rest: str
+    transport: Transport,
+    started: Path,
+    action: Callable[[], object],
+    rest: str,
+    timeout: float = 60,
 ) -> Completed:
     """Run `action` while a script is half way."""
 
@@ -53,7 +57,7 @@ def during(
     thread = threading.Thread(target=act)
     thread.start()
     try:
-        return transport.run(f"echo half; touch {started}; {rest}", timeout=60)
+        return transport.run(f"echo half; touch {started}; {rest}", timeout=timeout)
     finally:
         thread.join()
 
@@ -86,6 +90,24 @@ def test_a_script_ends_on_the_far_side_too(far: Transport, tmp_path: Path) -> No
         far.run(script, timeout=1)
     pid = int((tmp_path / "pid").read_text())
     await_true("still running there", lambda: not Path(f"/proc/{pid}").exists())
+
+
+def test_a_line_that_freezes_in_the_middle(
+    sshd: LoopbackSshd, far: Transport, tmp_path: Path
+) -> None:
+    frozen: list[int] = []
+
+    def freeze() -> None:
+        frozen.extend(c for pid in sshd.connections() for c in (pid, *_children(pid)))
+        for pid in frozen:
+            os.kill(pid, signal.SIGSTOP)
+
+    try:
+        with pytest.raises(ConnectionLost, match="what it did is not known"):
+            during(far, tmp_path / "started", freeze, "sleep 60", timeout=2)
+    finally:
+        for pid in frozen:
+            os.kill(pid, signal.SIGCONT)
 
 
 def test_a_frozen_line_ends_in_time(sshd: LoopbackSshd, far: Transport) -> None:
