@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import tarfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -91,14 +92,33 @@ def test_a_get_that_broke_off_goes_on(tmp_path: Path, broken: int) -> None:
 
 
 def test_a_changed_source_starts_anew(tmp_path: Path) -> None:
-    large = tmp_path / "large"
+    large, far = tmp_path / "large", tmp_path / "far" / "file"
+    end = time.monotonic() + 60
     large.write_bytes(b"a" * 5000)
     with pytest.raises(ConnectionLost):
-        copying.put(Flaky(4), "x", large, str(tmp_path / "far"), 30)
+        slices.send_file(Flaky(4), "x", large, str(far), end)
     large.write_bytes(b"b" * 5000)
     os.utime(large, ns=(7, 7))
-    copying.put(Flaky(), "x", large, str(tmp_path / "far"), 30)
-    assert (tmp_path / "far").read_bytes() == b"b" * 5000
+    slices.send_file(Flaky(), "x", large, str(far), end)
+    assert far.read_bytes() == b"b" * 5000
+    with pytest.raises(ConnectionLost):
+        copying.get(Flaky(3), "x", [str(far)], tmp_path / "back", 30)
+    far.write_bytes(b"c" * 5000)
+    os.utime(far, ns=(7, 7))
+    [made] = copying.get(Flaky(), "x", [str(far)], tmp_path / "back", 30)
+    assert made.read_bytes() == b"c" * 5000
+
+
+def test_a_slice_that_arrives_twice_counts_once(tmp_path: Path) -> None:
+    """A script that was given up here may still run there when the next one comes."""
+
+    def run(script: str, stdin: bytes, timeout: float) -> Completed:
+        done = LOCAL.run(script, stdin=stdin, timeout=30)
+        return LOCAL.run(script, stdin=stdin, timeout=30) if stdin else done
+
+    (tmp_path / "large").write_bytes(os.urandom(3500))
+    slices.send_file(run, "x", tmp_path / "large", str(tmp_path / "far"), time.monotonic() + 60)
+    assert (tmp_path / "far").read_bytes() == (tmp_path / "large").read_bytes()
 
 
 def test_a_file_that_shrinks_while_it_is_read(tmp_path: Path) -> None:
