@@ -94,9 +94,6 @@ def _proposer_problems(settings: Settings) -> Iterator[Problem]:
         yield key, f"{key} must begin with http:// or https://, such as http://localhost:8000/v1"
     if llm.base_url is None and llm.model is not None:
         yield "llm.model", "llm.base_url is missing: say where llm.model is served, or remove both"
-    if llm.base_url is None and proposer.kind == "llm":
-        key = "proposer.kind"
-        yield key, f"{key} is llm, and llm.base_url is missing: say where an LLM is served"
     if llm.api_key_env is not None and not _VARIABLE.fullmatch(llm.api_key_env):
         key = "llm.api_key_env"
         yield (

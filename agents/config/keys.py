@@ -5,12 +5,13 @@ from __future__ import annotations
 import difflib
 import types
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
 from agents.config.model import Settings
-from agents.config.node import joined
+from agents.config.node import Node, joined, mapping_of
 
 
 def known_keys(parts: Sequence[str | int], data: Any) -> list[str] | None:
@@ -34,6 +35,20 @@ def suggestion(parts: Sequence[str | int], data: Any) -> str:
     if near:
         return f"did you mean {near[0]}?"
     return f"there are {', '.join(known)}"
+
+
+def without_empty_sections(node: Node, at: Any = Settings) -> Node:
+    """The tree without sections that say nothing: all of their keys may be commented out."""
+    entries = mapping_of(node)
+    if entries is None:
+        return node
+    kept: dict[str, Node] = {}
+    for key, inner in entries.items():
+        type_of = _inner(at, key, None)
+        if inner.value is None and any(_models(type_of)) and _values_of_mapping(at) is None:
+            continue
+        kept[key] = without_empty_sections(inner, type_of)
+    return replace(node, value=kept)
 
 
 def all_paths() -> list[str]:

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from agents.config.checks import problems_of
 from agents.config.faults import sentences
+from agents.config.keys import without_empty_sections
 from agents.config.layers import process_environment, read_layers
 from agents.config.model import Settings
 from agents.config.node import Node, data_of, walk
@@ -38,7 +39,8 @@ def load(path: Path, overrides: Sequence[str] = ()) -> LoadedConfig:
 
     Raises ConfigurationError with all that is wrong, each problem with file and line.
     """
-    root = with_absolute_paths(read_layers(path, overrides, process_environment()))
+    written = read_layers(path, overrides, process_environment())
+    root = with_absolute_paths(without_empty_sections(written))
     nodes = dict(walk(root))
     problems = literal_secrets(root)
     try:

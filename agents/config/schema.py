@@ -38,6 +38,8 @@ def _with_references(schema: Any) -> Any:
     if not isinstance(schema, dict):
         return schema
     inner = {key: _with_references(value) for key, value in schema.items()}
+    if "properties" in inner:
+        inner["properties"] = {key: _or_empty(value) for key, value in inner["properties"].items()}
     if inner.get("type") not in ("number", "integer") and not _is_choice(inner):
         return inner
     about = {k: inner.pop(k) for k in ("description", "default", "title") if k in inner}
@@ -46,3 +48,13 @@ def _with_references(schema: Any) -> Any:
 
 def _is_choice(schema: dict[str, Any]) -> bool:
     return "enum" in schema and schema.get("type") == "string"
+
+
+def _or_empty(schema: dict[str, Any]) -> dict[str, Any]:
+    """A section may be there and say nothing, where it may be left out."""
+    if "$ref" not in schema:
+        return schema
+    return {
+        **{k: v for k, v in schema.items() if k != "$ref"},
+        "anyOf": [{"$ref": schema["$ref"]}, {"type": "null"}],
+    }
