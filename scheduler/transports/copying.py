@@ -6,6 +6,7 @@ trusted: names, links and kinds of files are checked before anything is written 
 
 from __future__ import annotations
 
+import abc
 import hashlib
 import io
 import os
@@ -18,6 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from scheduler.errors import ConnectionLost, SchedulerError
+from scheduler.transport import Completed
 from scheduler.transports import slices
 from scheduler.transports.slices import FarFile, Run, cannot_write, fetch_file, send_file, time_left
 
@@ -71,6 +73,34 @@ printf '\\0'
 ph_each ph_small "$@"
 exit "${ph_failed:-0}"
 """
+
+
+class CopiesFiles(abc.ABC):
+    """The half of a transport that needs no more than its `run`."""
+
+    name: str
+
+    @abc.abstractmethod
+    def run(self, script: str, *, stdin: bytes = b"", timeout: float) -> Completed:
+        """See `Transport.run`."""
+
+    def put(self, source: Path, destination: str, *, timeout: float) -> None:
+        """See `Transport.put`."""
+        put(self._run, self.name, source, destination, timeout)
+
+    def get(
+        self,
+        sources: Sequence[str],
+        destination: Path,
+        *,
+        timeout: float,
+        largest: int | None = None,
+    ) -> list[Path]:
+        """See `Transport.get`."""
+        return get(self._run, self.name, sources, destination, timeout, largest)
+
+    def _run(self, script: str, stdin: bytes, timeout: float) -> Completed:
+        return self.run(script, stdin=stdin, timeout=timeout)
 
 
 def put(run: Run, where: str, source: Path, destination: str, timeout: float) -> None:

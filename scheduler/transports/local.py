@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
-from pathlib import Path
 
 from scheduler.errors import ConnectionLost
 from scheduler.transport import Completed, TransportState
-from scheduler.transports import copying, framing
+from scheduler.transports import framing
 from scheduler.transports.child import exchange
+from scheduler.transports.copying import CopiesFiles
 
 
-class LocalTransport:
+class LocalTransport(CopiesFiles):
     """The transport to this machine itself."""
 
     name = "local"
@@ -31,24 +30,6 @@ class LocalTransport:
             cause = f"did not end within {timeout:g} s" if ended.code is None else "was killed"
             raise ConnectionLost(f"a script on this machine {cause}; what it did is not known")
         return Completed(answer.code, answer.stdout, answer.stderr)
-
-    def put(self, source: Path, destination: str, *, timeout: float) -> None:
-        """See `Transport.put`."""
-        copying.put(self._run, self.name, source, destination, timeout)
-
-    def get(
-        self,
-        sources: Sequence[str],
-        destination: Path,
-        *,
-        timeout: float,
-        largest: int | None = None,
-    ) -> list[Path]:
-        """See `Transport.get`."""
-        return copying.get(self._run, self.name, sources, destination, timeout, largest)
-
-    def _run(self, script: str, stdin: bytes, timeout: float) -> Completed:
-        return self.run(script, stdin=stdin, timeout=timeout)
 
     def state(self) -> TransportState:
         """Always ready."""

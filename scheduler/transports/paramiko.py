@@ -9,14 +9,13 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scheduler.errors import Away, ConnectionLost, HostKeyRefused, LoginNeeded
 from scheduler.settings import ParamikoTransportSettings
 from scheduler.transport import Completed, TransportState
-from scheduler.transports import child, copying, framing
+from scheduler.transports import child, framing
+from scheduler.transports.copying import CopiesFiles
 from scheduler.transports.paramiko_login import KeyLogin, words
 from scheduler.transports.ssh import PROBE_SECONDS, SESSION_RETRIES
 
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 _CHUNK = 1 << 15
 
 
-class ParamikoTransport:
+class ParamikoTransport(CopiesFiles):
     """The transport to a machine that lets a key in. Threads share its one connection."""
 
     def __init__(self, settings: ParamikoTransportSettings) -> None:
@@ -132,24 +131,6 @@ class ParamikoTransport:
     def _drop(self, line: paramiko.Transport | None) -> None:
         if line is not None:
             line.close()
-
-    def put(self, source: Path, destination: str, *, timeout: float) -> None:
-        """See `Transport.put`."""
-        copying.put(self._run, self.name, source, destination, timeout)
-
-    def get(
-        self,
-        sources: Sequence[str],
-        destination: Path,
-        *,
-        timeout: float,
-        largest: int | None = None,
-    ) -> list[Path]:
-        """See `Transport.get`."""
-        return copying.get(self._run, self.name, sources, destination, timeout, largest)
-
-    def _run(self, script: str, stdin: bytes, timeout: float) -> Completed:
-        return self.run(script, stdin=stdin, timeout=timeout)
 
     def state(self) -> TransportState:
         """Asks the machine, over a new connection where there is none."""

@@ -5,14 +5,13 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Sequence
-from pathlib import Path
 
 from scheduler.errors import Away, ConnectionLost, LoginNeeded, SchedulerError
 from scheduler.settings import SshTransportSettings
 from scheduler.transport import Completed, TransportState
-from scheduler.transports import copying, framing, ssh_client
+from scheduler.transports import framing, ssh_client
 from scheduler.transports.child import Ended, exchange
+from scheduler.transports.copying import CopiesFiles
 from scheduler.transports.ssh_client import Trouble
 from scheduler.transports.ssh_master import Life, Master, MasterStatus
 
@@ -24,7 +23,7 @@ SESSION_RETRIES = (0.1, 0.2, 0.4, 0.8, 1.6)
 """Waits (s) after a refused session: a server closes an ended one late (MaxSessions)."""
 
 
-class SshTransport:
+class SshTransport(CopiesFiles):
     """The transport to a machine reached by ``ssh``, configured in the person's own way.
 
     Never logs in: without a master, every verb raises LoginNeeded at once.
@@ -138,24 +137,6 @@ class SshTransport:
             f"{cause} to {self._master.destination}; only a person can log in",
             remedy=self._connect_command,
         )
-
-    def put(self, source: Path, destination: str, *, timeout: float) -> None:
-        """See `Transport.put`."""
-        copying.put(self._run, self.name, source, destination, timeout)
-
-    def get(
-        self,
-        sources: Sequence[str],
-        destination: Path,
-        *,
-        timeout: float,
-        largest: int | None = None,
-    ) -> list[Path]:
-        """See `Transport.get`."""
-        return copying.get(self._run, self.name, sources, destination, timeout, largest)
-
-    def _run(self, script: str, stdin: bytes, timeout: float) -> Completed:
-        return self.run(script, stdin=stdin, timeout=timeout)
 
     def state(self) -> TransportState:
         """Asks the master and, through it, the machine."""
