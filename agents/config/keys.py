@@ -19,7 +19,7 @@ def known_keys(parts: Sequence[str | int], data: Any) -> list[str] | None:
     at: Any = Settings
     for part in parts:
         data = _entry(data, part)
-        at = _inner(at, part, data)
+        at = _inner(at, part)
     model = _model(at, data)
     return None if model is None else list(model.model_fields)
 
@@ -28,13 +28,29 @@ def suggestion(parts: Sequence[str | int], data: Any) -> str:
     """What may have been meant by an unknown key, `parts` being its whole path."""
     *above, key = parts
     known = known_keys(above, data) or []
+    others = _kinds_with(above, str(key))
+    if others:
+        return f"it goes with {' or '.join(others)}; here there are {', '.join(known)}"
     elsewhere = [path for path in all_paths() if path.rpartition(".")[2] == key]
-    near = difflib.get_close_matches(str(key), known, n=1) or elsewhere
-    if elsewhere and not above:
+    near = difflib.get_close_matches(str(key), known, n=1)
+    if elsewhere and (not near or not above):
         near = elsewhere
-    if near:
-        return f"did you mean {near[0]}?"
-    return f"there are {', '.join(known)}"
+    return f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+
+
+def _kinds_with(parts: Sequence[str | int], key: str) -> list[str]:
+    """``type: int`` and the like: the other kinds of the section at `parts` that know `key`."""
+    at: Any = Settings
+    for part in parts:
+        at = _inner(at, part)
+    return [
+        f"{tag}: {kind}"
+        for model in _models(at)
+        if key in model.model_fields
+        for tag in ("type", "kind")
+        if tag in model.model_fields
+        for kind in get_args(model.model_fields[tag].annotation)
+    ]
 
 
 def without_empty_sections(node: Node, at: Any = Settings) -> Node:
@@ -44,7 +60,7 @@ def without_empty_sections(node: Node, at: Any = Settings) -> Node:
         return node
     kept: dict[str, Node] = {}
     for key, inner in entries.items():
-        type_of = _inner(at, key, None)
+        type_of = _inner(at, key)
         if inner.value is None and any(_models(type_of)) and _values_of_mapping(at) is None:
             continue
         kept[key] = without_empty_sections(inner, type_of)
@@ -78,8 +94,8 @@ def _entry(data: Any, part: str | int) -> Any:
     return None
 
 
-def _inner(at: Any, part: str | int, data: Any) -> Any:
-    """The type of the entry `part` in something of type `at`, whose value is `data`."""
+def _inner(at: Any, part: str | int) -> Any:
+    """The type of the entry `part` in something of type `at`."""
     values = _values_of_mapping(at)
     if values is not None:
         return values
