@@ -69,9 +69,16 @@ def test_equal_objectives_and_single_parameters_have_none():
     assert "single parameter" in importances(view(30), {"idle": SPACE["idle"]}).missing
 
 
-def test_trials_outside_a_changed_space_do_not_count():
-    found = importances(view(30, idle=7.0, kind="c", matters="x"), SPACE)
-    assert found.missing
+def test_parameters_outside_a_changed_space_do_not_count():
+    whole = view(60)
+    strange = [
+        replace(trial, parameters={**trial.parameters, "idle": 7.0, "kind": "c"})
+        for trial in whole.trials
+    ]
+    found = importances(replace(whole, trials=strange), SPACE)
+    assert found.trials == 60
+    assert dict(found.shares)["idle"] == dict(found.shares)["kind"] == 0
+    assert found.shares[0][0] == "matters"
 
 
 def test_optuna_does_not_speak_to_the_user(capsys):
