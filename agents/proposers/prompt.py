@@ -125,7 +125,7 @@ def _result(trial: Trial) -> str:
             words = plain_text(trial.failure.message, MAX_MESSAGE).replace('"', "'")
             return f'FAILED, {trial.failure.cause.value}: "{words}"'
         case _:
-            return trial.state.value
+            return str(trial.state.value)
 
 
 def task_card(

@@ -98,7 +98,16 @@ def test_other_shapes_that_models_use(text, expected):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "  \n", "<think>hm", "I cannot help with that.", "{}", '{"proposals": []}', "[1, 2]"],
+    [
+        "",
+        "  \n",
+        "<think>hm",
+        '<think>a draft: {"lr": 1}',
+        "I cannot help with that.",
+        "{}",
+        '{"proposals": []}',
+        "[1, 2]",
+    ],
 )
 def test_what_holds_no_proposal_says_so(text):
     with pytest.raises(LlmError, match=r"empty|no proposal"):

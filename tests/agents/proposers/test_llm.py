@@ -29,6 +29,7 @@ from agents.errors import ConfigurationError
 from agents.proposers.endpoint import MAX_WAIT, Endpoint
 from agents.proposers.exchanges import ExchangeLog
 from agents.proposers.llm import Breaker, LlmProposer
+from agents.proposers.pending import with_pending
 from agents.proposers.prompt import task_card
 from agents.proposers.sampler import SamplerProposer
 from agents.space import SearchSpace
@@ -189,6 +190,28 @@ def test_the_way_of_asking_is_found_once_and_remembered(lab, supports, refuses_w
         assert '"additionalProperties"' in server.requests[-1]["messages"][0]["content"]
 
 
+def test_a_way_of_asking_that_has_worked_is_not_given_up_for_one_refusal(lab):
+    script = says(proposals(ONE)), error(400, "the prompt is too long"), says(proposals(TWO))
+    with OpenAiServer(*script) as server:
+        mind = lab.proposer(server)
+        view = enter(EMPTY, mind.propose(EMPTY, 1))
+        refused = mind.propose(view, 1)
+        mind.propose(enter(view, refused), 1)
+    assert server.methods == ["json_schema"] * 3
+    assert "the prompt is too long" in refused.notices[0]
+
+
+def test_the_sampler_sees_what_the_llm_has_just_proposed(lab):
+    with OpenAiServer(says(proposals(ONE))) as server:
+        accepted, filled = lab.proposer(server).propose(EMPTY, 2).proposals
+    assert (accepted.origin, filled.origin) == ("llm", "sampler")
+    alone = SamplerProposer(SPACE, SamplerSettings(), 1, "maximize")
+    assert (
+        filled.parameters
+        == alone.propose(with_pending(EMPTY, [accepted]), 1).proposals[0].parameters
+    )
+
+
 def test_a_server_that_answers_a_tool_call_in_text_is_understood(lab):
     with OpenAiServer(in_text(proposals(ONE)), supports=("tool",)) as server:
         assert origins(lab.proposer(server).propose(EMPTY, 1)) == ["llm"]
@@ -338,6 +361,15 @@ def test_exchanges_are_kept_whole_and_private(lab):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert KEY not in path.read_text()
         assert "Bearer" not in path.read_text()
+
+
+def test_a_key_that_the_server_repeats_is_not_kept(lab):
+    with OpenAiServer(says(f"your key is {KEY}"), key=KEY) as server:
+        proposed = lab.proposer(server, api_key_env="TEST_LLM_KEY").propose(EMPTY, 1)
+    assert KEY not in str(proposed)
+    assert len(lab.exchanges()) == 3
+    assert lab.exchanges()[1]["messages"][1]["content"] == "your key is ***"
+    assert KEY not in json.dumps(lab.exchanges())
 
 
 def test_words_of_the_llm_are_made_harmless(lab):

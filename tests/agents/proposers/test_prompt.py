@@ -92,10 +92,11 @@ def test_long_values_are_dropped_by_showing_fewer_runs_never_the_best_one():
     )
     card = task_card(space, "accuracy_auc", "maximize", 9)
     point = dict.fromkeys(space.names, 0.123456)
-    trials = [replace(run(n, n / 100), parameters=point) for n in range(60)]
+    trials = [replace(run(n, 1 - n / 100), parameters=point) for n in range(60)]
     text = render_prompt(card, history(*trials), 1)
     assert len(text) <= MAX_PROMPT
-    assert "run 59" in text
+    assert "- run 0:" in text
+    assert "- run 59:" in text
     assert text.count("- run ") < 18
 
 
