@@ -58,6 +58,21 @@ class Resources:
 
 
 @dataclass(frozen=True)
+class Container:
+    """An image that the training command runs in. `before` lines are the person's own shell."""
+
+    runtime: str
+    """``apptainer`` or ``singularity``."""
+    image: str
+    gpu: str | None = None
+    """``nvidia``, ``amd``, or None."""
+    binds: Sequence[str] = ()
+    overlays: Sequence[str] = ()
+    options: Sequence[str] = ()
+    before: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
 class JobScript:
     """What the job script does around and with the training command. No field is shell.
 
@@ -71,6 +86,7 @@ class JobScript:
     setup: Sequence[str] = ()
     working_directory: str | None = None
     """Absolute path on the cluster; None is the job's own directory."""
+    container: Container | None = None
 
 
 @dataclass(frozen=True)

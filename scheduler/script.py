@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scheduler.batch_system import BatchSystem
+from scheduler.container import contained
 from scheduler.errors import SchedulerError
 from scheduler.job import JobRequest
 
@@ -45,7 +46,7 @@ def render(request: JobRequest, batch: BatchSystem, root: str, template: Path | 
             setup=request.script.setup,
             environment=request.script.environment,
             working_directory=request.script.working_directory or directory,
-            command=list(request.script.command),
+            command=contained(request.script, directory),
             # `timeout 0` sets no limit and still gives the program a process group of its own.
             time_limit=None if batch.enforces_walltime else limit,
             kill_after=KILL_AFTER_SECONDS,

@@ -178,6 +178,71 @@ class ResourceSettings(Section):
     )
 
 
+ParameterChoice = bool | int | float | str
+
+
+class ResourceOverride(Section):
+    """What a job asks for instead, where its hyperparameters have these values."""
+
+    when: Mapping[str, ParameterChoice | list[ParameterChoice]] = Field(
+        min_length=1, description="Each hyperparameter has this value, or one of these."
+    )
+    nodes: int | None = Field(default=None, ge=1)
+    tasks: int | None = Field(default=None, ge=1)
+    cpus: int | None = Field(default=None, ge=1)
+    memory: Memory | None = None
+    gpus: int | None = Field(default=None, ge=0)
+    gpu_type: str | None = None
+    walltime: Duration | None = None
+    queue: str | None = None
+    account: str | None = None
+    directives: Mapping[str, str | int | None] = Field(
+        default_factory=dict, description="Laid over the directives of `resources`."
+    )
+
+
+class MoreMemory(Section):
+    """A job that ran out of memory comes back with more."""
+
+    times: int = Field(default=1, ge=0, description="How often; 0 for never.")
+    factor: float = Field(default=2.0, gt=1.0, description="Times the memory it had.")
+    maximum: Memory | None = Field(default=None, description="Never ask for more than this.")
+
+
+class MoreTime(Section):
+    """A job that reached its walltime comes back with more."""
+
+    times: int = Field(default=1, ge=0, description="How often; 0 for never.")
+    factor: float = Field(default=1.5, gt=1.0, description="Times the walltime it had.")
+    maximum: Duration | None = Field(default=None, description="Never ask for more than this.")
+
+
+class RetrySettings(Section):
+    """Which failed jobs are run again: those that are not the trial's own fault."""
+
+    node_failure: int = Field(default=2, ge=0, description="As they are, so often.")
+    preempted: int = Field(default=5, ge=0, description="As they are, so often.")
+    lost: int = Field(default=1, ge=0, description="Jobs that left without a trace, so often.")
+    out_of_memory: MoreMemory = Field(default_factory=MoreMemory)
+    walltime: MoreTime = Field(default_factory=MoreTime)
+
+
+class ContainerSettings(Section):
+    """The training command runs in a container image."""
+
+    runtime: Literal["apptainer", "singularity"] = "apptainer"
+    image: str = Field(min_length=1, description="A .sif file, a directory, or docker://….")
+    gpu: Literal["nvidia", "amd"] | None = Field(
+        default=None, description="Whose driver to bring in (--nv, --rocm)."
+    )
+    binds: list[str] = Field(default_factory=list, description="SOURCE[:TARGET[:ro]].")
+    overlays: list[str] = Field(default_factory=list, description="IMAGE[:ro], in this order.")
+    options: list[str] = Field(default_factory=list, description="Further options of `exec`.")
+    before: list[str] = Field(
+        default_factory=list, description="Shell lines inside, before the command."
+    )
+
+
 class PollSettings(Section):
     """How often the cluster is asked about jobs."""
 
@@ -203,6 +268,12 @@ class ClusterSettings(Section):
     setup: list[str] = Field(default_factory=list, description="Shell lines before the command.")
     environment: dict[str, str] = Field(default_factory=dict)
     template: Path | None = Field(default=None, description="A job script template of your own.")
+    container: ContainerSettings | None = None
     resources: ResourceSettings = Field(default_factory=ResourceSettings)
+    overrides: list[ResourceOverride] = Field(
+        default_factory=list,
+        description="Other resources for some hyperparameters; later ones win.",
+    )
+    retry: RetrySettings = Field(default_factory=RetrySettings)
     max_in_flight: int | None = Field(default=None, ge=1, description="Cap on unfinished jobs.")
     poll: PollSettings = Field(default_factory=PollSettings)

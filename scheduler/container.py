@@ -1,0 +1,34 @@
+"""A training command becomes one that runs in a container. Pure."""
+
+from __future__ import annotations
+
+from scheduler.job import Container, JobScript
+
+_GPU_FLAGS = {"nvidia": "--nv", "amd": "--rocm"}
+
+
+def contained(script: JobScript, directory: str) -> list[str]:
+    """The command to run, as words: the script's own, or wrapped in its container.
+
+    The job's directory and the working directory are there inside under their own names.
+    """
+    container = script.container
+    command = list(script.command)
+    if container is None:
+        return command
+    if container.before:
+        lines = "\n".join([*container.before, 'exec "$@"'])
+        command = ["/bin/sh", "-c", lines, "sh", *command]
+    return [container.runtime, "exec", *_options(container, script, directory), container.image,
+            *command]  # fmt: skip
+
+
+def _options(container: Container, script: JobScript, directory: str) -> list[str]:
+    working = script.working_directory or directory
+    binds = [directory, *([working] if working != directory else []), *container.binds]
+    options = [_GPU_FLAGS[container.gpu]] if container.gpu else []
+    for bind in binds:
+        options += ["--bind", bind]
+    for overlay in container.overlays:
+        options += ["--overlay", overlay]
+    return [*options, "--pwd", working, *container.options]
