@@ -15,15 +15,15 @@ def parse_duration(value: object) -> object:
     if not isinstance(value, str):
         return value
     text = value.strip()
-    clock = re.fullmatch(r"(?:(\d+)-)?(\d+):(\d\d)(?::(\d\d))?", text)
+    clock = re.fullmatch(r"(?:(\d{1,9})-)?(\d{1,9}):(\d\d)(?::(\d\d))?", text)
     if clock:
         days, hours, minutes, seconds = (int(part or 0) for part in clock.groups())
         return float(days * 86400 + hours * 3600 + minutes * 60 + seconds)
     units = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
-    if re.fullmatch(r"(?:\d+(?:\.\d+)?\s*[dhms]\s*)+", text):
+    if re.fullmatch(r"(?:\d{1,9}(?:\.\d+)?\s*[dhms]\s*)+", text):
         parts = re.findall(r"(\d+(?:\.\d+)?)\s*([dhms])", text)
         return sum(float(number) * units[unit] for number, unit in parts)
-    if re.fullmatch(r"\d+(?:\.\d+)?", text):
+    if re.fullmatch(r"\d{1,9}(?:\.\d+)?", text):
         return float(text)
     raise ValueError("write a duration such as 90s, 15m, 2h, 1d or 01:30:00 (hours first)")
 
@@ -32,7 +32,7 @@ def parse_memory(value: object) -> object:
     """MiB from ``4096`` (MiB), ``"512M"``, ``"4G"``, ``"4GB"`` or ``"1T"``; powers of 1024."""
     if not isinstance(value, str):
         return value
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([MGT])(?:i?B)?", value.strip(), re.IGNORECASE)
+    match = re.fullmatch(r"(\d{1,9}(?:\.\d+)?)\s*([MGT])(?:i?B)?", value.strip(), re.IGNORECASE)
     if not match:
         raise ValueError("write an amount of memory such as 512M, 4G or 1T")
     factor = {"M": 1, "G": 1024, "T": 1024 * 1024}[match.group(2).upper()]

@@ -52,6 +52,10 @@ ADDED = [
     ("stop: {wall_clock: 0s}", "FILE:5: stop.wall_clock must be more than 0, and it is '0s'"),
     ("cluster: {resources: {memory: lots}}", "FILE:5: cluster.resources.memory must be an amount of "
      "memory such as 512M, 4G or 1T, and it is 'lots'"),
+    (f"stop: {{wall_clock: {'9' * 400}d}}", "FILE:5: stop.wall_clock must be a duration such as 90s, 15m, "
+     f"2h, 1d or 01:30:00 (hours first), and it is '{'9' * 77}...'"),
+    (f"cluster: {{resources: {{memory: {'9' * 400}T}}}}", "FILE:5: cluster.resources.memory must be an "
+     f"amount of memory such as 512M, 4G or 1T, and it is '{'9' * 77}...'"),
     ("cluster: {environment: {A: 1}}", "FILE:5: cluster.environment.A must be text, and it is 1: put it in quotes"),
     ("cluster: {environment: {1: a}}", "FILE:5: the key 1 is not text: put it in quotes"),
     ("loop: {max_trials: 3, max_trials: 4}", "FILE:5: the key max_trials is there twice (first in line 5)"),
@@ -131,7 +135,7 @@ def expected(message, path):
     return message.replace("FILE", str(path)).replace("DIR", str(path.parent))
 
 
-@pytest.mark.parametrize(("added", "message"), ADDED, ids=[added for added, _ in ADDED])
+@pytest.mark.parametrize(("added", "message"), ADDED, ids=[added[:60] for added, _ in ADDED])
 def test_one_thing_wrong_gives_one_message(tmp_path, monkeypatch, added, message):
     monkeypatch.delenv("N", raising=False)
     path = tmp_path / "config.yaml"
