@@ -6,6 +6,7 @@ from pathlib import Path
 
 from agents.config.model import Settings
 from agents.proposers import Proposer
+from agents.proposers.advisor import Advisor
 from agents.proposers.endpoint import Endpoint
 from agents.proposers.exchanges import ExchangeLog
 from agents.proposers.grid import GridProposer
@@ -51,11 +52,11 @@ def _with_llm(
         settings.experiment.description,
         settings.training.budget,
     )
-    return LlmProposer(
+    advisor = Advisor(
         space,
         card,
         Endpoint(settings.llm),
-        sampler,
         ExchangeLog(exchanges),
         settings.llm.repair_attempts,
     )
+    return LlmProposer(advisor, sampler)

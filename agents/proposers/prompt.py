@@ -58,16 +58,18 @@ class TaskCard:
     budget: Mapping[str, float | int] = field(default_factory=dict)
 
 
-def render_prompt(card: TaskCard, view: StudyView, count: int) -> str:
-    """The question for `count` proposals."""
+def render_prompt(card: TaskCard, view: StudyView, count: int, hints: Sequence[str] = ()) -> str:
+    """The question for `count` proposals. `hints`: lines about an optimizer's candidates."""
     for shown in SHOWN:
-        text = _rendered(card, view, count, shown)
+        text = _rendered(card, view, count, shown, hints)
         if len(text) <= MAX_PROMPT:
             break
     return text
 
 
-def _rendered(card: TaskCard, view: StudyView, count: int, shown: Shown) -> str:
+def _rendered(
+    card: TaskCard, view: StudyView, count: int, shown: Shown, hints: Sequence[str]
+) -> str:
     states = [trial.state for trial in view.trials]
     best = ranked(view)[: shown.best]
     known = {trial.number for trial in best}
@@ -93,6 +95,7 @@ def _rendered(card: TaskCard, view: StudyView, count: int, shown: Shown) -> str:
         recent=[run_line(trial) for trial in latest],
         running=[run_line(trial) for trial in running],
         failures=[run_line(trial) for trial in failures],
+        hints=list(hints),
         count=count,
     )
     return text

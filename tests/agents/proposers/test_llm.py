@@ -26,9 +26,11 @@ from agents.config.model import (
     SamplerSettings,
 )
 from agents.errors import ConfigurationError
+from agents.proposers.advisor import Advisor
+from agents.proposers.breaker import Breaker
 from agents.proposers.endpoint import MAX_WAIT, Endpoint
 from agents.proposers.exchanges import ExchangeLog
-from agents.proposers.llm import Breaker, LlmProposer
+from agents.proposers.llm import LlmProposer
 from agents.proposers.pending import with_pending
 from agents.proposers.prompt import task_card
 from agents.proposers.sampler import SamplerProposer
@@ -66,9 +68,8 @@ class Lab:
         sampler = SamplerProposer(SPACE, SamplerSettings(), 1, "maximize")
         card = task_card(SPACE, "accuracy_auc", "maximize", 20, "tell digits apart", {"epochs": 3})
         endpoint = Endpoint(LlmSettings(**options), sleep=self.slept.append)
-        return LlmProposer(
-            SPACE, card, endpoint, sampler, ExchangeLog(self.directory), repair_attempts
-        )
+        log = ExchangeLog(self.directory)
+        return LlmProposer(Advisor(SPACE, card, endpoint, log, repair_attempts), sampler)
 
     def exchanges(self):
         return [json.loads(path.read_text()) for path in sorted(self.directory.glob("*.json"))]
