@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from agents.config.model import FixedParameter, Parameter
-from agents.report.charts.curves import curves_chart, drawn_curves, with_curve
+from agents.report.charts.curves import curves_chart, drawn_curves, with_curve, within_scale
 from agents.report.charts.frame import NARROW, WIDE
 from agents.report.charts.history import drawn_points, history_chart
 from agents.report.charts.objective import pinned
@@ -87,15 +87,20 @@ def _history_note(view: StudyView) -> str:
 
 
 def _curves_note(view: StudyView) -> str:
-    there, shown = len(with_curve(view)), len(drawn_curves(view))
-    said = "Dotted: trials that did not complete. " if _any_unfinished(view) else ""
-    if shown == there:
-        return said
-    return f"{said}{shown} of {there} curves are drawn: the best, and others evenly over the run."
-
-
-def _any_unfinished(view: StudyView) -> bool:
-    return any(trial.value is None for trial in drawn_curves(view))
+    drawn = drawn_curves(view)
+    there, shown = len(with_curve(view)), len(drawn)
+    beyond = shown - len(within_scale(view, drawn))
+    said = []
+    if any(trial.value is None for trial in drawn):
+        said.append("Dotted: trials that did not complete.")
+    if shown < there:
+        said.append(
+            f"{shown} of {there} curves are drawn: the best, and others evenly over the run."
+        )
+    if beyond:
+        verb = "runs" if beyond == 1 else "run"
+        said.append(f"{count(beyond, 'curve')} of far worse trials {verb} along the edge.")
+    return " ".join(said)
 
 
 def _importances_note(view: StudyView, found: Importances) -> str:

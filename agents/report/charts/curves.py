@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from agents.report.charts.frame import WIDE, Frame, draw_bottom, draw_levels, label_room
+from agents.report.charts.objective import objective_scale
 from agents.report.charts.scales import LinearScale, fitted
 from agents.report.charts.svg import Drawing, Point, pieces
 from agents.report.numbers import as_float, measure
-from agents.report.study import best_first, spread
+from agents.report.study import best_first, spread, valued
 from agents.trial import StudyView, Trial, TrialState
 
 if TYPE_CHECKING:
@@ -29,9 +30,9 @@ def curves_chart(view: StudyView, name: str, width: int) -> Markup | None:
     if not shown:
         return None
     best = view.best
-    points = [point for trial in shown for point in _points(trial) if point is not None]
+    points = _reached(shown)
     steps = [step for step, _ in points]
-    y = fitted([value for _, value in points])
+    y = fitted([value for _, value in _reached(within_scale(view, shown))])
     left = label_room(y.ticks(5))
     frame = Frame(
         LinearScale(min(steps), max(steps), all(step == int(step) for step in steps)),
@@ -70,6 +71,20 @@ def drawn_curves(view: StudyView) -> list[Trial]:
     rest = [trial for trial in trials if trial.number not in kept]
     kept |= {trial.number for trial in spread(rest, MOST_CURVES - len(kept))}
     return [trial for trial in trials if trial.number in kept]
+
+
+def within_scale(view: StudyView, shown: Sequence[Trial]) -> list[Trial]:
+    """The trials that the vertical scale is made for: hopeless ones run along its edge.
+
+    They are those whose objective lies beyond the objective's own scale.
+    """
+    objective = objective_scale(view)
+    beyond = {t.number for t, value in valued(view) if not objective.holds(value)}
+    return [trial for trial in shown if trial.number not in beyond] or list(shown)
+
+
+def _reached(trials: Sequence[Trial]) -> list[Point]:
+    return [point for trial in trials for point in _points(trial) if point is not None]
 
 
 def _points(trial: Trial) -> list[Point | None]:

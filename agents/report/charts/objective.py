@@ -33,4 +33,4 @@ def objective_scale(view: StudyView) -> LinearScale:
 def pinned(view: StudyView) -> int:
     """How many completed trials lie beyond the scale."""
     scale = objective_scale(view)
-    return sum(not scale.low <= value <= scale.high for _, value in valued(view))
+    return sum(not scale.holds(value) for _, value in valued(view))

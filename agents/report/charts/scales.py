@@ -37,6 +37,10 @@ class LinearScale:
     whole: bool = False
     """Whether only whole numbers get a tick."""
 
+    def holds(self, value: float) -> bool:
+        """Whether the value has a place of its own, not one on the edge."""
+        return self.low <= value <= self.high
+
     def place(self, value: object) -> float | None:
         number = as_float(value)
         if number is None:
