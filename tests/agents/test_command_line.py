@@ -1,0 +1,205 @@
+"""The command line as a person meets it: one clear message, the right exit code, no traceback."""
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+GOOD = """\
+experiment: {id: cli}
+search_space:
+  x: {type: float, low: 0, high: 1}
+training: {command: ["true"]}
+"""
+
+
+def pilothouse(*arguments, cwd, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "agents.run", *map(str, arguments)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+    )
+
+
+def refused(done, code=2):
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "is empty"),
+        ("- 1\n", "mapping"),
+        ("experiment: {id: x\n", "bad.yaml:"),
+        (GOOD.replace("search_space", "serach_space"), "did you mean search_space"),
+        (GOOD + "loop: {max_iteration: 3}\n", "did you mean max_iterations"),
+        (GOOD + "loop: {max_iterations: many}\n", "bad.yaml:5"),
+        (GOOD.replace("low: 0, high: 1", "low: 2, high: 1"), "low (2) must be less than high (1)"),
+        (GOOD + "constraints: ['x > 2']\n", "contradict"),
+        (GOOD + "constraints: ['__import__(\"os\")']\n", "__import__"),
+        (GOOD + "initial_trials: [{x: 7}]\n", "7 is not between 0 and 1"),
+        (GOOD + "llm: {model: '${NO_SUCH_VARIABLE}'}\n", "NO_SUCH_VARIABLE is not set"),
+        (GOOD.replace('"true"', '"{pyton}"'), "pyton"),
+        (GOOD + "proposer: {sampler: {kind: grid}}\n", "grid"),
+        (GOOD + "directories: {local_base: /proc/nowhere}\n", "directories.local_base"),
+        (GOOD + "directories: {local_base: /dev/null}\n", "directories.local_base"),
+        (GOOD + "cluster: {transport: {kind: ssh, host: h}}\n", "cluster.remote_base"),
+        (GOOD + "cluster: {template: nowhere.j2}\n", "nowhere.j2"),
+    ],
+)
+def test_a_bad_configuration_is_one_clear_message(tmp_path, text, words):
+    (tmp_path / "bad.yaml").write_text(text)
+    assert words in refused(pilothouse("--config", "bad.yaml", cwd=tmp_path))
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--config", "nowhere.yaml"], "nowhere.yaml"),
+        (["--config", "."], "directory"),
+        (["--resume", "nowhere"], "no such directory"),
+        (["--resume", "."], "no run.json"),
+        (["--resume", "latest"], "--config"),
+        (["--dry-run"], "--config"),
+        (["--config", "good.yaml", "--resume", "latest"], "no unfinished run of cli"),
+        (["--config", "good.yaml", "--set", "loop"], "KEY=VALUE"),
+        (["--config", "good.yaml", "--set", "loop.max_iter=3"], "max_iter"),
+        (["--config", "good.yaml", "--max-iterations", "0"], "max-iterations"),
+        (["--config", "good.yaml", "--log-level", "loud"], "loud"),
+        (["connect", "--config", "good.yaml"], "cluster.transport.kind is local"),
+        (["status", "."], "not a run directory"),
+        (["no-such-verb"], "no-such-verb"),
+    ],
+)
+def test_bad_arguments_are_one_clear_message(tmp_path, arguments, words):
+    (tmp_path / "good.yaml").write_text(GOOD)
+    assert words in refused(pilothouse(*arguments, cwd=tmp_path, COLUMNS="200"))
+
+
+def test_bytes_that_are_no_text_are_one_clear_message(tmp_path):
+    (tmp_path / "bad.yaml").write_bytes(b"\xff\xfe\x00")
+    assert "UTF-8" in refused(pilothouse("--config", "bad.yaml", cwd=tmp_path))
+
+
+def test_help_names_every_verb_and_shows_an_example(tmp_path):
+    done = pilothouse("--help", cwd=tmp_path)
+    assert done.returncode == 0
+    for verb in ("connect", "disconnect", "render", "status", "list", "graph", "config"):
+        assert verb in done.stdout
+    assert "Example: python -m agents.run --config" in done.stdout
+
+
+def test_the_graph_is_drawn_from_the_compiled_machine(tmp_path):
+    text = pilothouse("graph", cwd=tmp_path).stdout
+    for edge in (
+        "propose --> submit;",
+        "submit --> wait;",
+        "wait --> collect;",
+        "report --> decide;",
+    ):
+        assert edge in text
+    assert "decide -.-> propose;" in text
+    assert "decide -.-> finish;" in text
+
+
+def test_a_dry_run_shows_proposals_job_and_cost_and_starts_nothing(tmp_path):
+    done = pilothouse("--config", ROOT / "config.example.yaml", "--dry-run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for words in (
+        "trial 0 (user",
+        "trial 1 (default",
+        "-m training.run",
+        '"learning_rate": 0.003',
+        "at most 10 jobs (5 iterations of 2)",
+        "0.83 node-hours",
+    ):
+        assert words in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_schema_is_json_and_describes_the_example(tmp_path):
+    schema = json.loads(pilothouse("config", "schema", cwd=tmp_path).stdout)
+    assert {"experiment", "search_space", "training", "cluster"} <= schema["properties"].keys()
+
+
+def test_a_resolved_configuration_is_the_same_configuration(tmp_path):
+    shown = pilothouse("config", "show", ROOT / "config.example.yaml", cwd=tmp_path).stdout
+    (tmp_path / "again.yaml").write_text(shown)
+    assert pilothouse("config", "show", "again.yaml", cwd=tmp_path).stdout == shown
+
+
+def in_a_terminal(arguments, answers, cwd):
+    """Run on a pseudo-terminal, typing `answers`; what stood on the screen, and the exit code."""
+    leader, follower = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "agents.run", *map(str, arguments)],
+        cwd=cwd,
+        stdin=follower,
+        stdout=follower,
+        stderr=follower,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm", "COLUMNS": "100"},
+        close_fds=True,
+    )
+    os.close(follower)
+    screen = b""
+    left = list(answers)
+    while True:
+        try:
+            piece = os.read(leader, 4096)
+        except OSError:
+            break
+        if not piece:
+            break
+        screen += piece
+        if left and left[0][0].encode() in screen:
+            os.write(leader, left.pop(0)[1].encode())
+    os.close(leader)
+    return screen.decode(errors="replace"), process.wait()
+
+
+QUICK = (
+    GOOD.replace('["true"]', '[sh, -c, "exit 3"]')
+    + "loop: {max_iterations: 1}\ncluster: {poll: {floor: 0.1s}}\nproposer: {kind: sampler}\n"
+)
+
+
+def test_on_a_terminal_an_unfinished_run_is_offered(tmp_path):
+    (tmp_path / "quick.yaml").write_text(QUICK)
+    first = pilothouse("--config", "quick.yaml", cwd=tmp_path)
+    assert first.returncode == 0, first.stderr
+    (run,) = (tmp_path / "results").iterdir()
+    (run / "summary.json").unlink()
+    question = "Go on with it [r]"
+    screen, code = in_a_terminal(["--config", "quick.yaml"], [(question, "q\n")], tmp_path)
+    assert (question in screen, code) == (True, 0)
+    screen, code = in_a_terminal(["--config", "quick.yaml"], [(question, "r\n")], tmp_path)
+    assert code == 0
+    assert (run / "summary.json").exists()
+    assert len(list((tmp_path / "results").iterdir())) == 1
+    (run / "summary.json").unlink()
+    screen, code = in_a_terminal(["--config", "quick.yaml"], [(question, "n\n")], tmp_path)
+    assert len(list((tmp_path / "results").iterdir())) == 2
+
+
+def test_status_and_list_tell_where_runs_stand(tmp_path):
+    (tmp_path / "quick.yaml").write_text(QUICK)
+    pilothouse("--config", "quick.yaml", cwd=tmp_path)
+    (run,) = (tmp_path / "results").iterdir()
+    assert "finished" in pilothouse("status", run, cwd=tmp_path).stdout
+    (state,) = json.loads(pilothouse("list", "--json", cwd=tmp_path).stdout)
+    assert (state["state"], state["trials"]["failed"]) == ("finished", 2)
+    (run / "summary.json").unlink()
+    shown = pilothouse("status", run, cwd=tmp_path).stdout
+    assert f"--resume {run}" in shown
