@@ -163,21 +163,25 @@ def _strategy(user: str, keys: Sequence[paramiko.PKey]) -> AuthStrategy:
             return iter(())  # Abstract there, and not asked: the keys are tried below.
 
         def authenticate(self, transport: paramiko.Transport) -> AuthResult:
-            refusals = ["there is no key to show (is an agent running? try ssh-add)"][len(keys) :]
-            for key in keys:
+            refusal = "there is no key to show (is an agent running? try ssh-add)"
+            for number, key in enumerate(keys):
                 try:
                     further = transport.auth_publickey(user, key)
                 except paramiko.AuthenticationException as error:
-                    refusals.append(words(error))
+                    # A broken or silent line is reported in the same words as a refusal.
+                    gone = not transport.is_active() or "timeout" in str(error)
+                    if gone and number == 0:
+                        raise paramiko.SSHException("it broke during the login") from error
+                    refusal = words(error)
                     continue
                 if not further:
                     return AuthResult(strategy=self)
-                refusals.append(
+                refusal = (
                     f"the key is not enough, the site asks for {', '.join(further)}; "
                     "set cluster.transport.kind to ssh, where a person logs in"
                 )
                 break
-            raise paramiko.AuthenticationException(refusals[-1])
+            raise paramiko.AuthenticationException(refusal)
 
     return Keys(ssh_config=paramiko.SSHConfig())
 
