@@ -7,6 +7,7 @@ import keyword
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
 
 from agents.config.model import (
     CategoricalParameter,
@@ -16,7 +17,10 @@ from agents.config.model import (
     Parameter,
 )
 from agents.space.constraint import FUNCTIONS, Constraint
-from agents.space.values import NotAllowed, checked, has_default
+from agents.space.values import NotAllowed, checked, has_default, shown
+
+MOST_STEPS = 10**9
+"""Of a float's range; a finer grid is no grid."""
 
 Conditions = Mapping[str, Mapping[str, tuple[object, ...]]]
 
@@ -52,21 +56,39 @@ def _range_faults(parameter: FloatParameter | IntParameter) -> Iterator[str]:
     if not (math.isfinite(low) and math.isfinite(high)):
         yield "low and high must be finite numbers"
         return
+    if not math.isfinite(high - low):
+        yield "the range from low to high is too large for a number"
+        return
     if low >= high:
-        yield (f"low ({low:g}) must be less than high ({high:g}); for one value write type: fixed")
+        yield (
+            f"low ({shown(low)}) must be less than high ({shown(high)}); for one value write "
+            "type: fixed"
+        )
         return
     if parameter.scale == "log":
         if low <= 0:
-            yield f"with scale: log, low must be more than 0, and it is {low:g}"
+            yield f"with scale: log, low must be more than 0, and it is {shown(low)}"
         if step is not None and "step" in parameter.model_fields_set:
             yield "scale: log takes no step"
         return
-    if step is None:
+    if step is not None:
+        yield from _step_faults(low, high, step)
+
+
+def _step_faults(low: float, high: float, step: float) -> Iterator[str]:
+    where = f"from {shown(low)} to {shown(high)}"
+    # In decimals, as the numbers are written and as Optuna checks them.
+    exact_low, exact_high, exact_step = (Decimal(str(number)) for number in (low, high, step))
+    ratio = (exact_high - exact_low) / exact_step
+    if ratio < 1:
+        yield f"step {shown(step)} is larger than the range {where}"
         return
-    steps = (high - low) / step
-    if abs(steps - round(steps)) > 1e-6:
-        last = low + math.floor(steps) * step
-        yield f"step {step:g} does not lead from {low:g} to {high:g}: set high to {last:g}"
+    if isinstance(step, float) and ratio > MOST_STEPS:
+        yield f"step {shown(step)} makes more than {MOST_STEPS} values {where}: leave it out"
+        return
+    last = exact_low + int(ratio) * exact_step
+    if last != exact_high:
+        yield f"step {shown(step)} does not lead {where}: set high to {shown(float(last))}"
 
 
 def _choice_faults(choices: Sequence[object]) -> Iterator[str]:
@@ -118,17 +140,25 @@ def _impossible(
 
 
 def _in_circles(conditions: Conditions) -> list[str]:
-    def reaches(start: str, name: str, seen: frozenset[str]) -> bool:
-        parents = [parent for parent in conditions.get(name, {}) if parent not in seen]
-        return start in parents or any(
-            reaches(start, parent, seen | {parent}) for parent in parents if parent != start
-        )
+    def ancestors(name: str) -> set[str]:
+        found: set[str] = set()
+        ahead = list(conditions.get(name, {}))
+        while ahead:
+            parent = ahead.pop()
+            if parent not in found:
+                found.add(parent)
+                ahead += conditions.get(parent, {})
+        return found
 
     return [
         name
         for name, wanted in conditions.items()
-        if name not in wanted and reaches(name, name, frozenset())
+        if name not in wanted and name in ancestors(name)
     ]
+
+
+_LITERALS = {"true": "True", "false": "False", "null": "None"}
+"""YAML's spelling, and that of an expression."""
 
 
 def constraint_problems(
@@ -136,7 +166,9 @@ def constraint_problems(
 ) -> Iterator[str]:
     """Faults of a constraint that could be read."""
     for name in sorted(constraint.names - parameters.keys()):
-        yield f"`{constraint.text}`: there is no parameter {name}{nearest(name, parameters)}"
+        meant = _LITERALS.get(name)
+        hint = f"; write {meant} for that value" if meant else nearest(name, parameters)
+        yield f"`{constraint.text}`: there is no parameter {name}{hint}"
     if not constraint.names:
         yield f"`{constraint.text}` names no parameter"
 

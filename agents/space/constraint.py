@@ -15,7 +15,8 @@ from training.contract import ParameterValue
 MAX_LENGTH = 500
 MAX_NODES = 100
 MAX_EXPONENT = 64
-"""Powers beyond this, and numbers beyond 64 bits, are refused: a constraint must be quick."""
+LARGEST = 1e300
+"""Powers and results beyond these are refused: a constraint must be quick."""
 
 _ARITHMETIC: Mapping[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
@@ -36,11 +37,20 @@ _COMPARISONS: Mapping[type[ast.cmpop], Callable[[Any, Any], bool]] = {
     ast.In: lambda item, container: item in container,
     ast.NotIn: lambda item, container: item not in container,
 }
+
+
+def _rounded(number: float, digits: int = 0) -> float:
+    # With as many digits as one likes, Python would be at it for hours.
+    if abs(digits) > MAX_EXPONENT:
+        raise OverflowError("digits")
+    return round(number, digits)
+
+
 FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "abs": abs,
     "min": min,
     "max": max,
-    "round": round,
+    "round": _rounded,
     "log": math.log,
     "log2": math.log2,
     "log10": math.log10,
@@ -49,6 +59,10 @@ FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "floor": math.floor,
     "ceil": math.ceil,
 }
+_MOST_ARGUMENTS = {"min": MAX_NODES, "max": MAX_NODES, "round": 2, "log": 2}
+"""Of the functions that take more than one."""
+
+_UNCOMPUTABLE = (ArithmeticError, ValueError, TypeError)
 
 
 @dataclass(frozen=True)
@@ -88,13 +102,21 @@ class Constraint:
         """
         try:
             return bool(_value(self._tree, values))
-        except (ArithmeticError, ValueError, TypeError):
+        except _UNCOMPUTABLE:
             return False
+
+    def computable(self, values: Mapping[str, ParameterValue]) -> bool:
+        """Whether it can be computed of `values` at all: text is not compared with a number."""
+        try:
+            _value(self._tree, values)
+        except _UNCOMPUTABLE:
+            return False
+        return True
 
 
 def _check(node: ast.expr, text: str, names: set[str]) -> None:
     match node:
-        case ast.Constant(value=value) if isinstance(value, (bool, int, float, str)):
+        case ast.Constant(value=value) if isinstance(value, (bool, int, float, str, type(None))):
             return
         case ast.Name(id=name):
             names.add(name)
@@ -119,6 +141,8 @@ def _check(node: ast.expr, text: str, names: set[str]) -> None:
                 raise ConfigurationError(
                     f"`{text}` calls {function}; a constraint may call {known}"
                 )
+            if not 1 <= len(arguments) <= _MOST_ARGUMENTS.get(function, 1):
+                raise ConfigurationError(f"`{text}`: {function} takes another number of arguments")
             parts = arguments
         case _:
             piece = ast.unparse(node)
@@ -164,7 +188,7 @@ def _computed(kind: type[ast.operator], left: Any, right: Any) -> Any:
     if kind is ast.Pow and abs(right) > MAX_EXPONENT:
         raise OverflowError("exponent")
     result = _ARITHMETIC[kind](left, right)
-    if isinstance(result, complex) or abs(result) > 1e300:
+    if isinstance(result, complex) or abs(result) > LARGEST:
         raise OverflowError("result")
     return result
 

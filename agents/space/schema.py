@@ -13,6 +13,7 @@ from agents.config.model import (
     Parameter,
 )
 from agents.space.constraint import Constraint
+from agents.space.values import shown
 
 
 def json_schema(parameters: Mapping[str, Parameter]) -> dict[str, Any]:
@@ -61,11 +62,11 @@ def _sentence(parameter: Parameter) -> str:
     match parameter:
         case FloatParameter() | IntParameter():
             kind = "float" if isinstance(parameter, FloatParameter) else "whole number"
-            text = f"{kind} from {parameter.low:g} to {parameter.high:g}"
+            text = f"{kind} from {shown(parameter.low)} to {shown(parameter.high)}"
             if parameter.scale == "log":
                 text += ", log scale"
             if parameter.step is not None and parameter.step != 1:
-                text += f", in steps of {parameter.step:g}"
+                text += f", in steps of {shown(parameter.step)}"
         case CategoricalParameter(choices=choices):
             text = f"one of {', '.join(map(_shown, choices))}"
         case FixedParameter(value=value):
@@ -73,7 +74,7 @@ def _sentence(parameter: Parameter) -> str:
     if parameter.when:
         text += f"; only when {_condition(parameter)}"
     if parameter.description:
-        text += f". {parameter.description.strip()}"
+        text += f". {' '.join(parameter.description.split())}"
     return text
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterable
+from decimal import Decimal
+from typing import Any
 
 from agents.config.model import (
     CategoricalParameter,
@@ -18,7 +20,7 @@ from training.contract import ParameterValue
 GRID_TOLERANCE = 1e-6
 """How far, in steps, a value may be off its grid and still be taken for the grid's."""
 RANGE_TOLERANCE = 1e-9
-"""How far, relative to the range, a value may be outside by rounding."""
+"""How far a value may be outside by rounding, relative to the range (log: to its end)."""
 
 
 class NotAllowed(ValueError):
@@ -35,6 +37,20 @@ def same_value(one: ParameterValue, other: ParameterValue) -> bool:
 def among(value: ParameterValue, values: Iterable[ParameterValue]) -> bool:
     """Whether `value` is one of `values`, by `same_value`."""
     return any(same_value(value, known) for known in values)
+
+
+def shown(number: float) -> str:
+    """A number for people: short, and still itself."""
+    if isinstance(number, int):
+        return str(number)
+    short = f"{number:g}"
+    return short if float(short) == number else repr(number)
+
+
+def grid_value(parameter: FloatParameter, position: int) -> float:
+    """A value of a float's grid, the way a person would write it: 0.3, not 0.30000000000000004."""
+    step = Decimal(str(parameter.step))
+    return min(parameter.high, float(Decimal(str(parameter.low)) + position * step))
 
 
 def checked(parameter: Parameter, value: object) -> ParameterValue:
@@ -65,21 +81,23 @@ def _number(value: object) -> float:
 def _checked_float(parameter: FloatParameter, value: object) -> float:
     number = _number(value)
     low, high = parameter.low, parameter.high
-    slack = RANGE_TOLERANCE * (high - low)
-    if not low - slack <= number <= high + slack:
-        raise NotAllowed(f"{number:g} is not between {low:g} and {high:g}")
+    # A log range can begin many orders below its end: 0 must not pass for its beginning.
+    below, above = (low, high) if parameter.scale == "log" else (high - low, high - low)
+    if not low - RANGE_TOLERANCE * below <= number <= high + RANGE_TOLERANCE * above:
+        raise NotAllowed(f"{shown(number)} is not between {shown(low)} and {shown(high)}")
     if parameter.step is not None:
         steps = (number - low) / parameter.step
         if abs(steps - round(steps)) > GRID_TOLERANCE:
-            raise NotAllowed(f"{number:g} is not on the grid {low:g} + k * {parameter.step:g}")
-        number = low + round(steps) * parameter.step
+            grid = f"{shown(low)} + k * {shown(parameter.step)}"
+            raise NotAllowed(f"{shown(number)} is not on the grid {grid}")
+        return grid_value(parameter, round(steps))
     return min(high, max(low, number))
 
 
 def _checked_int(parameter: IntParameter, value: object) -> int:
     number = _number(value)
     if number != round(number):
-        raise NotAllowed(f"{number:g} is not a whole number")
+        raise NotAllowed(f"{shown(number)} is not a whole number")
     low, high, step = parameter.low, parameter.high, parameter.step
     whole = int(value) if isinstance(value, int) else round(number)
     if not low <= whole <= high:
@@ -134,19 +152,41 @@ def at(parameter: FloatParameter | IntParameter, share: float) -> float | int:
         most = (parameter.high - parameter.low) // parameter.step
         return parameter.low + min(most, max(0, steps)) * parameter.step
     if parameter.step is not None:
-        value = low + round((value - low) / parameter.step) * parameter.step
+        return grid_value(parameter, round((value - low) / parameter.step))
     return min(high, max(low, value))
 
 
+def between(
+    parameter: Parameter, near: ParameterValue, far: ParameterValue, share: float
+) -> ParameterValue:
+    """The value at a share of the way from `near` to `far`; without a way, `near` or `far`."""
+    if share == 0 or near == far:
+        return near
+    if not isinstance(parameter, (FloatParameter, IntParameter)):
+        return far
+    return at(parameter, _share(parameter, near) * (1 - share) + _share(parameter, far) * share)
+
+
+def _share(parameter: FloatParameter | IntParameter, value: Any) -> float:
+    """Where a value lies in the range, or in its logarithm, from 0 to 1."""
+    low, high = float(parameter.low), float(parameter.high)
+    if parameter.scale == "log":
+        return math.log(float(value) / low) / math.log(high / low)
+    return (float(value) - low) / (high - low)
+
+
 def drawn(parameter: Parameter, chance: random.Random) -> ParameterValue:
-    """A value drawn uniformly (log-uniformly)."""
+    """A value drawn (log-)uniformly, and every other time from the ends of the range.
+
+    Where little of the range is allowed, an end often is.
+    """
     match parameter:
         case FixedParameter(value=value):
             return value
         case CategoricalParameter(choices=choices):
             return chance.choice(choices)
         case FloatParameter() | IntParameter():
-            return at(parameter, chance.random())
+            return at(parameter, chance.choice((chance.random(), chance.random(), 0.0, 1.0)))
 
 
 def count(parameter: Parameter) -> int | None:
