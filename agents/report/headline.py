@@ -39,7 +39,7 @@ def _best(best: Trial) -> dict[str, Any]:
         "iteration": best.iteration,
         "value": measure(best.value),
         "proposed": proposed(best.origin),
-        "rationale": best.rationale,
+        "rationale": best.rationale if best.origin == "llm" else "",
         "parameters": [(n, parameter_text(v)) for n, v in best.parameters.items()],
         "metrics": [(n, measure(v)) for n, v in best.metrics.items() if v is not None],
     }
