@@ -72,8 +72,14 @@ class SshTransportSettings(Section):
 
     kind: Literal["ssh"]
     host: HostName = Field(description="A name or alias as you would give it to ssh.")
-    user: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.@+-]*$")
-    port: int | None = Field(default=None, ge=1, le=65535)
+    user: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.@+-]*$",
+        description="Left out: as your ssh configuration says.",
+    )
+    port: int | None = Field(
+        default=None, ge=1, le=65535, description="Left out: as your ssh configuration says."
+    )
     config_file: Path | None = Field(
         default=None, description="An OpenSSH client configuration to read, not ~/.ssh/config."
     )
@@ -96,9 +102,13 @@ class ParamikoTransportSettings(Section):
     """A connection of our own, for sites where a key alone opens the door."""
 
     kind: Literal["paramiko"]
-    host: HostName
-    user: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.@+-]*$")
-    port: int = Field(default=22, ge=1, le=65535)
+    host: HostName = Field(description="The machine's name.")
+    user: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.@+-]*$",
+        description="Left out: your name here.",
+    )
+    port: int = Field(default=22, ge=1, le=65535, description="Of the machine's SSH server.")
     key_file: Path | None = Field(default=None, description="A private key; else the agent's keys.")
     known_hosts: Path = Field(
         default=Path("~/.ssh/known_hosts"), description="Where the machine's host key is written."
@@ -164,15 +174,19 @@ BatchSettings = Annotated[
 class ResourceSettings(Section):
     """What each job asks for."""
 
-    nodes: int = Field(default=1, ge=1)
-    tasks: int | None = Field(default=None, ge=1)
-    cpus: int | None = Field(default=None, ge=1)
+    nodes: int = Field(default=1, ge=1, description="Machines of a job.")
+    tasks: int | None = Field(
+        default=None, ge=1, description="Processes of a job, as the scheduler counts them."
+    )
+    cpus: int | None = Field(
+        default=None, ge=1, description="Cores of a task (SLURM) or of a node (PBS)."
+    )
     memory: Memory | None = Field(default=None, description="Per node, such as 16G.")
-    gpus: int | None = Field(default=None, ge=0)
-    gpu_type: str | None = None
+    gpus: int | None = Field(default=None, ge=0, description="Per node.")
+    gpu_type: str | None = Field(default=None, description="By the site's name, such as a100.")
     walltime: Duration | None = Field(default=None, description="Such as 30m or 02:00:00.")
     queue: str | None = Field(default=None, description="Partition (SLURM) or queue (PBS).")
-    account: str | None = None
+    account: str | None = Field(default=None, description="What the job is charged to.")
     directives: Mapping[str, str | int | None] = Field(
         default_factory=dict, description="Further scheduler options by name, without dashes."
     )
@@ -187,15 +201,15 @@ class ResourceOverride(Section):
     when: Mapping[str, ParameterChoice | list[ParameterChoice]] = Field(
         min_length=1, description="Each hyperparameter has this value, or one of these."
     )
-    nodes: int | None = Field(default=None, ge=1)
-    tasks: int | None = Field(default=None, ge=1)
-    cpus: int | None = Field(default=None, ge=1)
-    memory: Memory | None = None
-    gpus: int | None = Field(default=None, ge=0)
-    gpu_type: str | None = None
-    walltime: Duration | None = None
-    queue: str | None = None
-    account: str | None = None
+    nodes: int | None = Field(default=None, ge=1, description="In place of resources.nodes.")
+    tasks: int | None = Field(default=None, ge=1, description="In place of resources.tasks.")
+    cpus: int | None = Field(default=None, ge=1, description="In place of resources.cpus.")
+    memory: Memory | None = Field(default=None, description="In place of resources.memory.")
+    gpus: int | None = Field(default=None, ge=0, description="In place of resources.gpus.")
+    gpu_type: str | None = Field(default=None, description="In place of resources.gpu_type.")
+    walltime: Duration | None = Field(default=None, description="In place of resources.walltime.")
+    queue: str | None = Field(default=None, description="In place of resources.queue.")
+    account: str | None = Field(default=None, description="In place of resources.account.")
     directives: Mapping[str, str | int | None] = Field(
         default_factory=dict, description="Laid over the directives of `resources`."
     )
@@ -230,7 +244,9 @@ class RetrySettings(Section):
 class ContainerSettings(Section):
     """The training command runs in a container image."""
 
-    runtime: Literal["apptainer", "singularity"] = "apptainer"
+    runtime: Literal["apptainer", "singularity"] = Field(
+        default="apptainer", description="The program that runs the image."
+    )
     image: str = Field(min_length=1, description="A .sif file, a directory, or docker://….")
     gpu: Literal["nvidia", "amd"] | None = Field(
         default=None, description="Whose driver to bring in (--nv, --rocm)."
@@ -257,16 +273,24 @@ class PollSettings(Section):
 class ClusterSettings(Section):
     """Where jobs run, as whom, with what."""
 
-    transport: TransportSettings = Field(default_factory=LocalTransportSettings)
-    batch_system: BatchSettings = Field(default_factory=LocalBatchSettings)
+    transport: TransportSettings = Field(
+        default_factory=LocalTransportSettings, description="How the machine is reached."
+    )
+    batch_system: BatchSettings = Field(
+        default_factory=LocalBatchSettings, description="Who runs the jobs."
+    )
     remote_base: str | None = Field(
         default=None,
         description="Where run directories lie on the cluster; the local base where transport is local.",
     )
     python: str | None = Field(default=None, description="The Python that {python} stands for.")
-    modules: list[str] = Field(default_factory=list)
+    modules: list[str] = Field(
+        default_factory=list, description="Loaded before the command, by `module load`."
+    )
     setup: list[str] = Field(default_factory=list, description="Shell lines before the command.")
-    environment: dict[str, str] = Field(default_factory=dict)
+    environment: dict[str, str] = Field(
+        default_factory=dict, description="Variables of the command."
+    )
     template: Path | None = Field(default=None, description="A job script template of your own.")
     container: ContainerSettings | None = None
     resources: ResourceSettings = Field(default_factory=ResourceSettings)

@@ -44,6 +44,7 @@ def _space_problems(settings: Settings) -> Iterator[Problem]:
     except ConfigurationError as error:
         yield from ((text.partition(": ")[0], text) for text in error.problems)
         return
+    yield from _override_problems(settings)
     kind = settings.proposer.sampler.kind
     if kind == "grid" and space.cardinality() is None:
         key = "proposer.sampler.kind"
@@ -52,6 +53,28 @@ def _space_problems(settings: Settings) -> Iterator[Problem]:
             f"{key} is grid, and the search space has floats without a step: give each float a "
             "step, or choose another sampler",
         )
+
+
+def _override_problems(settings: Settings) -> Iterator[Problem]:
+    from agents.space.values import NotAllowed, checked
+
+    for position, override in enumerate(settings.cluster.overrides):
+        for name, wanted in override.when.items():
+            key = f"cluster.overrides[{position}].when.{name}"
+            if name not in settings.search_space:
+                yield key, f"{key}: there is no parameter {name}; {_nearest(name, settings)}"
+                continue
+            for value in wanted if isinstance(wanted, list) else [wanted]:
+                try:
+                    checked(settings.search_space[name], value)
+                except NotAllowed as error:
+                    yield key, f"{key}: {name} never has this value: {error}"
+
+
+def _nearest(name: str, settings: Settings) -> str:
+    near = difflib.get_close_matches(name, list(settings.search_space), n=1)
+    known = ", ".join(settings.search_space)
+    return f"did you mean {near[0]}?" if near else f"there are {known}"
 
 
 def _stop_problems(settings: Settings) -> Iterator[Problem]:

@@ -99,6 +99,8 @@ def _inner(at: Any, part: str | int) -> Any:
     values = _values_of_mapping(at)
     if values is not None:
         return values
+    if get_origin(_bare(at)) is list:
+        return get_args(_bare(at))[0]
     for model in _models(at):
         if isinstance(part, str) and part in model.model_fields:
             return model.model_fields[part].annotation

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from importlib import resources
 from pathlib import Path
 
 from agents.config.node import Node, Source, mapping_of, merged
@@ -14,6 +15,7 @@ from agents.errors import ConfigurationError
 
 MOST_BYTES = 1024 * 1024
 EXTENDS = "extends"
+SITE = "site:"
 
 
 def read_layers(path: Path, overrides: Sequence[str], environment: Mapping[str, str]) -> Node:
@@ -65,7 +67,20 @@ def _extended(named: Node, environment: Mapping[str, str]) -> Path:
         problems = [f"{named.source}: extends must be the path of one other configuration file"]
     if problems:
         raise ConfigurationError(problems)
+    if str(value).startswith(SITE):
+        return _site(str(value).removeprefix(SITE), named.source)
     return named.source.directory / Path(str(value)).expanduser()
+
+
+def _site(name: str, source: Source) -> Path:
+    """The profile of a site that comes with Pilothouse, in ``jobs/sites``."""
+    sites = Path(str(resources.files("jobs"))) / "sites"
+    known = sorted(file.stem for file in sites.glob("*.yaml"))
+    if name not in known:
+        raise ConfigurationError(
+            f"{source}: there is no site {name!r}; there are {', '.join(known)}"
+        )
+    return sites / f"{name}.yaml"
 
 
 def _text(path: Path) -> str:

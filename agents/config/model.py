@@ -21,14 +21,18 @@ class ExperimentSettings(Section):
     description: str = Field(
         default="", description="Task in a few sentences: data set, model, goal. The LLM sees it."
     )
-    seed: int = Field(default=0, ge=0, lt=2**31)
+    seed: int = Field(default=0, ge=0, lt=2**31, description="Same seed, same search.")
 
 
 class ObjectiveSettings(Section):
     """What is to be optimized: a metric of results.json."""
 
-    metric: str = "accuracy_auc"
-    direction: Literal["maximize", "minimize"] = "maximize"
+    metric: str = Field(
+        default="accuracy_auc", description="By its name in results.json, such as final_accuracy."
+    )
+    direction: Literal["maximize", "minimize"] = Field(
+        default="maximize", description="Which values are better."
+    )
 
 
 When = dict[str, ParameterValue | list[ParameterValue]]
@@ -44,31 +48,39 @@ class ParameterBase(Section):
 
 class FloatParameter(ParameterBase):
     type: Literal["float"]
-    low: float
-    high: float
-    scale: Literal["linear", "log"] = "linear"
-    step: float | None = Field(default=None, gt=0)
-    default: float | None = None
+    low: float = Field(description="Smallest value.")
+    high: float = Field(description="Largest value.")
+    scale: Literal["linear", "log"] = Field(
+        default="linear", description="log: evenly over orders of magnitude."
+    )
+    step: float | None = Field(
+        default=None, gt=0, description="Distance of values, from low; left out: any value."
+    )
+    default: float | None = Field(default=None, description="Tried early; left out: the middle.")
 
 
 class IntParameter(ParameterBase):
     type: Literal["int"]
-    low: int
-    high: int
-    scale: Literal["linear", "log"] = "linear"
-    step: int = Field(default=1, ge=1)
-    default: int | None = None
+    low: int = Field(description="Smallest value.")
+    high: int = Field(description="Largest value.")
+    scale: Literal["linear", "log"] = Field(
+        default="linear", description="log: evenly over orders of magnitude."
+    )
+    step: int = Field(default=1, ge=1, description="Distance of values, from low.")
+    default: int | None = Field(default=None, description="Tried early; left out: the middle.")
 
 
 class CategoricalParameter(ParameterBase):
     type: Literal["categorical"]
-    choices: list[ParameterValue] = Field(min_length=1)
-    default: ParameterValue = None
+    choices: list[ParameterValue] = Field(min_length=1, description="Numbers, text, flags or null.")
+    default: ParameterValue = Field(
+        default=None, description="One of the choices; left out: the first."
+    )
 
 
 class FixedParameter(ParameterBase):
     type: Literal["fixed"]
-    value: ParameterValue
+    value: ParameterValue = Field(description="What every trial gets.")
 
 
 Parameter = Annotated[
@@ -80,9 +92,13 @@ Parameter = Annotated[
 class LoopSettings(Section):
     """How the search turns."""
 
-    max_iterations: int = Field(default=10, ge=1)
-    jobs_per_iteration: int = Field(default=2, ge=1)
-    max_trials: int | None = Field(default=None, ge=1)
+    max_iterations: int = Field(default=10, ge=1, description="Turns of the loop.")
+    jobs_per_iteration: int = Field(
+        default=2, ge=1, description="Trials in an iteration, and side by side at most."
+    )
+    max_trials: int | None = Field(
+        default=None, ge=1, description="A bound on trials, whatever the iterations."
+    )
     schedule: Literal["batch", "steady"] = Field(
         default="batch",
         description="batch: an iteration ends before the next is proposed (reproducible). "
@@ -97,21 +113,31 @@ class StopSettings(Section):
     patience: int | None = Field(
         default=None, ge=1, description="Iterations without an improvement of minimum_improvement."
     )
-    minimum_improvement: float = Field(default=0.001, ge=0)
+    minimum_improvement: float = Field(
+        default=0.001,
+        ge=0,
+        description="By so much the best must get better to reset the patience.",
+    )
     wall_clock: Duration | None = Field(default=None, description="Such as 12h; since the start.")
     failures_in_a_row: int | None = Field(default=5, ge=1, description="Failed trials in a row.")
 
 
 class SamplerSettings(Section):
-    kind: Literal["tpe", "gp", "cmaes", "qmc", "random", "grid"] = "tpe"
+    """The sampler, alone or beside an LLM."""
+
+    kind: Literal["tpe", "gp", "cmaes", "qmc", "random", "grid"] = Field(
+        default="tpe", description="Which of Optuna's samplers; grid: every point once."
+    )
     startup_trials: int | None = Field(
         default=None, ge=0, description="Random trials before the model is used (tpe, gp, cmaes)."
     )
 
 
 class ProposerSettings(Section):
-    kind: Literal["auto", "sampler", "llm"] = Field(
-        default="auto", description="auto: llm where an endpoint is configured, else sampler."
+    """Who proposes the next trials."""
+
+    kind: Literal["auto", "sampler", "llm", "hybrid"] = Field(
+        default="auto", description="auto: hybrid where an endpoint is configured, else sampler."
     )
     sampler: SamplerSettings = Field(default_factory=SamplerSettings)
 
@@ -120,15 +146,17 @@ class LlmSettings(Section):
     """An OpenAI-compatible endpoint (vLLM, Ollama, llama.cpp, a commercial API)."""
 
     base_url: str | None = Field(default=None, description="Ends in /v1; none: no LLM.")
-    model: str | None = None
+    model: str | None = Field(default=None, description="By its name at the endpoint.")
     api_key_env: str | None = Field(
         default=None, description="Environment variable with the key; none: the server wants none."
     )
-    timeout: Duration = 90.0
+    timeout: Duration = Field(default=90.0, description="For one answer.")
     max_retries: int = Field(default=3, ge=0, description="Of requests that failed on the way.")
     repair_attempts: int = Field(default=2, ge=0, description="Of answers outside the space.")
-    temperature: float | None = Field(default=0.7, ge=0, le=2)
-    max_tokens: int = Field(default=4000, ge=64)
+    temperature: float | None = Field(
+        default=0.7, ge=0, le=2, description="null: the server's own."
+    )
+    max_tokens: int = Field(default=4000, ge=64, description="Of one answer.")
 
 
 class TrainingSettings(Section):
@@ -148,12 +176,25 @@ class TrainingSettings(Section):
 
 
 class DirectorySettings(Section):
-    local_base: Path = Path("results")
-    run_pattern: str = "{timestamp}_{experiment}"
-    job_pattern: str = "job_{experiment}_iter_{iteration:03d}_trial_{trial:04d}"
+    """Where results lie."""
+
+    local_base: Path = Field(
+        default=Path("results"),
+        description="Where run directories lie; relative to the working directory.",
+    )
+    run_pattern: str = Field(
+        default="{timestamp}_{experiment}",
+        description="Name of a run's directory: {timestamp}, {experiment}.",
+    )
+    job_pattern: str = Field(
+        default="job_{experiment}_iter_{iteration:03d}_trial_{trial:04d}",
+        description="A job's directory in it: {experiment}, {iteration}, {trial}.",
+    )
 
 
 class LedgerSettings(Section):
+    """Where trials are kept."""
+
     storage: str | None = Field(
         default=None, description="An Optuna storage URL; none: study.db (SQLite) in the run."
     )
@@ -164,9 +205,15 @@ class Settings(Section):
 
     experiment: ExperimentSettings
     objective: ObjectiveSettings = Field(default_factory=ObjectiveSettings)
-    search_space: dict[str, Parameter] = Field(min_length=1)
-    constraints: list[str] = Field(default_factory=list)
-    initial_trials: list[dict[str, Any]] = Field(default_factory=list)
+    search_space: dict[str, Parameter] = Field(
+        min_length=1, description="What may be tried: parameters by name."
+    )
+    constraints: list[str] = Field(
+        default_factory=list, description="What must hold between parameters, such as `a < b`."
+    )
+    initial_trials: list[dict[str, Any]] = Field(
+        default_factory=list, description="Run first; what one leaves out takes its default."
+    )
     loop: LoopSettings = Field(default_factory=LoopSettings)
     stop: StopSettings = Field(default_factory=StopSettings)
     proposer: ProposerSettings = Field(default_factory=ProposerSettings)

@@ -20,7 +20,8 @@ def json_schema() -> dict[str, Any]:
     schema["properties"] = {
         "extends": {
             "type": "string",
-            "description": "Another configuration file, relative to this one, to begin from.",
+            "description": "Another configuration file, relative to this one, to begin from, "
+            "or site:NAME for a site that comes with Pilothouse.",
         },
         **schema["properties"],
     }

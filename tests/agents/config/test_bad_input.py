@@ -34,6 +34,12 @@ ADDED = [
     ("cluster: {transport: {kind: shh}}", "FILE:5: cluster.transport.kind must be one of local, ssh, "
      "paramiko, and it is 'shh'; did you mean ssh?"),
     ("cluster: {transport: {host: a}}", "FILE:5: cluster.transport.kind is missing: it says what this is"),
+    ("cluster: {overrides: [{when: {lr: 1.0}, cpu: 1}]}",
+     "FILE:5: cluster.overrides[0].cpu: there is no such key; did you mean cpus?"),
+    ("cluster: {overrides: [{when: {rl: 1.0}}]}", "FILE:5: cluster.overrides[0].when.rl: there is no "
+     "parameter rl; there are lr"),
+    ("cluster: {overrides: [{when: {lr: [0.5, 5]}}]}", "FILE:5: cluster.overrides[0].when.lr: lr never "
+     "has this value: 5 is not between 0.1 and 1"),
     ("loop: {max_iterations: ten}", "FILE:5: loop.max_iterations must be a whole number, and it is 'ten'"),
     ("loop: {max_iterations: '10'}", "FILE:5: loop.max_iterations must be a whole number, and it is "
      "'10': take the quotes away"),

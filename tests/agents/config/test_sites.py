@@ -1,0 +1,66 @@
+"""The sites that come with Pilothouse can be begun from, and their jobs can be rendered."""
+
+from importlib import resources
+from pathlib import Path
+
+import pytest
+
+from agents.config import load
+from agents.errors import ConfigurationError
+from scheduler.batch import build_batch_system
+from scheduler.resources import resources_for
+
+SITES = sorted(path.stem for path in (Path(str(resources.files("jobs"))) / "sites").glob("*.yaml"))
+SMALL = """
+experiment: {id: small}
+search_space: {lr: {type: float, low: 0.1, high: 1}}
+training: {command: ["true"]}
+"""
+
+
+def load_site(tmp_path, name, more=""):
+    path = tmp_path / "config.yaml"
+    path.write_text(f"extends: site:{name}\n{SMALL}{more}", encoding="utf-8")
+    return load(path).settings
+
+
+@pytest.mark.parametrize("name", SITES)
+def test_a_site_is_a_configuration_and_gives_directives(tmp_path, name):
+    settings = load_site(tmp_path, name)
+    batch = build_batch_system(settings.cluster.batch_system)
+    lines = batch.directives("job-1", resources_for(settings.cluster, {}))
+    assert bool(lines) == (batch.name != "local")
+
+
+@pytest.mark.parametrize("name", SITES)
+def test_a_site_names_no_person(name):
+    text = (Path(str(resources.files("jobs"))) / "sites" / f"{name}.yaml").read_text()
+    for key in ("account:", "user:", "remote_base:"):
+        assert key not in text.replace("To add: resources.account", "")
+    assert (
+        "Source: http" in text
+        or name in ("local", "generic-slurm", "generic-pbs")
+        or ("Source: guides" in text)
+    )
+
+
+def test_the_persons_own_file_is_laid_over_the_site(tmp_path):
+    settings = load_site(
+        tmp_path,
+        "polaris",
+        "cluster: {resources: {account: proj, directives: {filesystems: grand}}}",
+    )
+    lines = build_batch_system(settings.cluster.batch_system).directives(
+        "job-1", resources_for(settings.cluster, {})
+    )
+    assert lines == [
+        "#PBS -r n", "#PBS -q preemptable", "#PBS -A proj", "#PBS -l select=1",
+        "#PBS -l walltime=01:00:00", "#PBS -l place=scatter", "#PBS -l filesystems=grand",
+    ]  # fmt: skip
+
+
+def test_a_site_that_is_not_there_is_refused_with_those_that_are(tmp_path):
+    with pytest.raises(ConfigurationError, match=r"no site 'nowhere'; there are .*polaris"):
+        load_site(tmp_path, "nowhere")
+    with pytest.raises(ConfigurationError, match="no site"):
+        load_site(tmp_path, "../sites/polaris")
