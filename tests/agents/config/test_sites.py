@@ -16,9 +16,10 @@ experiment: {id: small}
 search_space: {lr: {type: float, low: 0.1, high: 1}}
 training: {command: ["true"]}
 """
+RUNS = "cluster: {remote_base: /runs}"
 
 
-def load_site(tmp_path, name, more=""):
+def load_site(tmp_path, name, more=RUNS):
     path = tmp_path / "config.yaml"
     path.write_text(f"extends: site:{name}\n{SMALL}{more}", encoding="utf-8")
     return load(path).settings
@@ -48,7 +49,8 @@ def test_the_persons_own_file_is_laid_over_the_site(tmp_path):
     settings = load_site(
         tmp_path,
         "polaris",
-        "cluster: {resources: {account: proj, directives: {filesystems: grand}}}",
+        "cluster: {remote_base: /runs, resources: {account: proj, "
+        "directives: {filesystems: grand}}}",
     )
     lines = build_batch_system(settings.cluster.batch_system).directives(
         "job-1", resources_for(settings.cluster, {})
