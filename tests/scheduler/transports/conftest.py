@@ -13,7 +13,7 @@ from scheduler.transport import Transport
 from scheduler.transports import open_transport, ssh_master
 from scheduler.transports.ssh_master import Master
 
-CARRIERS = ("local", "ssh", "ssh own master", "ssh configured master", "ssh jump", "paramiko")
+CARRIERS = ("local", "ssh", "ssh own master", "ssh jump", "paramiko")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -75,10 +75,6 @@ def carriers(shared_sshd: LoopbackSshd) -> Iterator[Callable[[str], Transport]]:
             command = ["ssh", "-F", shared_sshd.config, "-M", "-N", "-f", "-S", path, "plain"]
             subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
             return open_transport(shared_sshd.ssh(control_path=path))
-        if name == "ssh configured master":
-            command = ["ssh", "-F", shared_sshd.config, "-N", "-f", "master"]
-            subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
-            return open_transport(shared_sshd.ssh("master"))
         return by_connect("inner" if name == "ssh jump" else "plain")
 
     def get(name: str) -> Transport:

@@ -108,6 +108,18 @@ def test_a_master_opened_by_hand_is_used_and_left_alone(
     assert transport.state() is TransportState.READY
 
 
+def test_a_master_that_the_configuration_defines_is_used(sshd: LoopbackSshd) -> None:
+    transport, master = open_transport(sshd.ssh("master")), Master(sshd.ssh("master"))
+    assert transport.state() is TransportState.LOGIN_NEEDED
+    command = ["ssh", "-F", sshd.config, "-N", "-f", "master"]
+    subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
+    assert transport.run("echo in", timeout=20).stdout == b"in\n"
+    status = master.check()
+    assert status.path.parent == sshd.directory and not status.ours
+    assert master.disconnect().startswith("left as it is")
+    assert master.check() == status
+
+
 def test_tokens_in_the_control_path_are_the_clients(sshd: LoopbackSshd) -> None:
     settings = sshd.ssh(control_path=sshd.directory / "cm-%p")
     master = Master(settings)
@@ -261,12 +273,23 @@ def test_our_own_control_paths_are_short() -> None:
     assert len(longest) <= ssh_master.MAX_PATH_BYTES - 40
 
 
+@pytest.mark.parametrize(("mode", "user"), [(0o777, 0), (0o750, 0), (0o700, 1)])
 def test_a_control_directory_of_somebody_else_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int, user: int
 ) -> None:
-    monkeypatch.setattr(ssh_master, "OWN_DIRECTORY", f"{tmp_path}/open-{{uid}}")
-    (tmp_path / f"open-{os.getuid()}").mkdir(mode=0o777)
-    (tmp_path / f"open-{os.getuid()}").chmod(0o777)
+    monkeypatch.setattr(ssh_master, "OWN_DIRECTORY", f"{tmp_path}/open")
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(mode)
+    me = os.getuid() + user
+    monkeypatch.setattr(os, "getuid", lambda: me)
+    with pytest.raises(SchedulerError, match="not a private directory"):
+        ssh_master.own_directory()
+
+
+def test_a_link_is_no_control_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "private").mkdir(mode=0o700)
+    (tmp_path / "link").symlink_to(tmp_path / "private")
+    monkeypatch.setattr(ssh_master, "OWN_DIRECTORY", f"{tmp_path}/link")
     with pytest.raises(SchedulerError, match="not a private directory"):
         ssh_master.own_directory()
 
