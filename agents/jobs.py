@@ -10,8 +10,8 @@ from dataclasses import replace
 
 from agents.config.model import Settings
 from agents.trial import Job, Trial
-from scheduler.job import JobRequest, JobScript, Resources
-from scheduler.settings import ResourceSettings
+from scheduler.job import JobRequest, JobScript
+from scheduler.resources import container_of, resources_for
 from training.contract import HYPERPARAMETERS_FILE, Task, to_json_bytes
 
 
@@ -63,12 +63,13 @@ def job_request(trial: Trial, settings: Settings, root: str) -> JobRequest:
         modules=cluster.modules,
         setup=cluster.setup,
         working_directory=_working_directory(settings),
+        container=container_of(cluster.container),
     )
     return JobRequest(
         name=trial.job.name,
         directory=trial.job.directory,
         script=script,
-        resources=resources(cluster.resources),
+        resources=resources_for(cluster, trial.parameters),
         files={HYPERPARAMETERS_FILE: to_json_bytes(task.to_json())},
     )
 
@@ -83,22 +84,6 @@ def python_command(settings: Settings) -> str:
     if settings.cluster.python is not None:
         return settings.cluster.python
     return sys.executable if settings.cluster.transport.kind == "local" else "python3"
-
-
-def resources(settings: ResourceSettings) -> Resources:
-    """The resources of one job, in the scheduler's words."""
-    return Resources(
-        nodes=settings.nodes,
-        tasks=settings.tasks,
-        cpus=settings.cpus,
-        memory_mb=settings.memory,
-        gpus=settings.gpus,
-        gpu_type=settings.gpu_type,
-        walltime_seconds=None if settings.walltime is None else round(settings.walltime),
-        queue=settings.queue,
-        account=settings.account,
-        directives=settings.directives,
-    )
 
 
 def with_new_job(trial: Trial, settings: Settings, token: str) -> Trial:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from agents.config import LoadedConfig
 from agents.config.model import Settings
-from agents.jobs import job_request, new_job, resources, trial_seed
+from agents.jobs import job_request, new_job, trial_seed
 from agents.proposers.build import build_proposer
 from agents.schedule import quota
 from agents.screen import duration_text
@@ -15,6 +15,7 @@ from agents.search import open_cluster
 from agents.space import SearchSpace
 from agents.trial import Proposal, StudyView, Trial, TrialState
 from agents.workspace import Workspace
+from scheduler.resources import resources_for
 
 
 def dry_run(loaded: LoadedConfig) -> str:
@@ -87,7 +88,7 @@ def _job_text(loaded: LoadedConfig, trial: Trial) -> str:
 
 def _cost_text(settings: Settings) -> str:
     jobs = quota(settings.loop)
-    asked = resources(settings.cluster.resources)
+    asked = resources_for(settings.cluster, {})
     lines = [
         f"The cost: at most {jobs} jobs ({settings.loop.max_iterations} iterations of "
         f"{settings.loop.jobs_per_iteration}), {asked.nodes} node(s) each"
