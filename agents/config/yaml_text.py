@@ -103,6 +103,13 @@ def quoted(text: str) -> str:
     return _Quoted(text)
 
 
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
+    # In single quotes, PyYAML takes these for ends of lines and reads blanks.
+    style = '"' if re.search("[\x85\u2028\u2029]", text) else None
+    return dumper.represent_scalar(_STR, str(text), style=style)
+
+
+_Dumper.add_representer(str, _represent_text)
 _Dumper.add_representer(
     _Quoted, lambda dumper, text: dumper.represent_scalar(_STR, str(text), style="'")
 )
