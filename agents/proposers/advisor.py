@@ -34,6 +34,8 @@ class Advice:
     accepted: Sequence[Proposal]
     trouble: str | None = None
     """Why there are fewer than were asked for."""
+    is_fault: bool = False
+    """Whether the endpoint or its answers are to blame, rather than an objection."""
 
 
 class Advisor:
@@ -71,8 +73,9 @@ class Advisor:
             self._hold(talk)
         else:
             talk.trouble = self._breaker.reason
-        full = len(talk.accepted) == count
-        return Advice(talk.accepted, None if full else talk.trouble)
+        if len(talk.accepted) == count:
+            return Advice(talk.accepted)
+        return Advice(talk.accepted, talk.trouble, is_fault=not talk.objected)
 
     def _hold(self, talk: _Talk) -> None:
         """Ask, and ask again about what was wrong, until the slots are full or it is enough."""
@@ -87,7 +90,7 @@ class Advisor:
             try:
                 reply = self._ask(talk, messages, missing)
             except EndpointAway as error:
-                talk.trouble = str(error)
+                talk.trouble, talk.objected = str(error), False
                 self._breaker.failed(talk.trouble)
                 return
             self._breaker.worked()
@@ -95,6 +98,7 @@ class Advisor:
             self._keep(talk, messages, reply=reply, verdict=verdict)
             if len(talk.accepted) == talk.count:
                 return
+            talk.objected = verdict.objections == len(verdict.faults)
             talk.trouble = f"the LLM's proposal was refused: {plain_text(verdict.reason, 300)}"
             messages += [
                 {"role": "assistant", "content": reply.text[:MAX_QUOTED] or "(nothing)"},
@@ -122,6 +126,7 @@ class Advisor:
             try:
                 proposal = self._checked(talk, suggestion)
             except ProposalRejected as error:
+                verdict.objections += isinstance(error, _Objected)
                 reasons = [plain_text(reason, 200) for reason in error.reasons]
                 verdict.faults.append("; ".join(reasons))
                 continue
@@ -141,7 +146,7 @@ class Advisor:
         )
         objection = talk.objects(proposal)
         if objection is not None:
-            raise ProposalRejected([objection])
+            raise _Objected([objection])
         return proposal
 
     def _repeated(self, talk: _Talk, parameters: dict[str, ParameterValue]) -> str | None:
@@ -191,6 +196,12 @@ class _Talk:
     objects: Objection
     accepted: list[Proposal] = field(default_factory=list)
     trouble: str | None = None
+    objected: bool = False
+    """Whether the trouble is nothing but objections."""
+
+
+class _Objected(ProposalRejected):
+    """Inside the space, and objected to."""
 
 
 @dataclass
@@ -198,6 +209,7 @@ class _Verdict:
     """What became of one answer."""
 
     faults: list[str] = field(default_factory=list)
+    objections: int = 0
     accepted: list[dict[str, ParameterValue]] = field(default_factory=list)
 
     @property

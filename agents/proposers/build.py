@@ -10,6 +10,7 @@ from agents.proposers.advisor import Advisor
 from agents.proposers.endpoint import Endpoint
 from agents.proposers.exchanges import ExchangeLog
 from agents.proposers.grid import GridProposer
+from agents.proposers.hybrid import HybridProposer
 from agents.proposers.llm import LlmProposer, WithoutLlm
 from agents.proposers.prompt import task_card
 from agents.proposers.sampler import SamplerProposer
@@ -43,7 +44,7 @@ def _with_llm(
     settings: Settings, space: SearchSpace, sampler: Proposer, exchanges: Path
 ) -> Proposer:
     if settings.llm.base_url is None and settings.llm.model is None:
-        return WithoutLlm(sampler, wanted=settings.proposer.kind == "llm")
+        return WithoutLlm(sampler, wanted=settings.proposer.kind != "auto")
     card = task_card(
         space,
         settings.objective.metric,
@@ -59,4 +60,6 @@ def _with_llm(
         ExchangeLog(exchanges),
         settings.llm.repair_attempts,
     )
-    return LlmProposer(advisor, sampler)
+    if settings.proposer.kind == "llm":
+        return LlmProposer(advisor, sampler)
+    return HybridProposer(space, advisor, sampler, quota(settings.loop))

@@ -37,7 +37,7 @@ class Filling:
         """`count` proposals: the advice, then the sampler's. `llm_slots` of them were the LLM's."""
         accepted = list(advice.accepted)
         missing, empty = count - len(accepted), llm_slots - len(accepted)
-        notices = self._notices(advice.trouble if empty else None, empty, llm_slots)
+        notices = self._notices(advice.trouble if advice.is_fault else None, empty, llm_slots)
         if missing == 0:
             return Proposed(accepted, view.sampler_state, notices)
         rest = self._sampler.propose(with_pending(view, accepted), missing)
