@@ -168,6 +168,13 @@ def test_the_other_examples_load(name):
     assert load(path).settings.experiment.id == name
 
 
+def test_the_least_that_the_page_shows_loads(tmp_path):
+    page = (ROOT / "docs" / "configuration.md").read_text()
+    least = page.split("```yaml\n")[1].split("```")[0]
+    (tmp_path / "config.yaml").write_text(least)
+    assert load(tmp_path / "config.yaml").settings.training.directory == tmp_path
+
+
 def test_the_schema_describes_every_key_of_its_own():
     schema = json_schema()
     bare = [

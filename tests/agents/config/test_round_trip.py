@@ -1,6 +1,7 @@
 """Written and read again, a configuration is the same: the run directory's config.yaml rests on it."""
 
 import json
+import keyword
 import os
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from agents.config import load
 from agents.config.node import data_of
 from agents.config.references import escaped, filled
 from agents.config.yaml_text import dump, parse
+from agents.space.constraint import FUNCTIONS
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12) | (
     st.sampled_from(["1e5", "1e-5", "on", "~", "", "null", "12:30", "0o7", "$${", "${X}", "$$${X}", "a: b", "# c", "- d", " e ", "\n", "---", "é", "<<", "=", "1_000", ".inf", "!x"])
@@ -47,9 +49,8 @@ def test_escaped_text_is_filled_in_as_it_was(text):
 
 
 NAMES = st.from_regex(r"[a-z][a-z0-9_]{0,6}", fullmatch=True).filter(
-    lambda name: name not in KEYWORDS
+    lambda name: not keyword.iskeyword(name) and name not in FUNCTIONS
 )
-KEYWORDS = {"and", "or", "not", "if", "else", "in", "is", "for", "def", "min", "max", "abs", "log", "exp", "sqrt", "as", "del", "try", "from", "with", "pass", "log2", "log10", "floor", "ceil", "round", "raise", "while", "break", "class", "yield", "return", "import", "global", "lambda", "assert", "async", "await", "elif", "except"}  # fmt: skip
 FLOATS = st.builds(
     lambda low, width, log: {
         "type": "float", "low": low, "high": low + width, **({"scale": "log"} if log else {})
