@@ -105,7 +105,7 @@ def qsub(arguments):
 def run(arguments):
     """The life of one job: what server and MOM do."""
     job = Job(int(arguments[0]))
-    time.sleep(0.5)
+    time.sleep(0.2)
     with locked():
         if job.read()["job_state"] != "Q":
             return
@@ -137,7 +137,7 @@ def run(arguments):
     elif status:
         end = "failed"
     job.change(job_state="E", substate=51)
-    time.sleep(0.5)
+    time.sleep(0.2)
     substate = 91 if "terminated" in end else 92 if end == "finished" else 93
     job.change(job_state="F", substate=substate, Exit_status=status, comment=f"{where} and {end}")
 

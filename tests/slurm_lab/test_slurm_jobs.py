@@ -160,6 +160,17 @@ def test_preempted(plain_bench):
     assert isinstance(plain_bench.verdict(high), Finished)
 
 
+@pytest.mark.slow
+def test_walltime_leaves_a_partial_result(plain_bench):
+    # The shortest limit is a minute, and Slurm looks about twice a minute.
+    job = plain_bench.run("walltime-1", PARTIAL, walltime_seconds=30)
+    found = plain_bench.verdict(job, seconds=150)
+    assert isinstance(found, Failed)
+    assert found.failure.cause is Cause.WALLTIME
+    assert found.result is not None
+    assert found.result.status == "preempted"
+
+
 def test_requeued_job_goes_on_under_its_lock(plain_bench, plain):
     program = (
         "import os, time\n"

@@ -29,7 +29,7 @@ time.sleep(300)
 """
 
 
-BATCH_SYSTEMS = ("local", "slurm", "slurm-accounting", "pbs-replay", "pbs")
+BATCH_SYSTEMS = ("local", "slurm", "pbs-replay", "pbs")
 
 
 def open_bench(request, tmp_path, monkeypatch):
@@ -48,7 +48,7 @@ def open_bench(request, tmp_path, monkeypatch):
         yield bench
         bench.cancel_all()
         return
-    lab = request.getfixturevalue("accounting_slurm" if "accounting" in name else "plain_slurm")
+    lab = request.getfixturevalue("plain_slurm")
     for key, value in lab.environment.items():
         monkeypatch.setenv(key, value)
     yield Bench(build_batch_system(SlurmBatchSettings(kind="slurm")), tmp_path)

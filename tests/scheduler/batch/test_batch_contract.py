@@ -1,11 +1,13 @@
 """What every batch system owes the rest, told once and run against each that the machine can start."""
 
+import shutil
 import subprocess
 import threading
 
 import pytest
 from bench import BATCH_SYSTEMS, GOOD, PARTIAL, SLEEP, open_bench
 
+from scheduler.errors import ConnectionLost
 from scheduler.job import Cause, InDoubt, JobState, Refused, Submitted
 from scheduler.outcome import Failed, Finished
 
@@ -55,6 +57,29 @@ def test_a_submission_cut_off_before_its_answer_is_found_by_name(bench):
     (directory / "submit.answer").unlink()
     assert bench.submit(job)["cut-1"] == first
     bench.cancel(job)
+
+
+def test_a_submission_killed_while_the_scheduler_answers_is_found(bench, tmp_path, monkeypatch):
+    if bench.batch.name == "local":
+        pytest.skip("the local batch system has no command of its own")
+    command = {"slurm": "sbatch", "pbs": "qsub"}[bench.batch.name]
+    slow = tmp_path / "slow" / command
+    slow.parent.mkdir()
+    # Takes the job, and is then as good as dead: its answer never comes.
+    slow.write_text(f'#!/bin/sh\n{shutil.which(command)} "$@" > /dev/null\nsleep 60\n')
+    slow.chmod(0o755)
+    jobs = [bench.request(f"cut-{number}", COUNTED) for number in (3, 4)]
+    with monkeypatch.context() as patched:
+        patched.setenv("PATH", str(slow.parent), prepend=":")
+        patched.setattr("scheduler.cluster.ROUND_TRIP_SECONDS", 3.0)
+        with pytest.raises(ConnectionLost):
+            bench.cluster.submit(jobs)
+    bench.wait_for(
+        lambda: all(isinstance(answer, Submitted) for answer in bench.submit(*jobs).values())
+    )
+    for job in jobs:
+        assert isinstance(bench.verdict(job), Finished)
+        assert runs(bench, job) == 1
 
 
 def test_a_submission_cut_off_before_the_scheduler_is_in_doubt_then_made_anew(bench):
