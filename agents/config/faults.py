@@ -66,14 +66,11 @@ def _parts(detail: ErrorDetails, data: Any) -> Parts:
     """Where in the person's own data: without the names of union members."""
     location = detail["loc"]
     parts: list[str | int] = []
-    was_tag = False
     for position, part in enumerate(location):
         if isinstance(data, Mapping):
             names_kind = part in (data.get("type"), data.get("kind"))
-            if names_kind and not was_tag and position < len(location) - 1:
-                was_tag = True
+            if names_kind and position < len(location) - 1:
                 continue
-            was_tag = False
             if part in data:
                 parts.append(part)
                 data = data[part]

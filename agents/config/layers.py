@@ -121,8 +121,3 @@ def _override(text: str) -> Node:
     for key in reversed(keys):
         node = Node({key: node}, source)
     return node
-
-
-def process_environment() -> Mapping[str, str]:
-    """The variables that references are filled in from."""
-    return os.environ

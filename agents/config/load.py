@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from pydantic import ValidationError
 from agents.config.checks import problems_of
 from agents.config.faults import sentences
 from agents.config.keys import without_empty_sections
-from agents.config.layers import process_environment, read_layers
+from agents.config.layers import read_layers
 from agents.config.model import Settings
 from agents.config.node import Node, data_of, walk
 from agents.config.paths import with_absolute_base, with_absolute_paths
@@ -39,7 +40,7 @@ def load(path: Path, overrides: Sequence[str] = ()) -> LoadedConfig:
 
     Raises ConfigurationError with all that is wrong, each problem with file and line.
     """
-    written = read_layers(path, overrides, process_environment())
+    written = read_layers(path, overrides, os.environ)
     root = with_absolute_paths(without_empty_sections(written))
     nodes = dict(walk(root))
     problems = literal_secrets(root)

@@ -149,6 +149,23 @@ def test_one_thing_wrong_gives_one_message(tmp_path, monkeypatch, added, message
     assert "\n".join(problems(path)) == expected(message, path)
 
 
+@pytest.mark.parametrize("name", ["type", "kind", "float", "low"])
+def test_a_parameter_may_be_called_like_a_key(tmp_path, name):
+    path = tmp_path / "config.yaml"
+    path.write_text(SMALL.replace("lr:", f"{name}:").replace("low: 0.1", "low: x"))
+    assert problems(path) == [f"{path}:3: search_space.{name}.low must be a number, and it is 'x'"]
+
+
+def test_a_relative_training_directory_means_nothing_on_another_machine(tmp_path):
+    path = tmp_path / "config.yaml"
+    remote = "cluster: {transport: {kind: ssh, host: h}, remote_base: ~/runs}"
+    path.write_text(SMALL.replace("{command", "{directory: code, command") + remote)
+    assert problems(path) == [
+        f"{path}:4: training.directory is 'code', and jobs run on another machine: give the "
+        "absolute path there"
+    ]
+
+
 @pytest.mark.parametrize(("content", "message"), WHOLE, ids=range(len(WHOLE)))
 def test_a_file_that_is_no_configuration(tmp_path, content, message):
     path = tmp_path / "config.yaml"
