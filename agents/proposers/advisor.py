@@ -13,7 +13,7 @@ from agents.proposers.endpoint import Endpoint, EndpointAway, Message, Reply
 from agents.proposers.exchanges import ExchangeLog
 from agents.proposers.prompt import TaskCard, answer_schema, render_prompt
 from agents.space import SearchSpace
-from agents.trial import Proposal, StudyView
+from agents.trial import Proposal, StudyView, Trial
 from training.contract import ParameterValue
 
 MAX_QUOTED = 4_000
@@ -150,12 +150,25 @@ class Advisor:
         return proposal
 
     def _repeated(self, talk: _Talk, parameters: dict[str, ParameterValue]) -> str | None:
+        from agents.proposers.encoding import Encoder
+
+        encoder = Encoder(self._space.distributions())
         for trial in talk.view.trials:
             if self._space.same(parameters, trial.parameters):
                 return f"run {trial.number} has had exactly these values ({trial.state.value})"
-        if any(self._space.same(parameters, other.parameters) for other in talk.accepted):
+            if self._in_space(trial) and encoder.near(parameters, trial.parameters):
+                return f"run {trial.number} is so near that nothing new would be learnt"
+        if any(encoder.near(parameters, other.parameters) for other in talk.accepted):
             return "your answer has these values twice"
         return None
+
+    def _in_space(self, trial: Trial) -> bool:
+        """False for trials from before the space was changed."""
+        try:
+            self._space.validate(trial.parameters)
+        except ProposalRejected:
+            return False
+        return True
 
     def _keep(
         self,

@@ -26,6 +26,7 @@ def pending_trial(number: int, iteration: int, proposal: Proposal) -> Trial:
         parameters=proposal.parameters,
         origin=proposal.origin,
         seed=0,
+        fallback_reason=proposal.fallback_reason,
         sampler_attrs=proposal.sampler_attrs,
     )
 

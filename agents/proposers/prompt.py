@@ -28,6 +28,10 @@ MAX_MESSAGE = 160
 """Characters of a failed run's own words that are shown."""
 
 
+MATTERING = 8
+"""Parameters whose importance is shown."""
+
+
 @dataclass(frozen=True)
 class Shown:
     """How many runs of each sort the prompt shows."""
@@ -58,17 +62,28 @@ class TaskCard:
     budget: Mapping[str, float | int] = field(default_factory=dict)
 
 
-def render_prompt(card: TaskCard, view: StudyView, count: int, hints: Sequence[str] = ()) -> str:
-    """The question for `count` proposals. `hints`: lines about an optimizer's candidates."""
+def render_prompt(
+    card: TaskCard,
+    view: StudyView,
+    count: int,
+    hints: Sequence[str] = (),
+    importances: Sequence[tuple[str, float]] = (),
+) -> str:
+    """The question for `count` proposals.
+
+    `hints`: lines about an optimizer's candidates. `importances`: each parameter's share in what
+    made runs good, the largest first.
+    """
+    matters = [f"{name} {share:.0%}" for name, share in importances[:MATTERING]]
     for shown in SHOWN:
-        text = _rendered(card, view, count, shown, hints)
+        text = _rendered(card, view, count, shown, {"hints": list(hints), "matters": matters})
         if len(text) <= MAX_PROMPT:
             break
     return text
 
 
 def _rendered(
-    card: TaskCard, view: StudyView, count: int, shown: Shown, hints: Sequence[str]
+    card: TaskCard, view: StudyView, count: int, shown: Shown, advice: Mapping[str, list[str]]
 ) -> str:
     states = [trial.state for trial in view.trials]
     best = ranked(view)[: shown.best]
@@ -95,8 +110,8 @@ def _rendered(
         recent=[run_line(trial) for trial in latest],
         running=[run_line(trial) for trial in running],
         failures=[run_line(trial) for trial in failures],
-        hints=list(hints),
         count=count,
+        **advice,
     )
     return text
 

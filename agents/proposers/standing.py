@@ -65,7 +65,7 @@ def standing(view: StudyView, count: int, planned: int, dimensions: int) -> Stan
     `planned`: trials of the whole search. `dimensions`: parameters that are searched.
     """
     start = start_trials(dimensions)
-    seeds = min(count, SEEDS - sum(trial.origin == "llm" for trial in view.trials))
+    seeds = min(count, SEEDS - sum(was_llms(trial) for trial in view.trials))
     if len(view.trials) < start and seeds > 0:
         return Standing(seeds, 1.0, f"the LLM begins with {SEEDS} seeds")
     if len(view.trials) < start:
@@ -83,6 +83,11 @@ def standing(view: StudyView, count: int, planned: int, dimensions: int) -> Stan
     )
     later = [t for t in view.trials[start:] if t.origin in ("llm", "sampler")]
     return Standing(_slots(later, count, share), share, f"{why}; {earned}")
+
+
+def was_llms(trial: Trial) -> bool:
+    """Whether the slot was the LLM's, also where the sampler had to fill it."""
+    return trial.origin == "llm" or trial.fallback_reason is not None
 
 
 def start_trials(dimensions: int) -> int:
@@ -127,7 +132,7 @@ def _base(view: StudyView, planned: int, dimensions: int) -> tuple[float, str]:
 
 
 def _slots(later: list[Trial], count: int, share: float) -> int:
-    recent = [trial.origin == "llm" for trial in later[-(WINDOW - 1) :]]
+    recent = [was_llms(trial) for trial in later[-(WINDOW - 1) :]]
     slots = 0
     for _ in range(count):
         due = sum(recent) + 1 <= share * (len(recent) + 1)

@@ -12,14 +12,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from optuna.distributions import BaseDistribution, CategoricalDistribution
 from scipy.linalg import cho_solve  # type: ignore[import-untyped]
 from scipy.optimize import minimize  # type: ignore[import-untyped]
 
+from agents.proposers.encoding import Encoder
 from agents.space import SearchSpace
 from agents.trial import StudyView, Trial
 from training.contract import ParameterValue
@@ -78,35 +78,6 @@ class Surrogate:
         variance = 1.0 - float(cross @ cho_solve((self._chol, True), cross))
         deviation = math.sqrt(max(variance, 1e-12))
         return Prediction(self._center + self.scale * mean, self.scale * deviation)
-
-
-class Encoder:
-    """Points of a space as vectors in the unit cube: logarithms where the scale is, choices as
-    one coordinate each, parameters that do not apply in the middle."""
-
-    def __init__(self, distributions: Mapping[str, BaseDistribution]) -> None:
-        self._distributions = {n: d for n, d in distributions.items() if not d.single()}
-
-    def encode(self, parameters: Mapping[str, ParameterValue]) -> list[float]:
-        """The vector of one point."""
-        vector: list[float] = []
-        for name, distribution in self._distributions.items():
-            value = parameters.get(name)
-            if isinstance(distribution, CategoricalDistribution):
-                here = [name in parameters and choice == value for choice in distribution.choices]
-                vector += [float(one) * math.sqrt(0.5) for one in here]
-            elif isinstance(value, (int, float)):
-                vector.append(_share(distribution, float(value)))
-            else:
-                vector.append(0.5)
-        return vector
-
-
-def _share(distribution: Any, value: float) -> float:
-    low, high = float(distribution.low), float(distribution.high)
-    if distribution.log:
-        low, high, value = math.log(low), math.log(high), math.log(max(value, 1e-300))
-    return min(1.0, max(0.0, (value - low) / (high - low)))
 
 
 def _chosen(view: StudyView) -> Sequence[Trial]:

@@ -26,6 +26,7 @@ from agents.config.model import (
     SamplerSettings,
 )
 from agents.errors import ConfigurationError
+from agents.proposers import Proposed
 from agents.proposers.advisor import Advisor
 from agents.proposers.breaker import Breaker
 from agents.proposers.endpoint import MAX_WAIT, Endpoint
@@ -35,6 +36,7 @@ from agents.proposers.pending import with_pending
 from agents.proposers.prompt import task_card
 from agents.proposers.sampler import SamplerProposer
 from agents.space import SearchSpace
+from agents.trial import Proposal
 
 PARAMETERS = {
     "lr": FloatParameter(type="float", low=1e-5, high=1e-1, scale="log", description="step size"),
@@ -165,6 +167,22 @@ def test_repeats_of_any_trial_and_within_an_answer_go_back(lab):
     assert "run 1 has had exactly these values (running)" in again.proposals[0].fallback_reason
 
 
+def test_what_is_nearly_a_repeat_goes_back_too(lab):
+    view = enter(EMPTY, Proposed([Proposal({"lr": 0.001, "opt": "adam", "width": 8}, "user")]))
+    script = says(proposals({**ONE, "lr": 0.00101})), says(proposals({**ONE, "lr": 0.002}))
+    with OpenAiServer(*script) as server:
+        proposed = lab.proposer(server).propose(view, 1)
+    assert "run 0 is so near" in again_text(server)
+    assert proposed.proposals[0].parameters["lr"] == 0.002
+
+
+def test_a_trial_from_before_the_space_was_changed_is_no_obstacle(lab):
+    old = Proposal({"lr": 0.5, "opt": "lion"}, "user")
+    with OpenAiServer(says(proposals(ONE))) as server:
+        proposed = lab.proposer(server).propose(enter(EMPTY, Proposed([old])), 1)
+    assert origins(proposed) == ["llm"]
+
+
 def again_text(server):
     return server.requests[1]["messages"][-1]["content"]
 
@@ -280,6 +298,13 @@ def test_the_sampler_fills_in_with_what_it_would_have_proposed_alone(lab):
     assert [one.parameters for one in proposed.proposals] == [
         one.parameters for one in alone.proposals
     ]
+
+
+def test_a_redirect_to_a_login_page_is_no_answer(lab):
+    with OpenAiServer(error(302, Location="/login")) as server:
+        proposed = lab.proposer(server).propose(EMPTY, 1)
+    assert origins(proposed) == ["sampler"]
+    assert len(proposed.notices) == 1
 
 
 def test_nobody_at_home_is_said_with_the_address(lab):

@@ -112,6 +112,15 @@ def test_words_of_jobs_are_quoted_data_and_no_template():
     assert len(line) < 300
 
 
+def test_what_matters_is_said_and_candidates_are_shown():
+    view = history(run(0, 0.5))
+    text = render_prompt(CARD, view, 1, ["lr=0.1; expected 0.7"], [("lr", 0.8), ("opt", 0.2)])
+    assert "among the best tenth: lr 80%, opt 20%." in text
+    assert "# Candidates of the optimizer" in text
+    assert "- lr=0.1; expected 0.7" in text
+    assert "Candidates" not in render_prompt(CARD, view, 1)
+
+
 def test_the_schema_asks_for_exactly_so_many_proposals_reasons_first():
     schema = answer_schema(SPACE, 3)
     proposals = schema["properties"]["proposals"]
