@@ -116,8 +116,9 @@ def test_deleted_by_hand(bench):
 def test_long_names_keep_their_end(pbs, tmp_path):
     bench = Bench(PbsBatch(PbsBatchSettings(kind="pbs", name_length=15)), tmp_path)
     name = "job_experiment_iter_001_trial_12-a1b2c3-12.1"
-    job = bench.request(name, GOOD)
+    job = bench.request(name, "import time\ntime.sleep(2)\n" + GOOD)
     first = bench.submit(job)[name]
+    bench.wait_for_state(job, JobState.RUNNING)
     (bench.root / job.directory / "job.id").unlink()
     (bench.root / job.directory / "submit.answer").unlink()
     assert bench.submit(job)[name] == first

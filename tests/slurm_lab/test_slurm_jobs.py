@@ -174,7 +174,8 @@ def test_walltime_leaves_a_partial_result(plain_bench):
 def test_requeued_job_goes_on_under_its_lock(plain_bench, plain):
     program = (
         "import os, time\n"
-        "if os.environ.get('SLURM_RESTART_COUNT', '0') == '0':\n    time.sleep(300)\n" + GOOD
+        "if os.environ.get('SLURM_RESTART_COUNT', '0') == '0':\n    time.sleep(300)\n"
+        "assert not os.path.exists('exit_code')\n" + GOOD
     )
     job = plain_bench.run("again-1", program, directives={"requeue": None})
     plain_bench.wait_until_started(job)
@@ -192,13 +193,16 @@ def test_controller_down_then_back(plain_bench, plain):
             plain_bench.see(job)
         late = plain_bench.request("down-2", GOOD)
         assert isinstance(plain_bench.submit(late)["down-2"], InDoubt)
+        # However long ago: nobody could be asked, so it is not said that the job is not there.
+        since = plain_bench.root / late.directory / "submitting" / "since"
+        since.write_text("1000000000\n")
+        assert plain_bench.submit(late)["down-2"] == InDoubt("down-2", 0.0)
     finally:
         plain.start_controller()
         plain.wait_until_idle()
     plain_bench.wait_for_state(job, JobState.RUNNING)
-    assert isinstance(plain_bench.submit(late)["down-2"], InDoubt)
-    answer = plain_bench.submit(late, again=frozenset(["down-2"]))["down-2"]
-    assert isinstance(answer, Submitted)
+    # Now somebody can: it is not there, and has had its time to show.
+    assert isinstance(plain_bench.submit(late)["down-2"], Submitted)
     assert isinstance(plain_bench.verdict(late), Finished)
 
 

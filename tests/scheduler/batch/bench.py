@@ -127,6 +127,13 @@ class Bench:
     def cancel(self, *jobs):
         self.cluster.cancel([self.ref(job) for job in jobs])
 
+    def known_jobs(self, job):
+        """Ids of all jobs of that name, whatever became of them."""
+        script = f'PH_ROOT={self.root}\n{self.batch.find_shell()}\nph_find "{job.name}"\n'
+        done = self.cluster.transport.run(script, timeout=60)
+        assert done.code == 0, done.stderr
+        return self.batch.parse_found(done.stdout.decode())
+
     def cancel_all(self):
         self.cluster.cancel(
             [JobRef(name, f"dir_{name}", job_id) for name, job_id in self.ids.items()]

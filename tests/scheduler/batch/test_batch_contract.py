@@ -38,6 +38,7 @@ def test_many_jobs_in_one_round_trip_all_end_well(bench):
     for job in jobs:
         assert isinstance(bench.verdict(job), Finished)
         assert runs(bench, job) == 1
+        assert len(bench.known_jobs(job)) == 1
 
 
 def test_submitting_again_submits_nothing(bench):
@@ -47,6 +48,7 @@ def test_submitting_again_submits_nothing(bench):
     assert isinstance(bench.verdict(job), Finished)
     assert bench.submit(job)["twice-1"] == first
     assert runs(bench, job) == 1
+    assert bench.known_jobs(job) == [first.job_id]
 
 
 def test_a_submission_cut_off_before_its_answer_is_found_by_name(bench):
@@ -56,6 +58,7 @@ def test_a_submission_cut_off_before_its_answer_is_found_by_name(bench):
     (directory / "job.id").unlink()
     (directory / "submit.answer").unlink()
     assert bench.submit(job)["cut-1"] == first
+    assert bench.known_jobs(job) == [first.job_id]
     bench.cancel(job)
 
 
@@ -80,6 +83,7 @@ def test_a_submission_killed_while_the_scheduler_answers_is_found(bench, tmp_pat
     for job in jobs:
         assert isinstance(bench.verdict(job), Finished)
         assert runs(bench, job) == 1
+        assert len(bench.known_jobs(job)) == 1
 
 
 def test_a_submission_cut_off_before_the_scheduler_is_in_doubt_then_made_anew(bench):
@@ -122,6 +126,7 @@ def test_two_submitters_at_once_make_one_job_each(bench):
     for job in jobs:
         assert isinstance(bench.verdict(job), Finished)
         assert runs(bench, job) == 1
+        assert len(bench.known_jobs(job)) == 1
 
 
 def test_waits_runs_and_ends(bench):
