@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +23,7 @@ from agents.space.checks import (
     parameter_problems,
 )
 from agents.space.constraint import Constraint
+from agents.space.default import default_point
 from training.contract import ParameterValue
 
 if TYPE_CHECKING:
@@ -31,11 +31,6 @@ if TYPE_CHECKING:
     from optuna.trial import BaseTrial
 
 Point = dict[str, ParameterValue]
-
-DRAWS = 2000
-"""Random points that are looked at for one that keeps the constraints, where the defaults do not."""
-HALVINGS = 12
-"""Steps in which such a point is brought back towards the defaults, parameter by parameter."""
 
 
 class SearchSpace:
@@ -128,6 +123,13 @@ class SearchSpace:
             if constraint.names <= parameters.keys() and not constraint.holds(parameters)
         ]
 
+    def allows(self, point: Point) -> bool:
+        """Whether no constraint is broken; done at the first that is."""
+        return all(
+            not constraint.names <= point.keys() or constraint.holds(point)
+            for constraint in self.constraints
+        )
+
     def active(self, parameters: Mapping[str, ParameterValue]) -> set[str]:
         """Names of the parameters that apply, as the values of their parents say."""
         fixed = {n: p.value for n, p in self.parameters.items() if isinstance(p, FixedParameter)}
@@ -162,74 +164,14 @@ class SearchSpace:
 
     @cached_property
     def _default(self) -> Point:
-        plain = self.complete({})
-        broken = [c for c in self.constraints if c.text in self.holds(plain)]
-        if not broken:
-            return plain
-        problems = [*self._faults_of_defaults(plain, broken)]
-        if problems:
-            raise ConfigurationError(problems)
-        found = self._found(plain)
-        if found is not None:
-            return self._nearer(found, plain)
-        texts = ", ".join(_with_reason(constraint, plain) for constraint in broken)
-        raise ConfigurationError(
-            f"constraints: none of {DRAWS} random points of the space keeps {texts}: they "
-            "contradict the ranges or each other; if there is such a point, give it as defaults"
-        )
-
-    def _faults_of_defaults(self, plain: Point, broken: Sequence[Constraint]) -> Iterator[str]:
-        for constraint in broken:
-            if all(values.has_default(self.parameters[name]) for name in constraint.names):
-                text = _with_reason(constraint, plain)
-                yield f"constraints: the defaults break {text}: change one of them"
-
-    def _found(self, plain: Point) -> Point | None:
-        """A point that keeps the constraints and the person's own defaults."""
-        chance = random.Random(0)
-        concerned = self._concerned()
-        kept = {
-            name: value
-            for name, value in plain.items()
-            if name not in concerned or values.has_default(self.parameters[name])
-        }
-        for _ in range(DRAWS):
-            drawn = {n: values.drawn(p, chance) for n, p in concerned.items() if n not in kept}
-            point = self._active_part({**kept, **drawn})
-            if not self.holds(point):
-                return point
-        return None
-
-    def _concerned(self) -> dict[str, Parameter]:
-        """The parameters that constraints speak of, and those that switch them on and off."""
-        ahead = [name for constraint in self.constraints for name in constraint.names]
-        names: set[str] = set()
-        while ahead:
-            name = ahead.pop()
-            if name not in names:
-                names.add(name)
-                ahead += self.conditions.get(name, {})
-        return {name: p for name, p in self.parameters.items() if name in names}
-
-    def _nearer(self, point: Point, plain: Point) -> Point:
-        """`point`, each of its values taken as far back towards `plain` as the constraints let it."""
-        for name in self._order:
-            if name not in point or name not in plain:
-                continue
-            for share in (0.0, *(0.5**k for k in range(HALVINGS, 0, -1))):
-                value = values.between(self.parameters[name], plain[name], point[name], share)
-                moved = self._active_part({**point, name: value})
-                if not self.holds(moved):
-                    point = moved
-                    break
-        return point
+        return default_point(self)
 
     def complete(self, partial: Mapping[str, Any]) -> dict[str, Any]:
         """`partial` with the defaults of what it leaves out. Does not validate."""
-        point = self._active_part(partial)
+        point = self.active_part(partial)
         return {**point, **{name: value for name, value in partial.items() if name not in point}}
 
-    def _active_part(self, partial: Mapping[str, Any]) -> dict[str, Any]:
+    def active_part(self, partial: Mapping[str, Any]) -> dict[str, Any]:
         """The parameters that apply, from `partial` or else from the defaults."""
         point: dict[str, Any] = {}
         for name in self._order:
@@ -294,14 +236,6 @@ def _conditions(
         for name, parameter in parameters.items()
         if parameter.when
     }
-
-
-def _with_reason(constraint: Constraint, point: Point) -> str:
-    """A broken constraint in quotes, and whether it says anything at all."""
-    if constraint.computable(point):
-        return f"`{constraint.text}`"
-    known = ", ".join(f"{name} = {point[name]!r}" for name in sorted(constraint.names))
-    return f"`{constraint.text}` (it cannot be computed where {known})"
 
 
 def _parents_first(

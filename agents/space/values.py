@@ -143,6 +143,8 @@ def default(parameter: Parameter) -> ParameterValue:
 def at(parameter: FloatParameter | IntParameter, share: float) -> float | int:
     """The value at a share (0 to 1) of the range, or of its logarithm; on the grid."""
     low, high = float(parameter.low), float(parameter.high)
+    if share <= 0 or share >= 1:
+        return parameter.low if share <= 0 else parameter.high
     if parameter.scale == "log":
         value = math.exp(math.log(low) + share * (math.log(high) - math.log(low)))
     else:

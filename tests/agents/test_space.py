@@ -197,6 +197,36 @@ def test_a_constraint_stays_quick_whatever_it_computes():
     assert not Constraint.parse("round(x, -1000000000) == 0").holds({"x": 5})
 
 
+@pytest.mark.parametrize(
+    ("expression", "true"),
+    [
+        ("a + b * 2 - 1 == 7", True),
+        ("b / a == 1.5 and b // a == 1 and b % a == 1", True),
+        ("a ** b == 8 and -a < +a", True),
+        ("not a > b", True),
+        ("a < b <= 3", True),
+        ("a < b < b", False),
+        ("kind in ['x', 'y']", True),
+        ("kind not in ('x', 'y')", False),
+        ("2.0 in {1, a, b}", True),
+        ("kind == 'z' or flag", True),
+        ("kind == 'x' and not flag", False),
+        ("(a if flag else b) == 2", True),
+        ("none == None and a != None", True),
+        ("min(a, b, 4) == 2 and max([a, b]) == 3 and abs(-a) == 2", True),
+        ("log(8, 2) == log2(8) == sqrt(9)", True),
+        ("log(exp(1)) == 1 and log10(100) == 2 and round(2.34, 1) == 2.3", True),
+        ("floor(2.9) == 2 and ceil(2.1) == 3", True),
+        ("(0 - a) ** 0.5 != 0", False),
+        ("(a * 1000000) ** 60 > 0", False),
+        ("kind > 1 or True", False),
+    ],
+)
+def test_what_constraints_mean(expression, true):
+    point = {"a": 2, "b": 3, "kind": "x", "flag": True, "none": None}
+    assert Constraint.parse(expression).holds(point) is true
+
+
 def test_the_persons_own_defaults_may_not_break_a_constraint():
     (problem,) = problems({"x": real(default=0.9), "y": real(default=0.1)}, ["x < y"])
     assert "the defaults break `x < y`" in problem
@@ -215,6 +245,51 @@ def test_the_default_moves_no_further_than_constraints_make_it():
     assert 1.6 < found["x0"] + found["x1"] < 1.65
     assert {found[f"x{i}"] for i in range(2, 6)} == {0.5}
     assert space.default() == SearchSpace.build(free, ["x0 + x1 > 1.6"]).default()
+
+
+def test_the_default_moves_on_the_scale_of_the_parameter():
+    space = SearchSpace.build({"x": real(1e-6, 1.0, scale="log"), "n": whole(0, 100)}, ["x < 1e-5"])
+    assert 8e-6 < space.default()["x"] < 1e-5
+    assert space.default()["n"] == 50
+
+
+def test_without_a_default_the_middle_is_tried_first():
+    space = SearchSpace.build(
+        {
+            "x": real(1e-6, 1e-2, scale="log"),
+            "y": real(2, 4),
+            "z": real(1, 3, step=0.5),
+            "n": whole(4, 100, scale="log"),
+            "m": whole(10, 40, step=10),
+            "kind": choice("b", "a"),
+        },
+        [],
+    )
+    assert space.default() == {
+        "x": pytest.approx(1e-4),
+        "y": 3,
+        "z": 2,
+        "n": 20,
+        "m": 30,
+        "kind": "b",
+    }
+
+
+def test_flags_are_no_numbers_and_numbers_no_flags():
+    space = SearchSpace.build({"n": choice(1, 2), "flag": choice(True, False)}, [])
+    assert reasons({"n": True, "flag": 1}, space) == [
+        "n: True is not one of 1, 2",
+        "flag: 1 is not one of True, False",
+    ]
+    assert type(space.validate({"n": 1.0, "flag": True})["n"]) is int
+
+
+def test_what_rounding_moved_out_of_the_range_is_taken_back_and_no_more():
+    space = SearchSpace.build({"x": real(0, 100)}, [])
+    assert space.validate({"x": 100 + 1e-8}) == {"x": 100}
+    assert space.validate({"x": -1e-8}) == {"x": 0}
+    assert reasons({"x": 100 + 1e-6}, space)
+    assert reasons({"x": -1e-6}, space)
 
 
 def test_a_default_is_found_where_only_a_corner_is_allowed():
