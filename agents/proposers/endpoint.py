@@ -79,6 +79,7 @@ class Endpoint:
             raise ConfigurationError(
                 "llm: base_url and model belong together: set both, or none for the sampler alone"
             )
+        _check_url(settings.base_url)
         self._settings = settings
         self._key = _key(settings)
         self._sleep = sleep
@@ -150,6 +151,8 @@ class Endpoint:
                 if last:
                     raise self._away(error) from error
                 self._sleep(_wait(attempt, None))
+            except openai.OpenAIError as error:
+                raise self._away(error) from error
         raise AssertionError("the last attempt answers or raises")
 
     def _once(
@@ -165,7 +168,7 @@ class Endpoint:
             message = self._model().invoke([dict(one) for one in messages], extra_body=body)
         except openai.OpenAIError:
             raise
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
             # The SDK hands through whatever came: a page of HTML as text, JSON of another shape.
             raise EndpointAway(
                 f"{self.name} answered something that is no chat completion (a web page, a login, "
@@ -244,6 +247,18 @@ class Endpoint:
             return "check llm.base_url (it ends in /v1 for most servers) and llm.model"
         names = plain_text(", ".join(map(str, known)), 300)
         return f"set llm.model to one that it has: {names}"
+
+
+def _check_url(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ConfigurationError(
+            f"llm.base_url: {url} is no address of a server: write http://HOST:PORT/v1 or https://…"
+        )
 
 
 def _key(settings: LlmSettings) -> str | None:

@@ -5,9 +5,13 @@ import stat
 from dataclasses import replace
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from openai_server import (
     MODEL,
+    Answer,
     OpenAiServer,
+    completion,
     error,
     html,
     in_text,
@@ -414,6 +418,63 @@ def test_a_missing_key_and_a_half_endpoint_are_the_configurations_fault(lab, mon
         lab.proposer("http://127.0.0.1:1/v1", api_key_env="TEST_LLM_KEY")
     with pytest.raises(ConfigurationError, match="belong together"):
         lab.proposer("http://127.0.0.1:1/v1", model=None)
+
+
+@pytest.mark.parametrize(
+    "url", ["localhost:8000/v1", "ftp://host/v1", "http://[::1/v1", "http:///v1"]
+)
+def test_an_address_that_is_none_is_the_configurations_fault(lab, url):
+    with pytest.raises(ConfigurationError, match=r"llm\.base_url"):
+        lab.proposer(url)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=5), inner, max_size=2)
+    ),
+    max_leaves=4,
+)
+
+
+@settings(
+    max_examples=50,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(data=st.data())
+def test_no_body_of_any_shape_ends_the_run(lab, data):
+    body = completion(proposals(ONE))
+    place = data.draw(
+        st.sampled_from(
+            [
+                ("choices",), ("choices", 0), ("choices", 0, "message"), ("usage",), ("model",),
+                ("choices", 0, "message", "content"), ("choices", 0, "message", "tool_calls"),
+                ("choices", 0, "finish_reason"), ("usage", "prompt_tokens"), ("id",), ("created",),
+                ("choices", 0, "message", "refusal"), ("choices", 0, "message", "role"),
+                ("error",), (),
+            ]
+        )
+    )  # fmt: skip
+    value = data.draw(JSON)
+    if not place:
+        body = value
+    else:
+        inner = body
+        for key in place[:-1]:
+            inner = inner[key]
+        inner[place[-1]] = value
+    status = data.draw(st.sampled_from([200, 200, 200, 201, 404, 500]))
+    with OpenAiServer(lambda _: Answer(body, status)) as server:
+        proposed = lab.proposer(server, max_retries=0, repair_attempts=0).propose(EMPTY, 1)
+    assert len(proposed.proposals) == 1
+    assert origins(proposed) == ["llm"] or proposed.proposals[0].fallback_reason
+
+
+@pytest.mark.parametrize("text", ["", "{", "null", '{"choices": [{"message": {}}]}', "\x00"])
+def test_no_text_of_any_shape_ends_the_run(lab, text):
+    with OpenAiServer(lambda _: Answer(text)) as server:
+        proposed = lab.proposer(server, max_retries=0).propose(EMPTY, 1)
+    assert proposed.proposals[0].fallback_reason
 
 
 def test_passwords_in_an_address_are_not_shown(lab):
