@@ -9,18 +9,18 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime
 
 from agents.config.model import Settings
-from agents.jobs import is_local, job_request, new_job
+from agents.jobs import is_local, job_request, new_job, next_attempt
 from agents.journal import Journal
 from agents.ledger import Ledger
 from agents.outcome import Outcome, intermediate_values, outcome
 from agents.pace import poll_interval
 from agents.patience import Patience
-from agents.trial import Trial, TrialState
+from agents.trial import PastAttempt, Trial, TrialState
 from agents.watch import LOCAL_GRACE_SECONDS, Watch
 from agents.workspace import Workspace
 from scheduler.cluster import Cluster
 from scheduler.job import Cause, Failure, InDoubt, Observation, Refused, Submitted
-from scheduler.outcome import Unfinished
+from scheduler.outcome import Failed, Unfinished
 from scheduler.submission import Answer
 from training.contract import RESULTS_FILE, write_atomically
 
@@ -32,7 +32,8 @@ MAX_POINTS = 200
 
 
 class Flight:
-    """Between the ledger and the cluster. `ended` is called for each trial that has ended."""
+    """Between the ledger and the cluster. `ended` is called for each trial that has ended, `said`
+    with a line for a person."""
 
     def __init__(
         self,
@@ -53,8 +54,9 @@ class Flight:
         self._token = token
         poll = settings.cluster.poll
         grace = poll.grace if cluster.batch.files_lag else min(poll.grace, LOCAL_GRACE_SECONDS)
-        self.watch = Watch(grace, settings.cluster.resources.walltime)
+        self.watch = Watch(grace)
         self.ended: Callable[[Trial, Outcome], None] = lambda trial, outcome: None
+        self.said: Callable[[str], None] = lambda text: None
         self._durations: list[float] = []
         self._reported: dict[int, int] = {}
         self._again: set[str] = set()
@@ -123,7 +125,7 @@ class Flight:
             case Submitted(job_id=job_id):
                 self._again.discard(trial.job.name)
                 job = replace(trial.job, job_id=job_id, submitted_at=now)
-                self._ledger.record_job(trial.number, job)
+                self._ledger.record_job(trial.number, job, trial.attempts)
                 self._journal.event("submitted", trial=trial.number, job=job.name, job_id=job_id)
             case Refused(message=message, backpressure=True):
                 self._again.add(trial.job.name)
@@ -199,12 +201,31 @@ class Flight:
             self.poll()
         for trial in trials:
             verdict = self.watch.verdict(trial)
-            if verdict is not None and not isinstance(verdict, Unfinished):
+            if verdict is None or isinstance(verdict, Unfinished):
+                continue
+            if not (isinstance(verdict, Failed) and self._run_again(trial, verdict.failure)):
                 self._report_points(trial)
                 self._finish(trial, outcome(verdict, self._settings.objective.metric))
-                self.watch.forget(trial)
+            self.watch.forget(trial)
+
+    def _run_again(self, trial: Trial, failure: Failure) -> bool:
+        """Enter another attempt where the retry policy has one; `submit` takes it from there."""
+        assert trial.job is not None
+        job = next_attempt(trial, failure, self._settings, self._token)
+        if job is None:
+            return False
+        past = [*trial.attempts, PastAttempt(trial.job, failure)]
+        self._ledger.record_job(trial.number, job, past)
+        cause = failure.cause.value
+        self._journal.event(
+            "again", "warning", trial=trial.number, attempt=job.attempt, cause=cause
+        )
+        self.said(f"trial {trial.number}: {cause}; attempt {job.attempt} follows")
+        return True
 
     def _finish(self, trial: Trial, ended: Outcome) -> None:
+        if trial.attempts:
+            ended = replace(ended, warnings=[*map(_told, trial.attempts), *ended.warnings])
         if ended.seconds is not None:
             self._durations.append(ended.seconds)
         self._ledger.finish(trial.number, ended, datetime.now(UTC))
@@ -235,3 +256,8 @@ class Flight:
     def _cancelled(self) -> Sequence[str]:
         names: list[str] = self._ledger.attributes().get("cancelled", [])
         return names
+
+
+def _told(attempt: PastAttempt) -> str:
+    failure = attempt.failure
+    return f"attempt {attempt.job.attempt} failed ({failure.cause.value}): {failure.message[:200]}"

@@ -6,12 +6,12 @@ import hashlib
 import posixpath
 import re
 import sys
-from dataclasses import replace
 
 from agents.config.model import Settings
 from agents.trial import Job, Trial
-from scheduler.job import JobRequest, JobScript
+from scheduler.job import Failure, JobRequest, JobScript, Resources
 from scheduler.resources import container_of, resources_for
+from scheduler.retry import Attempt, decide
 from training.contract import HYPERPARAMETERS_FILE, Task, to_json_bytes
 
 
@@ -21,10 +21,17 @@ def trial_seed(seed: int, number: int) -> int:
     return int.from_bytes(digest[:4], "big") % 2**31
 
 
-def new_job(trial: Trial, settings: Settings, token: str, attempt: int = 1) -> Job:
+def new_job(
+    trial: Trial,
+    settings: Settings,
+    token: str,
+    attempt: int = 1,
+    resources: Resources | None = None,
+) -> Job:
     """The job of an attempt at `trial`. Its name ends in the run's `token`, trial and attempt.
 
-    Deterministic: made again after a crash, it is the same job.
+    Deterministic: made again after a crash, it is the same job. `resources` replace what the
+    trial's hyperparameters call for.
     """
     pattern = settings.directories.job_pattern
     directory = pattern.format(
@@ -33,7 +40,19 @@ def new_job(trial: Trial, settings: Settings, token: str, attempt: int = 1) -> J
     if attempt > 1:
         directory = f"{directory}_attempt_{attempt}"
     name = f"{posixpath.basename(directory)}-{token}-{trial.number}.{attempt}"
-    return Job(name=name, directory=directory, attempt=attempt)
+    asked = resources or resources_for(settings.cluster, trial.parameters)
+    return Job(name=name, directory=directory, attempt=attempt, resources=asked)
+
+
+def next_attempt(trial: Trial, failure: Failure, settings: Settings, token: str) -> Job | None:
+    """The job with which a trial is run again after `failure`; None where it is not."""
+    assert trial.job is not None
+    causes = [*((past.job, past.failure) for past in trial.attempts), (trial.job, failure)]
+    attempts = [Attempt(job.resources, failed.cause) for job, failed in causes]
+    resources = decide(attempts, settings.cluster.retry)
+    if resources is None:
+        return None
+    return new_job(trial, settings, token, trial.job.attempt + 1, resources)
 
 
 def job_request(trial: Trial, settings: Settings, root: str) -> JobRequest:
@@ -69,7 +88,7 @@ def job_request(trial: Trial, settings: Settings, root: str) -> JobRequest:
         name=trial.job.name,
         directory=trial.job.directory,
         script=script,
-        resources=resources_for(cluster, trial.parameters),
+        resources=trial.job.resources,
         files={HYPERPARAMETERS_FILE: to_json_bytes(task.to_json())},
     )
 
@@ -84,11 +103,6 @@ def python_command(settings: Settings) -> str:
     if settings.cluster.python is not None:
         return settings.cluster.python
     return sys.executable if settings.cluster.transport.kind == "local" else "python3"
-
-
-def with_new_job(trial: Trial, settings: Settings, token: str) -> Trial:
-    """The trial with its first attempt's job, where it has none."""
-    return trial if trial.job is not None else replace(trial, job=new_job(trial, settings, token))
 
 
 _PLACEHOLDER = re.compile(r"\{(python|hyperparameters|job_dir|trial|seed|job)\}")

@@ -15,19 +15,23 @@ from typing import TYPE_CHECKING, Any
 from agents.errors import LedgerError
 from agents.outcome import Outcome
 from agents.space import SearchSpace
-from agents.trial import Direction, Job, Proposal, StudyView, Trial, TrialState
-from scheduler.job import Cause, Failure
+from agents.trial import Direction, Job, PastAttempt, Proposal, StudyView, Trial, TrialState
+from scheduler.job import Cause, Failure, Resources
 from training.contract import Curve, ParameterValue, finite_or_none
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
     from optuna.trial import FrozenTrial
 
-# User attributes of a trial. Flat ones are columns in optuna-dashboard.
-_ITERATION, _ORIGIN, _RATIONALE, _SEED = "iteration", "origin", "rationale", "seed"
-_PREDICTED, _FALLBACK, _FIXED, _ORDER = "predicted", "fallback_reason", "fixed", "order"
-_JOB, _OUTCOME = "job", "outcome"
-_SAMPLER_STATE = "sampler_state"
+# User attributes of a trial. Few, since a relational storage writes each by itself: those that
+# optuna-dashboard should show as columns are flat, the rest of a proposal is one.
+_ITERATION, _ORIGIN, _PROPOSAL, _JOB, _OUTCOME = (
+    "iteration",
+    "origin",
+    "proposal",
+    "job",
+    "outcome",
+)
 
 
 class Ledger:
@@ -37,8 +41,9 @@ class Ledger:
         self._storage = storage
         self._study_id = study_id
         self._space = space
-        self._finished: dict[int, Trial] = {}
-        self._trials: Sequence[Trial] = ()
+        self._trials: list[Trial] = []
+        self._settled = 0
+        """How many trials from the first on have finished."""
         self._stale = True
         self._sampler_state: tuple[int, Mapping[str, Any]] = (-1, {})
         self._ids: dict[int, int] = {}
@@ -90,20 +95,24 @@ class Ledger:
         self._stale = True
 
     def _read(self) -> list[Trial]:
-        known = self._finished
-        trials = []
-        for frozen in self._storage.get_all_trials(self._study_id, deepcopy=False):
+        """Trials do not change once they have finished: only what comes after the row of finished
+        trials at the beginning is looked at, so that a long history costs nothing."""
+        trials = self._trials[: self._settled]
+        everything = self._storage.get_all_trials(self._study_id, deepcopy=False)
+        for frozen in everything[self._settled :]:
             self._ids[frozen.number] = frozen._trial_id
-            trial = known.get(frozen.number) or _trial(frozen)
-            if trial.state.is_finished:
-                known[frozen.number] = trial
             self._note_sampler_state(frozen)
-            trials.append(trial)
+            trials.append(_trial(frozen))
+        while self._settled < len(trials) and trials[self._settled].state.is_finished:
+            self._settled += 1
         return trials
 
     def _note_sampler_state(self, frozen: FrozenTrial) -> None:
-        if frozen.number > self._sampler_state[0] and _SAMPLER_STATE in frozen.user_attrs:
-            self._sampler_state = (frozen.number, frozen.user_attrs[_SAMPLER_STATE])
+        if frozen.number <= self._sampler_state[0]:
+            return
+        state = frozen.user_attrs.get(_PROPOSAL, {}).get("sampler_state")
+        if state is not None:
+            self._sampler_state = (frozen.number, state)
 
     def attributes(self) -> dict[str, Any]:
         """What is kept with the study as a whole (`set_attribute`)."""
@@ -136,22 +145,20 @@ class Ledger:
 
         distributions = self._space.distributions()
         parameters = {k: v for k, v in proposal.parameters.items() if k in distributions}
-        attributes = {
-            _ITERATION: iteration,
-            _ORIGIN: proposal.origin,
-            _RATIONALE: proposal.rationale,
-            _PREDICTED: finite_or_none(proposal.predicted),
-            _FALLBACK: proposal.fallback_reason,
-            _SEED: seed,
-            _FIXED: {k: v for k, v in proposal.parameters.items() if k not in distributions},
-            _ORDER: list(proposal.parameters),
-            _SAMPLER_STATE: dict(sampler_state) if sampler_state else None,
+        rest = {
+            "rationale": proposal.rationale,
+            "seed": seed,
+            "predicted": finite_or_none(proposal.predicted),
+            "fallback_reason": proposal.fallback_reason,
+            "fixed": {k: v for k, v in proposal.parameters.items() if k not in distributions},
+            "order": list(proposal.parameters),
+            "sampler_state": dict(sampler_state) if sampler_state else None,
         }
         template = create_trial(
             state=OptunaState.RUNNING,
             params=parameters,
             distributions={name: distributions[name] for name in parameters},
-            user_attrs={key: value for key, value in attributes.items() if value not in (None, "")},
+            user_attrs={_ITERATION: iteration, _ORIGIN: proposal.origin, _PROPOSAL: rest},
             system_attrs=dict(proposal.sampler_attrs),
         )
         trial_id = self._storage.create_new_trial(self._study_id, template_trial=template)
@@ -160,9 +167,11 @@ class Ledger:
         self._ids[number] = trial_id
         return number
 
-    def record_job(self, number: int, job: Job) -> None:
-        """Enter an attempt's job: its name before, its id after the submission."""
-        self._storage.set_trial_user_attr(self._id(number), _JOB, _job_to_json(job))
+    def record_job(self, number: int, job: Job, past: Sequence[PastAttempt] = ()) -> None:
+        """Enter an attempt's job, its name before, its id after the submission, and the attempts
+        before it. One transaction."""
+        document = {**_job_to_json(job), "past": [_past_to_json(attempt) for attempt in past]}
+        self._storage.set_trial_user_attr(self._id(number), _JOB, finite_or_none(document))
         self._stale = True
 
     def report(self, number: int, points: Mapping[int, float]) -> None:
@@ -225,6 +234,7 @@ _FROM_OPTUNA = {
 
 def _trial(frozen: FrozenTrial) -> Trial:
     attributes = frozen.user_attrs
+    proposal = attributes.get(_PROPOSAL) or {}
     outcome = attributes.get(_OUTCOME) or {}
     curve = outcome.get("curve") or _curve_of(frozen)
     state = _FROM_OPTUNA[frozen.state.name]
@@ -234,12 +244,13 @@ def _trial(frozen: FrozenTrial) -> Trial:
         state=state,
         parameters=_parameters(frozen),
         origin=attributes.get(_ORIGIN, "user"),
-        seed=attributes.get(_SEED, 0),
-        rationale=attributes.get(_RATIONALE, ""),
-        predicted=attributes.get(_PREDICTED),
-        fallback_reason=attributes.get(_FALLBACK),
+        seed=proposal.get("seed", 0),
+        rationale=proposal.get("rationale", ""),
+        predicted=proposal.get("predicted"),
+        fallback_reason=proposal.get("fallback_reason"),
         sampler_attrs=frozen.system_attrs,
         job=_job_from_json(attributes.get(_JOB)),
+        attempts=_past_from_json(attributes.get(_JOB)),
         value=frozen.values[0] if frozen.values else None,
         metrics=outcome.get("metrics") or {},
         curve=Curve(tuple(curve["step"]), tuple(curve["accuracy"])),
@@ -253,8 +264,9 @@ def _trial(frozen: FrozenTrial) -> Trial:
 
 
 def _parameters(frozen: FrozenTrial) -> dict[str, ParameterValue]:
-    values = {**frozen.params, **frozen.user_attrs.get(_FIXED, {})}
-    order = frozen.user_attrs.get(_ORDER) or list(values)
+    proposal = frozen.user_attrs.get(_PROPOSAL) or {}
+    values = {**frozen.params, **proposal.get("fixed", {})}
+    order = proposal.get("order") or list(values)
     return {name: values[name] for name in order if name in values}
 
 
@@ -271,8 +283,22 @@ def _job_to_json(job: Job) -> dict[str, Any]:
 def _job_from_json(document: Mapping[str, Any] | None) -> Job | None:
     if not document:
         return None
+    known = {key: value for key, value in document.items() if key != "past"}
     times = {key: _datetime(document.get(key)) for key in ("submitted_at", "ended_at")}
-    return Job(**{**document, **times})
+    return Job(**{**known, **times, "resources": Resources(**document["resources"])})
+
+
+def _past_to_json(attempt: PastAttempt) -> dict[str, Any]:
+    return {"job": _job_to_json(attempt.job), "failure": _failure_to_json(attempt.failure)}
+
+
+def _past_from_json(document: Mapping[str, Any] | None) -> tuple[PastAttempt, ...]:
+    found = []
+    for past in (document or {}).get("past", ()):
+        job, failure = _job_from_json(past["job"]), _failure_from_json(past["failure"])
+        if job is not None and failure is not None:
+            found.append(PastAttempt(job, failure))
+    return tuple(found)
 
 
 def _failure_to_json(failure: Failure | None) -> dict[str, Any] | None:

@@ -53,6 +53,7 @@ class SearchNodes:
         self._iteration = 1
         self._doing = "prepare"
         flight.ended = self._say_outcome
+        flight.said = screen.say
         patience.changed = self._show
 
     # -- nodes -----------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from scheduler.job import Failure as Failure
+from scheduler.job import Resources
 from training.contract import Curve, ParameterValue
 
 Origin = Literal["llm", "sampler", "user", "default"]
@@ -55,6 +56,16 @@ class Job:
     submitted_at: datetime | None = None
     """When the batch system's answer came (UTC)."""
     ended_at: datetime | None = None
+    resources: Resources = field(default_factory=Resources)
+    """What it asks of the batch system."""
+
+
+@dataclass(frozen=True)
+class PastAttempt:
+    """An attempt that failed through no fault of the trial, and was made again."""
+
+    job: Job
+    failure: Failure
 
 
 @dataclass(frozen=True)
@@ -73,6 +84,9 @@ class Trial:
     fallback_reason: str | None = None
     sampler_attrs: Mapping[str, Any] = field(default_factory=dict)
     job: Job | None = None
+    """Of the last attempt."""
+    attempts: Sequence[PastAttempt] = ()
+    """Those before it, the oldest first."""
     value: float | None = None
     """The objective. Only completed trials have one."""
     metrics: Mapping[str, float | None] = field(default_factory=dict)

@@ -36,11 +36,9 @@ class Watch:
     def __init__(
         self,
         grace: float,
-        walltime: float | None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._grace = grace
-        self._walltime = walltime
         self._clock = clock
         self._jobs: dict[str, Watched] = {}
         self.last_change = clock()
@@ -81,7 +79,7 @@ class Watch:
             gone_for=None if watched.gone_since is None else now - watched.gone_since,
             grace=self._grace,
             cancelled=observation.name in self.cancelled,
-            walltime_seconds=self._walltime,
+            walltime_seconds=trial.job.resources.walltime_seconds if trial.job else None,
         )
         watched.verdict = judge(observation, known)
         if isinstance(watched.verdict, Unfinished):

@@ -159,3 +159,47 @@ def test_the_position_file_does_not_grow_with_the_search(tmp_path):
     with sqlite3.connect(run_directory(config) / "graph.db") as connection:
         (count,) = connection.execute("SELECT count(*) FROM checkpoints").fetchone()
     assert count < 40
+
+
+DIES_ONCE = """\
+import os, signal, sys
+directory = os.path.dirname(sys.argv[1])
+if "_attempt_" not in directory and "trial_0001" in directory:
+    script = int(open(os.path.join(directory, "lock", "pid")).read())
+    os.kill(script, signal.SIGKILL)
+    os.killpg(0, signal.SIGKILL)
+os.execv(sys.executable, [sys.executable, "-S", "PROGRAM", sys.argv[1]])
+"""
+
+
+def test_a_job_whose_node_fails_is_run_again_in_a_directory_of_its_own(tmp_path):
+    config = write_config(tmp_path)
+    wrapper = tmp_path / "wrapper.py"
+    wrapper.write_text(DIES_ONCE.replace("PROGRAM", str(tmp_path / "program.py")))
+    text = config.read_text().replace(f'"{tmp_path}/program.py"', f'"{wrapper}"')
+    config.write_text(text)
+    screen = ended(config)
+    assert "trial 1: node failure; attempt 2 follows" in screen or "trial 1: lost" in screen
+    assert summary(config)["counts"]["completed"] == 4
+    run = run_directory(config)
+    assert (run / "job_crash_iter_001_trial_0001_attempt_2" / "results.json").exists()
+    study = optuna.load_study(study_name=run.name, storage=f"sqlite:///{run}/study.db")
+    assert [past["job"]["attempt"] for past in study.trials[1].user_attrs["job"]["past"]] == [1]
+    assert "attempt 1 failed" in study.trials[1].user_attrs["outcome"]["warnings"][0]
+
+
+def test_a_job_that_is_too_slow_gets_more_time_once(tmp_path):
+    config = write_config(tmp_path, "loop: {max_iterations: 1, jobs_per_iteration: 1}\n")
+    ended(
+        config,
+        "--set",
+        "cluster.resources.walltime=1s",
+        "--set",
+        "search_space.pause.value=30",
+        "--set",
+        "cluster.retry.walltime={factor: 2.0}",
+    )
+    (best,) = [json.loads(p.read_text()) for p in run_directory(config).glob("reports/*.json")]
+    (trial,) = best["trials"]
+    assert trial["failure"]["message"] == "the job reached its walltime of 2 s"
+    assert "attempt 1 failed (walltime)" in trial["warnings"][0]
