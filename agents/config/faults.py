@@ -111,7 +111,7 @@ def _sentence(parts: Parts, details: Sequence[ErrorDetails], data: Any) -> str:
     if kind == "literal_error":
         return _choice(path, re.findall(r"'([^']*)'", str(context["expected"])), value)
     wanted = _wanted(details, str(parts[-1]) if parts else "")
-    return f"{path} must be {wanted}, and it is {shown(value)}{_hint(details, value)}"
+    return f"{path} must be {wanted}, and it is {shown(value)}{_hint(parts, details, value)}"
 
 
 def _wanted(details: Sequence[ErrorDetails], leaf: str) -> str:
@@ -142,7 +142,7 @@ def _own_words(message: str) -> str:
     return message.removeprefix("write ")
 
 
-def _hint(details: Sequence[ErrorDetails], value: Any) -> str:
+def _hint(parts: Parts, details: Sequence[ErrorDetails], value: Any) -> str:
     kinds = {detail["type"] for detail in details}
     numeric = kinds & {"int_type", "float_type"}
     if isinstance(value, str) and numeric and re.fullmatch(r"[-+.\d][\d.eE+-]*", value):
@@ -150,7 +150,10 @@ def _hint(details: Sequence[ErrorDetails], value: Any) -> str:
     if kinds == {"string_type"} and isinstance(value, (bool, int, float)):
         return ": put it in quotes"
     if "list_type" in kinds and isinstance(value, str):
-        return f": write [{value}]" if len(value) < 40 else ": write it as a list"
+        # Of a command each argument is an entry; one with braces needs quotes.
+        arguments = ", ".join(f'"{argument}"' for argument in value.split())
+        items = arguments if parts[-1] == "command" else value
+        return f": write [{items}]" if len(items) < 40 else ": write it as a list"
     return ""
 
 

@@ -87,8 +87,7 @@ def _condition(parameter: Parameter) -> str:
 
 
 def _shown(value: object) -> str:
-    return (
-        {True: "true", False: "false", None: "null"}.get(value, str(value))
-        if (value is None or isinstance(value, bool))
-        else str(value)
-    )
+    """As JSON has it, text without quotes."""
+    if value is None:
+        return "null"
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -275,6 +275,12 @@ def test_without_a_default_the_middle_is_tried_first():
     }
 
 
+def test_null_can_be_the_default_and_ends_of_a_range_are_exact():
+    space = SearchSpace.build({"schedule": choice("cosine", None, default=None)}, [])
+    assert space.default() == {"schedule": None}
+    assert [values.at(real(1e-6, 0.3, scale="log"), share) for share in (0, 1)] == [1e-6, 0.3]
+
+
 def test_flags_are_no_numbers_and_numbers_no_flags():
     space = SearchSpace.build({"n": choice(1, 2), "flag": choice(True, False)}, [])
     assert reasons({"n": True, "flag": 1}, space) == [
@@ -445,6 +451,19 @@ def test_the_description_names_ranges_conditions_and_constraints():
     assert "batch_size: whole number from 16 to 256, in steps of 16" in text
     assert "epochs: always 4" in text
     assert "- batch_size * width <= 4096" in text
+
+
+def test_the_description_spells_values_as_json_does():
+    parameters = {
+        "flag": choice(True, None, "on", 0.1),
+        "x": real(when={"flag": [True, None]}),
+        "f": fixed(False),
+    }
+    assert SearchSpace.build(parameters, []).describe().splitlines() == [
+        "- flag: one of true, null, on, 0.1",
+        "- x: float from 0 to 1; only when flag is true or null",
+        "- f: always false",
+    ]
 
 
 def test_cardinality():

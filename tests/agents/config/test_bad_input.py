@@ -191,6 +191,8 @@ def test_a_missing_file_a_directory_and_one_that_cannot_be_opened(tmp_path):
         ("loop.max_trials=[", "--set loop.max_trials=[: this is not valid YAML: expected the node content, "
          "but found '<stream end>' (column 2)"),
         ("loop.max_trials=x", "command line: loop.max_trials must be a whole number, and it is 'x'"),
+        ("training.command=train {job_dir}", "command line: training.command must be a list, and it is "
+         "'train {job_dir}': write [\"train\", \"{job_dir}\"]"),
         ("lop.max_trials=1", "command line: lop: there is no such key; did you mean loop?"),
     ],
 )  # fmt: skip
