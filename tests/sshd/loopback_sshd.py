@@ -57,6 +57,8 @@ class LoopbackSshd:
 
     directory: Path
     second_factor: bool = False
+    environment: dict[str, str] = field(default_factory=dict)
+    """Of every session, such as the SLURM_CONF of a private Slurm."""
     ports: dict[str, int] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
 
@@ -121,10 +123,12 @@ LogLevel VERBOSE
 
     def _match(self, kind: str) -> str:
         keys = {"mfa": "id_locked", "inner": "inner"}.get(kind, "id")
+        home = self.directory / "noisy" if kind == "noisy" else self.home
+        variables = {"HOME": str(home), **self.environment}
         lines = [
             f"Match LocalPort {self.ports[kind]}",
             f"  AuthorizedKeysFile {self.directory}/{keys}.authorized",
-            f"  SetEnv HOME={self.directory / 'noisy' if kind == 'noisy' else self.home}",
+            f"  SetEnv {' '.join(f'{k}={v}' for k, v in variables.items())}",
         ]
         if kind == "few":
             lines.append("  MaxSessions 1")
