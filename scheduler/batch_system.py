@@ -64,7 +64,10 @@ class BatchSystem(Protocol):
         ...
 
     def cancel_shell(self, jobs: Sequence[JobRef]) -> str:
-        """Shell text that cancels these jobs, whatever state they are in. Idempotent."""
+        """Shell text that cancels these jobs, whatever state they are in. Idempotent.
+
+        Exit code not 0 means that the batch system could not be asked about all of them.
+        """
         ...
 
     def parse_submit(self, answer: SubmitAnswer) -> str | None:

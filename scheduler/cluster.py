@@ -101,7 +101,11 @@ class Cluster:
     def cancel(self, jobs: Sequence[JobRef]) -> None:
         """Cancel `jobs`, whatever state they are in."""
         script = f"PH_ROOT={home_path(self.root)}\n{self.batch.cancel_shell(jobs)}"
-        self.transport.run(script, timeout=ROUND_TRIP_SECONDS)
+        done = self.transport.run(script, timeout=ROUND_TRIP_SECONDS)
+        if done.code != 0:
+            said = done.stderr.decode(errors="replace").strip()[-500:]
+            raise SchedulerAway(f"{self.batch.name} on {self.transport.name} cancelled nothing for "
+                                f"certain: {said}")  # fmt: skip
 
     def _check(self, done: Completed) -> None:
         said = done.stderr.decode(errors="replace").strip()[-500:]

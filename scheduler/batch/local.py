@@ -116,7 +116,7 @@ class LocalBatch:
 
     def cancel_shell(self, jobs: Sequence[JobRef]) -> str:
         names = "".join(f"{job.name} {job.directory}\n" for job in jobs)
-        return self._prepare() + _CANCEL.rstrip("\n") + heredoc(names)
+        return self._prepare() + _CANCEL.rstrip("\n") + heredoc(names) + "true\n"
 
     def _prepare(self) -> str:
         worker = quote(data_text("local/worker.sh"))

@@ -94,8 +94,12 @@ _CANCEL = """
 ph_failed=0
 while read -r ph_name ph_id ph_cluster; do
   [ "$ph_id" != - ] || ph_id=
-  ph_timed scancel ${ph_cluster:+-M "$ph_cluster"} -u "$ph_me" --name="$ph_name" \\
-    ${ph_id:+"$ph_id"} < /dev/null || ph_failed=1
+  ph_said=$(ph_timed scancel ${ph_cluster:+-M "$ph_cluster"} -u "$ph_me" --name="$ph_name" \\
+    ${ph_id:+"$ph_id"} 2>&1 < /dev/null) && continue
+  case $ph_said in
+    *'Invalid job id'* | *'already completing or completed'*) ;;
+    *) printf '%s\\n' "$ph_said" >&2; ph_failed=1 ;;
+  esac
 done"""
 
 _OURS = frozenset({"array", "chdir", "clusters", "export-file", "job-name", "parsable"})

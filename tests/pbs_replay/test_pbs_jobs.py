@@ -81,8 +81,11 @@ def test_hung_server_is_away_not_gone(bench, pbs):
 def test_dead_server_is_away_not_gone(bench, pbs):
     job = bench.run("down-1", SLEEP)
     bench.wait_until_started(job)
-    with pbs.down(), pytest.raises(SchedulerAway):
-        bench.see(job)
+    with pbs.down():
+        with pytest.raises(SchedulerAway):
+            bench.see(job)
+        with pytest.raises(SchedulerAway):
+            bench.cancel(job)
     bench.wait_for_state(job, JobState.RUNNING)
 
 

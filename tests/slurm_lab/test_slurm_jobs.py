@@ -191,6 +191,8 @@ def test_controller_down_then_back(plain_bench, plain):
     try:
         with pytest.raises(SchedulerAway):
             plain_bench.see(job)
+        with pytest.raises(SchedulerAway):
+            plain_bench.cancel(job)
         late = plain_bench.request("down-2", GOOD)
         assert isinstance(plain_bench.submit(late)["down-2"], InDoubt)
         # However long ago: nobody could be asked, so it is not said that the job is not there.
