@@ -212,7 +212,7 @@ class Endpoint:
                 "see whether the server is overloaded"
             )
         if isinstance(error, openai.APIConnectionError):
-            cause = plain_text(str(error.__cause__ or error), 120)
+            cause = plain_text(str(_root(error)), 120)
             return f"{self.name} cannot be reached ({cause}): start it, or check llm.base_url"
         if not isinstance(error, openai.APIStatusError):
             return f"{self.name}: {plain_text(str(error), 200)}"
@@ -344,6 +344,13 @@ def _said(error: APIStatusError) -> str:
         words = inner.get("message", inner) if isinstance(inner, Mapping) else inner
         return str(words)
     return str(body or error.message)
+
+
+def _root(error: BaseException) -> BaseException:
+    """Where it began: `connection refused` rather than `connection error`."""
+    while error.__cause__ is not None or error.__context__ is not None:
+        error = error.__cause__ or error.__context__ or error
+    return error
 
 
 def _without_secrets(url: str) -> str:

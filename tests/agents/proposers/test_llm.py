@@ -317,6 +317,7 @@ def test_nobody_at_home_is_said_with_the_address(lab):
     proposed = lab.proposer(url, max_retries=0).propose(EMPTY, 1)
     assert origins(proposed) == ["sampler"]
     assert f"{MODEL} at {url} cannot be reached" in proposed.notices[0]
+    assert "refused" in proposed.notices[0]
 
 
 def test_a_refused_key_is_named_by_its_variable_and_shown_nowhere(lab):
