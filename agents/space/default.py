@@ -38,7 +38,7 @@ def default_point(space: SearchSpace) -> Point:
     problems = [*_faults_of_defaults(space, plain, broken)]
     if problems:
         raise ConfigurationError(problems)
-    found = _found(space, plain)
+    found = _found(space)
     if found is None:
         texts = ", ".join(_with_reason(constraint, plain) for constraint in broken)
         raise ConfigurationError(
@@ -46,8 +46,8 @@ def default_point(space: SearchSpace) -> Point:
             "contradict the ranges or each other; if there is such a point, give it as defaults"
         )
     for name in space.names:
-        if name in found and name in plain:
-            found = _with_nearer(space, found, name, plain[name])
+        if name in found:
+            found = _with_nearer(space, found, name)
     return found
 
 
@@ -60,18 +60,13 @@ def _faults_of_defaults(
             yield f"constraints: the defaults break {text}: change one of them"
 
 
-def _found(space: SearchSpace, plain: Point) -> Point | None:
+def _found(space: SearchSpace) -> Point | None:
     """A point that keeps the constraints and the person's own defaults."""
     chance = random.Random(0)
     concerned = _concerned(space)
-    kept = {
-        name: value
-        for name, value in plain.items()
-        if name not in concerned or values.has_default(space.parameters[name])
-    }
+    free = {name: p for name, p in concerned.items() if not values.has_default(p)}
     for _ in range(DRAWS):
-        drawn = {n: values.drawn(p, chance) for n, p in concerned.items() if n not in kept}
-        point = space.active_part({**kept, **drawn})
+        point = space.active_part({name: values.drawn(p, chance) for name, p in free.items()})
         if space.allows(point):
             return point
     return None
@@ -89,9 +84,10 @@ def _concerned(space: SearchSpace) -> dict[str, Parameter]:
     return {name: parameter for name, parameter in space.parameters.items() if name in names}
 
 
-def _with_nearer(space: SearchSpace, point: Point, name: str, near: ParameterValue) -> Point:
-    """`point` with the value of `name` taken back towards `near`, as far as constraints let it."""
+def _with_nearer(space: SearchSpace, point: Point, name: str) -> Point:
+    """`point`, with `name` taken back towards its default as far as constraints let it."""
     parameter, far = space.parameters[name], point[name]
+    near = values.default(parameter)
     broken, kept, share = 0.0, 1.0, 0.0
     for _ in range(1 + HALVINGS):
         value = values.between(parameter, near, far, share)

@@ -303,6 +303,19 @@ def test_a_default_is_found_where_only_a_corner_is_allowed():
     assert space.holds(space.default()) == []
 
 
+def test_the_persons_own_default_stays_on_another_branch_too():
+    parameters = {
+        "kind": choice("a", "b"),
+        "x": real(when={"kind": "a"}),
+        "y": real(default=0.3, when={"kind": "b"}),
+        "z": real(2, 4, when={"kind": "b"}),
+    }
+    space = SearchSpace.build(parameters, ["x > 2", "y + z > 3.8"])
+    found = space.default()
+    assert (found["kind"], found["y"]) == ("b", 0.3)
+    assert 3.5 < found["z"] < 3.51
+
+
 def test_a_default_is_found_on_another_branch():
     parameters = {"kind": choice("a", "b"), "x": real(when={"kind": "a"})}
     space = SearchSpace.build(parameters, ["x > 2"])
@@ -398,6 +411,16 @@ def test_defaults_and_suggestions_of_any_space_are_valid_and_stay_as_they_are(sp
         assert list(valid) == [name for name in space.names if name in valid]
         assert space.active(valid) == set(valid)
         assert space.validate(json.loads(json.dumps(valid))) == valid
+
+
+def test_only_a_conditional_parameter_may_be_null_in_the_json_schema():
+    schema = SPACE.json_schema()
+    assert [n for n, one in schema["properties"].items() if fits(None, one)] == [
+        "momentum",
+        "nesterov",
+        "momentum_kind",
+    ]
+    assert schema["required"] == [name for name in NETWORK if name != "epochs"]
 
 
 @given(spaces(), st.integers(0, 1000))
