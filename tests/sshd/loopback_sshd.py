@@ -152,7 +152,7 @@ Host inner
   ProxyJump plain
 Host master
   ControlMaster auto
-  ControlPath {self.directory}/cm-%C
+  ControlPath {self.directory}/cm-%p
 Host mfa
   IdentityFile {self.locked_key}
 Host *
