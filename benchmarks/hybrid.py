@@ -244,9 +244,10 @@ def main():
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     results, shares = {}, {}
     arms = options.arms.split(",")
-    for name in DATA_SETS:
+    for position, name in enumerate(DATA_SETS):
         table = Table(options.tables, name)
-        for seed in range(options.seeds):
+        # Seeds of their own for each data set: else its first points would be those of all others.
+        for seed in range(1000 * position, 1000 * position + options.seeds):
             for arm in arms:
                 with tempfile.TemporaryDirectory() as folder:
                     if arm == "optuna-tpe":

@@ -61,14 +61,19 @@ class Advisor:
         self._breaker = Breaker()
 
     def consult(
-        self, view: StudyView, count: int, hints: Sequence[str] = (), objects: Objection = agreed
+        self,
+        view: StudyView,
+        count: int,
+        hints: Sequence[str] = (),
+        objects: Objection = agreed,
+        occasion: str = "",
     ) -> Advice:
         """At most `count` proposals of the LLM, and why there are not more.
 
         `hints`: lines about candidates, shown to the LLM. `objects` tells what is wrong with a
-        valid proposal beside the space, or None.
+        valid proposal beside the space, or None. `occasion`: why the LLM is asked, for the record.
         """
-        talk = _Talk(view, count, hints, objects)
+        talk = _Talk(view, count, hints, objects, occasion)
         if self._breaker.lets_pass():
             self._hold(talk)
         else:
@@ -182,6 +187,7 @@ class Advisor:
         hide = self._endpoint.hide_secrets
         exchange: dict[str, Any] = {
             "asked_for": talk.count - len(talk.accepted) + len(verdict.accepted if verdict else ()),
+            "occasion": talk.occasion,
             "endpoint": self._endpoint.name,
             "messages": [{**one, "content": hide(one["content"])} for one in messages],
             "error": error,
@@ -207,6 +213,7 @@ class _Talk:
     count: int
     hints: Sequence[str]
     objects: Objection
+    occasion: str
     accepted: list[Proposal] = field(default_factory=list)
     trouble: str | None = None
     objected: bool = False

@@ -44,13 +44,14 @@ class HybridProposer:
         self._dimensions = sum(not d.single() for d in space.distributions().values())
 
     def propose(self, view: StudyView, count: int) -> Proposed:
-        slots = standing(view, count, self._planned, self._dimensions).slots
+        earned = standing(view, count, self._planned, self._dimensions)
+        slots = earned.slots
         if slots == 0:
             return self._sampler.propose(view, count)
         gate = self._gate(view)
         hints = gate.hints() if gate is not None else ()
         objection = gate.objection if gate is not None else agreed
-        advice = self._advisor.consult(view, slots, hints, objection)
+        advice = self._advisor.consult(view, slots, hints, objection, earned.reason)
         return self._filling.around(advice, view, count, slots)
 
     def _gate(self, view: StudyView) -> Gate | None:

@@ -9,10 +9,14 @@ It is computed from the history alone, so a resumed run comes to the same shares
 from __future__ import annotations
 
 import bisect
+import itertools
 import math
+from collections import Counter
 from dataclasses import dataclass
 
 from agents.trial import Origin, StudyView, Trial, TrialState
+
+SOURCES: tuple[Origin, ...] = ("llm", "sampler")
 
 SEEDS = 3
 """Trials that the LLM chooses at the start, from the task card."""
@@ -28,6 +32,8 @@ PRIOR = (1.0, 3.0)
 """Good and other trials that each source is credited with beforehand."""
 MEMORY = 30
 """Trials of each source that count."""
+FEWEST = 4
+"""Completed trials before the first that is judged."""
 FAILURES = 3
 """Trials of the LLM that fail one after the other shut it out …"""
 SHUT_OUT = 10
@@ -96,22 +102,27 @@ def start_trials(dimensions: int) -> int:
 
 
 def track(view: StudyView) -> dict[Origin, Record]:
-    """Good and other trials of the LLM and of the sampler, the latest of each."""
+    """Good and other trials of the LLM and of the sampler, the latest `MEMORY` of each."""
     sign = 1.0 if view.direction == "maximize" else -1.0
-    before: list[float] = []
-    verdicts: dict[Origin, list[bool]] = {"llm": [], "sampler": []}
-    for trial in view.trials:
+    judged = {number for origin in SOURCES for number in _latest(view, origin)}
+    first = min(judged, default=len(view.trials))
+    before = sorted(sign * t.value for t in view.trials[:first] if t.value is not None)
+    good: Counter[Origin] = Counter()
+    other: Counter[Origin] = Counter()
+    for trial in view.trials[first:]:
         value = trial.value if trial.state is TrialState.COMPLETED else None
-        judged = trial.origin in verdicts and len(before) >= 4 and trial.state.is_finished
-        if judged:
+        if trial.number in judged and len(before) >= FEWEST:
             bar = before[math.ceil(GOOD * len(before)) - 1]
-            verdicts[trial.origin].append(value is not None and sign * value > bar)
+            is_good = value is not None and sign * value > bar
+            (good if is_good else other)[trial.origin] += 1
         if value is not None:
             bisect.insort(before, sign * value)
-    return {
-        origin: Record(sum(kept := all_[-MEMORY:]), len(kept) - sum(kept))
-        for origin, all_ in verdicts.items()
-    }
+    return {origin: Record(good[origin], other[origin]) for origin in SOURCES}
+
+
+def _latest(view: StudyView, origin: Origin) -> list[int]:
+    ended = (t.number for t in reversed(view.trials) if t.origin == origin and t.state.is_finished)
+    return list(itertools.islice(ended, MEMORY))
 
 
 def _shut_out(view: StudyView) -> bool:

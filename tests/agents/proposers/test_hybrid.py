@@ -102,7 +102,10 @@ def test_a_confident_and_wrong_llm_is_refused_by_the_gate_with_numbers(tmp_path)
         view = search(mind, 15)
     late = [t for t in view.trials[8:] if t.origin == "llm"]
     assert len(late) <= 1
-    refused = [json.loads(path.read_text())["refused"] for path in tmp_path.glob("*.json")]
+    kept = [json.loads(path.read_text()) for path in sorted(tmp_path.glob("*.json"))]
+    assert kept[0]["occasion"] == "the LLM begins with 3 seeds"
+    assert "llm 0 of 0 good, sampler" in kept[-1]["occasion"]
+    refused = [exchange["refused"] for exchange in kept]
     assert any("the model of the runs so far expects" in str(fault) for fault in refused)
 
 
