@@ -7,6 +7,8 @@ from spaces import EMPTY, enter
 from agents.config.model import Settings
 from agents.errors import ConfigurationError
 from agents.proposers.build import build_proposer
+from agents.proposers.hybrid import HybridProposer
+from agents.proposers.llm import LlmProposer
 from agents.space import SearchSpace
 
 
@@ -28,7 +30,12 @@ def past_the_default(mind):
 
 
 @pytest.mark.parametrize(
-    ("kind", "fallback"), [("auto", None), ("llm", "no LLM endpoint is configured")]
+    ("kind", "fallback"),
+    [
+        ("auto", None),
+        ("llm", "no LLM endpoint is configured"),
+        ("hybrid", "no LLM endpoint is configured"),
+    ],
 )
 def test_without_an_endpoint_the_sampler_proposes_and_says_so_once(tmp_path, kind, fallback):
     mind = built(tmp_path, proposer={"kind": kind})
@@ -55,6 +62,16 @@ def test_with_an_endpoint_the_llm_proposes(tmp_path):
         proposed = mind.propose(past_the_default(mind), 1)
     assert proposed.proposals[0].origin == "llm"
     assert (tmp_path / "exchanges").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [("auto", HybridProposer), ("hybrid", HybridProposer), ("llm", LlmProposer)],
+)
+def test_which_mind_an_endpoint_gets(tmp_path, kind, expected):
+    llm = {"base_url": "http://127.0.0.1:1/v1", "model": "m"}
+    mind = built(tmp_path, proposer={"kind": kind}, llm=llm)
+    assert isinstance(mind._inner, expected)
 
 
 def test_a_grid_is_a_sampler_too(tmp_path):
