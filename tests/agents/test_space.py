@@ -134,6 +134,8 @@ def test_all_reasons_come_at_once():
     ("parameters", "words"),
     [
         ({"x": real(1, 0)}, "search_space.x: low (1) must be less than high (0)"),
+        ({"x": real(1, 1)}, "low (1) must be less than high (1); for one value write type: fixed"),
+        ({"a": choice(1, 2), "x": real(when={"a": []})}, "when.a: name at least one value"),
         ({"x": real(0, 1, scale="log")}, "with scale: log, low must be more than 0"),
         ({"x": real(0.1, 1, scale="log", step=0.1)}, "scale: log takes no step"),
         ({"x": real(0, 1, step=0.3)}, "step 0.3 does not lead from 0 to 1: set high to 0.9"),
@@ -494,4 +496,5 @@ def test_cardinality():
         SearchSpace.build({"a": choice(1, 2), "b": whole(1, 8), "c": fixed(1)}, []).cardinality()
         == 16
     )
+    assert SearchSpace.build({"x": real(0.5, 2, step=0.5)}, []).cardinality() == 4
     assert SPACE.cardinality() is None
