@@ -153,7 +153,7 @@ class SlurmBatchSettings(_SchedulerCommands):
     clusters: str | None = Field(
         default=None,
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._,-]*$",
-        description="Clusters of a Slurm federation (`-M`), where not the login node's own.",
+        description="Names of clusters (`-M`), where not the login node's own.",
     )
 
 

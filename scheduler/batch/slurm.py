@@ -44,18 +44,24 @@ ph_submit() {
 
 # squeue forgets a job that ended (MinJobAge, 5 minutes by default), the accounting does not.
 _FIND = """
-ph_find() {
-  ph_rows=$(ph_timed squeue -h -t all ${ph_clusters:+-M "$ph_clusters"} -u "$ph_me" --name="$1" \\
+ph_find_in() {
+  ph_rows=$(ph_timed squeue -h -t all ${1:+-M "$1"} -u "$ph_me" --name="$2" \\
     -o 'Q|%i|%T|%j|%r' < /dev/null) || return 1
   if [ -z "$ph_rows" ]; then
-    ph_rows=$(ph_timed sacct -X -n -P ${ph_clusters:+-M "$ph_clusters"} --name="$1" \\
+    ph_rows=$(ph_timed sacct -X -n -P ${1:+-M "$1"} --name="$2" \\
       -S now-7days -o JobID,State,ExitCode,JobName,Cluster < /dev/null 2>&1) || case $? in
       127) return 0 ;;
       *) case $ph_rows in *'storage is disabled'*) return 0 ;; *) return 1 ;; esac ;;
     esac
     ph_rows=$(printf '%s\\n' "$ph_rows" | sed -n 's/^[0-9]/A|&/p')
   fi
-  printf '%s\\n' "$ph_rows"
+  printf 'CLUSTER: %s\\n%s\\n' "$1" "$ph_rows"
+}
+ph_find() {
+  [ -n "$ph_clusters" ] || { ph_find_in '' "$1"; return; }
+  for ph_cluster in $(printf '%s' "$ph_clusters" | tr ',' ' '); do
+    ph_find_in "$ph_cluster" "$1" || return 1
+  done
 }
 """
 

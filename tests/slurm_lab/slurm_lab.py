@@ -177,7 +177,7 @@ class SlurmLab:
     def client(self, *command, check=False):
         return subprocess.run(
             command,
-            env={**os.environ, **self.environment},
+            env={**os.environ, "PATH": SBIN, **self.environment},
             capture_output=True,
             text=True,
             timeout=60,

@@ -1,6 +1,8 @@
 """What only a real Slurm can show: its states, its reasons, its failures."""
 
+import shutil
 import signal
+from pathlib import Path
 
 import pytest
 from bench import GOOD, PARTIAL, SLEEP, Bench
@@ -286,6 +288,42 @@ def test_accounting_remembers_what_the_controller_forgot(accounting_slurm, tmp_p
         assert bench.see(job).listing.state is JobState.UNKNOWN
     finally:
         accounting_slurm.start_accounting()
+
+
+def test_a_cluster_of_a_federation_by_name(accounting_slurm, tmp_path, monkeypatch):
+    for key, value in accounting_slurm.environment.items():
+        monkeypatch.setenv(key, value)
+    bench = Bench(SlurmBatch(SlurmBatchSettings(kind="slurm", clusters="lab")), tmp_path)
+    ending, living = bench.request("fed-1", KILLED), bench.request("fed-2", SLEEP)
+    answers = bench.submit(ending, living)
+    assert all(answer.job_id.endswith(";lab") for answer in answers.values())
+    bench.wait_until_started(living)
+    assert bench.wait_for_state(ending, JobState.ENDED).exit_code == 137
+    assert bench.known_jobs(living) == [answers["fed-2"].job_id]
+    bench.cancel(living)
+    assert bench.wait_for_state(living, JobState.ENDED).cause is Cause.CANCELLED
+
+
+def test_commands_that_are_not_on_the_path(plain, tmp_path, monkeypatch):
+    real = Path(shutil.which("squeue")).parent
+    commands = tmp_path / "commands"
+    commands.mkdir()
+    for name in ("sbatch", "squeue", "sacct", "scontrol", "scancel"):
+        (commands / name).symlink_to(real / name)
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name in ("awk", "cat", "cp", "date", "head", "id", "mkdir", "mktemp", "mv", "rm", "sed",
+                 "sh", "tail", "tar", "timeout", "tr", "wc"):  # fmt: skip
+        (tools / name).symlink_to(shutil.which(name))
+    monkeypatch.setenv("PATH", str(tools))
+    lost = Bench(SlurmBatch(SlurmBatchSettings(kind="slurm")), tmp_path)
+    lost.ids["path-1"] = "1"
+    with pytest.raises(SchedulerAway, match="not found") as caught:
+        lost.see(lost.request("path-1", GOOD))
+    assert "bin_directory" in caught.value.remedy
+    settings = SlurmBatchSettings(kind="slurm", bin_directory=str(commands))
+    bench = Bench(SlurmBatch(settings), tmp_path)
+    assert isinstance(bench.verdict(bench.run("path-2", GOOD)), Finished)
 
 
 def test_limit_on_jobs_is_backpressure(accounting_slurm, tmp_path, monkeypatch):
