@@ -16,8 +16,8 @@ from agents.trial import StudyView, Trial
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
-FEWEST_TRIALS = 20
-"""Completed trials before importances are computed: below, they are noise."""
+FEWEST_TRIALS = 10
+"""Completed trials before importances are computed: below, they are noise, and up to fifty a hint."""
 MOST_TRIALS = 1000
 """Trials that enter, evenly over the run."""
 _TOP_SHARE, _TOP_FEWEST = 0.1, 5

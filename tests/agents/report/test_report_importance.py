@@ -54,7 +54,7 @@ def test_they_are_the_same_each_time():
 def test_few_trials_make_no_importances_and_the_page_is_told():
     found = importances(view(FEWEST_TRIALS - 1), SPACE)
     assert not found.shares
-    assert found.missing == "Importances need 20 completed trials; there are 19."
+    assert found.missing == "Importances need 10 completed trials; there are 9."
     assert importances(view(FEWEST_TRIALS), SPACE).shares
 
 
