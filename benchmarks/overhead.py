@@ -51,7 +51,12 @@ def measure() -> list[tuple[str, str, str, str]]:
             )
         )
         rows.append(
-            (f"CPU, {schedule}", f"{processor / TRIALS:.3f} s a trial", "orchestrator and polls", "-")
+            (
+                f"CPU, {schedule}",
+                f"{processor / TRIALS:.3f} s a trial",
+                "orchestrator and polls",
+                "-",
+            )
         )
     return rows
 

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from local_cluster import GOOD, WRITE_GOOD, make_cluster, ref, request, verdict, wait_for
+
 from scheduler.job import Cause, JobRequest, JobScript, JobState, Resources, Submitted
 from scheduler.outcome import Failed, Finished
 
