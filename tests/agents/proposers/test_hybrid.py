@@ -19,6 +19,7 @@ from agents.proposers.exchanges import ExchangeLog
 from agents.proposers.hybrid import Gate, HybridProposer
 from agents.proposers.prompt import task_card
 from agents.proposers.sampler import SamplerProposer
+from agents.proposers.standing import standing
 from agents.proposers.surrogate import Surrogate
 from agents.space import SearchSpace
 from agents.trial import Proposal, StudyView, TrialState
@@ -81,6 +82,17 @@ def test_an_llm_that_is_of_no_use_leaves_exactly_the_samplers_search(tmp_path, s
     alone = search(sampler(), 10)
     assert [t.parameters for t in ours.trials] == [t.parameters for t in alone.trials]
     assert {t.origin for t in ours.trials} == {"sampler"}
+
+
+def test_only_the_llms_own_slots_are_called_filled_in(tmp_path):
+    view = search(sampler(), 8)
+    slots = standing(view, 8, PLANNED, 2).slots
+    with OpenAiServer(says("no idea")) as server:
+        proposed = hybrid(server, tmp_path).propose(view, 8)
+    reasons = [one.fallback_reason for one in proposed.proposals]
+    assert 0 < slots < 8
+    assert sum(reason is not None for reason in reasons) == slots
+    assert len(proposed.notices) == 1
 
 
 def test_the_seeds_are_the_llms_and_its_share_stays_small(tmp_path):
