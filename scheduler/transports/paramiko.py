@@ -6,6 +6,7 @@ again until the keys have changed: sites lock accounts that knock too often.
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import threading
 import time
@@ -48,7 +49,7 @@ class ParamikoTransport(CopiesFiles):
             try:
                 return self._exchange(channel, script, stdin, timeout, end)
             finally:
-                channel.close()
+                _close(channel)
         finally:
             self._sessions.release()
 
@@ -84,7 +85,7 @@ class ParamikoTransport(CopiesFiles):
         sent = framing.pack(script, stdin, nonce=nonce, timeout=timeout)
         stdout, stderr = bytearray(), bytearray()
         # Closing the channel ends every wait in it; exec_command has no time limit of its own.
-        alarm = threading.Timer(max(0.0, end - time.monotonic()), channel.close)
+        alarm = threading.Timer(max(0.0, end - time.monotonic()), _close, [channel])
         alarm.daemon = True
         alarm.start()
         try:
@@ -154,12 +155,21 @@ class ParamikoTransport(CopiesFiles):
             self._client = None
 
 
+def _close(channel: paramiko.Channel) -> None:
+    import paramiko
+
+    # Closing says so to the far side, which may not be there any more.
+    with contextlib.suppress(paramiko.SSHException, EOFError, OSError):
+        channel.close()
+
+
 def _feed(channel: paramiko.Channel, data: bytes) -> None:
-    try:
+    import paramiko
+
+    # Where the channel is closed, the script had ended, or the reader reports the cut.
+    with contextlib.suppress(paramiko.SSHException, EOFError, OSError):
         channel.sendall(data)
         channel.shutdown_write()
-    except OSError:
-        return  # The channel was closed: the script had ended, or the reader reports the cut.
 
 
 def _listen(channel: paramiko.Channel, received: bytearray, nonce: str) -> None:
@@ -170,6 +180,6 @@ def _listen(channel: paramiko.Channel, received: bytearray, nonce: str) -> None:
                 return
             received += chunk
             if len(received) > child.MAX_OUTPUT_BYTES:
-                channel.close()  # The reader of standard output sees it cut off.
+                _close(channel)  # The reader of standard output sees it cut off.
     except (TimeoutError, OSError):
         return  # The reader of standard output reports what happened to the channel.

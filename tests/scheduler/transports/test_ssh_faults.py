@@ -28,6 +28,9 @@ def await_true(what: str, condition: Callable[[], object]) -> None:
     raise AssertionError(what)
 
 
+pytestmark = pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
+
+
 @pytest.fixture(params=["ssh", "paramiko"])
 def far(request: pytest.FixtureRequest, sshd: LoopbackSshd) -> Iterator[Transport]:
     master = Master(sshd.ssh())
