@@ -11,11 +11,13 @@ the plainest, and the first one that works is remembered:
 from __future__ import annotations
 
 import os
+import queue
 import random
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, cast
 from urllib.parse import urlsplit, urlunsplit
 
 from agents.config.model import LlmSettings
@@ -147,7 +149,7 @@ class Endpoint:
                 if last or code not in _PASSING:
                     raise self._away(error) from error
                 self._sleep(_wait(attempt, error.response.headers.get("retry-after")))
-            except (openai.APIConnectionError, openai.APITimeoutError) as error:
+            except (openai.APIConnectionError, TimeoutError) as error:
                 if last:
                     raise self._away(error) from error
                 self._sleep(_wait(attempt, None))
@@ -163,9 +165,14 @@ class Endpoint:
         body = {self._tokens_key: self._settings.max_tokens, **_asking(method, schema)}
         if method == "text":
             messages = _with_schema(messages, schema)
+        model = self._model()
+        question = [dict(one) for one in messages]
         started = time.monotonic()
         try:
-            message = self._model().invoke([dict(one) for one in messages], extra_body=body)
+            message = within(
+                self._settings.timeout, lambda: model.invoke(question, extra_body=body)
+            )
+            answer = _text(message), message.response_metadata.get("finish_reason"), _usage(message)
         except openai.OpenAIError:
             raise
         except (AttributeError, LookupError, TypeError, ValueError) as error:
@@ -174,13 +181,9 @@ class Endpoint:
                 f"{self.name} answered something that is no chat completion (a web page, a login, "
                 "another service?): check llm.base_url, which ends in /v1 for most servers"
             ) from error
-        return Reply(
-            text=_text(message),
-            method=method,
-            finish_reason=message.response_metadata.get("finish_reason"),
-            usage=_usage(message),
-            seconds=round(time.monotonic() - started, 3),
-        )
+        text, finish_reason, usage = answer
+        seconds = round(time.monotonic() - started, 3)
+        return Reply(text, method, finish_reason, usage, seconds)
 
     def _model(self) -> ChatOpenAI:
         if self._chat is None:
@@ -205,11 +208,10 @@ class Endpoint:
     def _explained(self, error: Exception) -> str:
         import openai
 
-        settings = self._settings
-        if isinstance(error, openai.APITimeoutError):
+        if isinstance(error, (openai.APITimeoutError, TimeoutError)):
             return (
-                f"{self.name} did not answer within {settings.timeout:g} s: raise llm.timeout, or "
-                "see whether the server is overloaded"
+                f"{self.name} did not answer within {self._settings.timeout:g} s: raise "
+                "llm.timeout, or see whether the server is overloaded"
             )
         if isinstance(error, openai.APIConnectionError):
             cause = plain_text(str(_root(error)), 120)
@@ -247,6 +249,34 @@ class Endpoint:
             return "check llm.base_url (it ends in /v1 for most servers) and llm.model"
         names = plain_text(", ".join(map(str, known)), 300)
         return f"set llm.model to one that it has: {names}"
+
+
+T = TypeVar("T")
+
+
+def within(seconds: float, work: Callable[[], T]) -> T:
+    """The result of `work`, or TimeoutError after so many seconds in all.
+
+    HTTP clients bound the wait for each piece of an answer: a proxy that sends a space now and then
+    to keep the line open would hold them for ever. The thread that is given up ends with its
+    connection, and does not keep the process alive.
+    """
+    box: queue.SimpleQueue[tuple[T | None, BaseException | None]] = queue.SimpleQueue()
+
+    def run() -> None:
+        try:
+            box.put((work(), None))
+        except BaseException as error:
+            box.put((None, error))
+
+    threading.Thread(target=run, daemon=True, name="llm").start()
+    try:
+        result, error = box.get(timeout=seconds)
+    except queue.Empty:
+        raise TimeoutError from None
+    if error is not None:
+        raise error
+    return cast(T, result)
 
 
 def _check_url(url: str) -> None:

@@ -26,6 +26,8 @@ class Answer:
     delay: float = 0.0
     close: bool = False
     """Reset the connection instead of answering."""
+    drip: float = 0.0
+    """Seconds for which a space is sent now and then before the body."""
 
 
 def completion(content=None, tool_arguments=None, finish_reason="stop", **message):
@@ -84,6 +86,10 @@ def html(_):
 
 def slow(seconds):
     return lambda _: Answer(completion("late"), delay=seconds)
+
+
+def dripping(seconds):
+    return lambda _: Answer(completion("late"), drip=seconds)
 
 
 def reset(_):
@@ -181,7 +187,8 @@ class OpenAiServer:
                     self.close_connection = True
                     return
                 text = answer.body if isinstance(answer.body, str) else json.dumps(answer.body)
-                data = text.encode()
+                drops = int(answer.drip / 0.05)
+                data = b" " * drops + text.encode()
                 try:
                     self.send_response(answer.status)
                     self.send_header("Content-Type", answer.content_type)
@@ -189,7 +196,11 @@ class OpenAiServer:
                     for name, value in answer.headers.items():
                         self.send_header(name, value)
                     self.end_headers()
-                    self.wfile.write(data)
+                    for _ in range(drops):
+                        self.wfile.write(b" ")
+                        self.wfile.flush()
+                        time.sleep(0.05)
+                    self.wfile.write(data[drops:])
                 except OSError:
                     self.close_connection = True
 

@@ -12,6 +12,7 @@ from openai_server import (
     Answer,
     OpenAiServer,
     completion,
+    dripping,
     error,
     html,
     in_text,
@@ -274,6 +275,7 @@ AWAY = {
     "429": (error(429, "quota"), ["rate limit", "quota"]),
     "reset": (reset, ["cannot be reached", "llm.base_url"]),
     "slow": (slow(1.0), ["did not answer within 0.3 s", "llm.timeout"]),
+    "dripping": (dripping(1.5), ["did not answer within 0.3 s", "llm.timeout"]),
     "html": (html, ["no chat completion", "llm.base_url"]),
     "400": (error(400, "max_tokens is too large"), ["HTTP 400", "llm.max_tokens"]),
 }
