@@ -36,3 +36,7 @@ class LedgerError(PilothouseError):
 
 class LlmError(PilothouseError):
     """The LLM endpoint failed or answered something that cannot be used."""
+
+
+class UnexpectedError(PilothouseError):
+    """Something failed that nobody thought of. The traceback is in the run's log."""

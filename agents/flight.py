@@ -84,11 +84,14 @@ class Flight:
         return [trial for trial in self.running() if trial.job is not None]
 
     def submittable(self) -> list[Trial]:
-        """Those without a job id, as many as the cap on jobs in flight leaves room for."""
+        """Those without a job id, as many as the caps leave room for."""
         running = self.running()
         waiting = [t for t in running if t.job is None or t.job.job_id is None]
-        cap = self._settings.cluster.max_in_flight
-        return waiting if cap is None else waiting[: max(0, cap - len(running) + len(waiting))]
+        cluster = self._settings.cluster
+        room = len(waiting)
+        if cluster.max_in_flight is not None:
+            room = min(room, cluster.max_in_flight - (len(running) - len(waiting)))
+        return waiting[: max(0, min(room, cluster.max_per_submission or room))]
 
     def may_submit(self) -> bool:
         """Whether a trial waits for its submission and it is time to try (again)."""

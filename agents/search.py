@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import secrets
 import shlex
+import traceback
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from agents.config import LoadedConfig
-from agents.errors import ConfigurationError
+from agents.errors import ConfigurationError, UnexpectedError
 from agents.flight import Flight
-from agents.graph import run_graph
+from agents.graph import Position, run_graph
 from agents.interrupts import Interrupts
 from agents.jobs import is_local
 from agents.journal import Journal
@@ -30,6 +31,7 @@ from agents.workspace import Workspace
 from scheduler.batch import build_batch_system
 from scheduler.cluster import Cluster
 from scheduler.transports import open_transport
+from training.contract import PilothouseError
 
 
 @dataclass(frozen=True)
@@ -41,18 +43,29 @@ class Search:
     nodes: SearchNodes
     ledger: Ledger
     paperwork: Paperwork
+    journal: Journal
     loaded: LoadedConfig
 
     def run(self) -> None:
         """Run it to its end. Raises Interrupted where a signal asks to leave; then go on later."""
         loop = self.loaded.settings.loop
         start = current_iteration(self.ledger.trials(), loop)
-        run_graph(
-            self.nodes,
-            self.workspace.graph_file,
-            self.workspace.name,
-            {"iteration": start, "in_flight": self.flight.numbers(), "stop": None},
-        )
+        position: Position = {
+            "iteration": start,
+            "in_flight": self.flight.numbers(),
+            "stop": None,
+        }
+        try:
+            run_graph(self.nodes, self.workspace.graph_file, self.workspace.name, position)
+        except PilothouseError:
+            raise
+        except Exception as error:  # a full disk, a broken database, a defect of ours
+            self.journal.event("unexpected", "error", traceback=traceback.format_exc())
+            raise UnexpectedError(
+                f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}\n"
+                f"  The traceback is in {self.workspace.log_file}. Jobs go on, nothing is lost;\n"
+                f"  to go on: python -m agents.run --resume {self.workspace.directory}"
+            ) from error
 
     def summary(self) -> Ending:
         """What there is to say at the end."""
@@ -114,7 +127,7 @@ def open_search(
             interrupts,
         )
         journal.event("opened", directory=str(workspace.directory), trials=len(ledger.trials()))
-        yield Search(workspace, flight, nodes, ledger, paperwork, loaded)
+        yield Search(workspace, flight, nodes, ledger, paperwork, journal, loaded)
 
 
 def open_cluster(loaded: LoadedConfig, workspace: Workspace) -> Cluster:

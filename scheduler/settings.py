@@ -300,4 +300,7 @@ class ClusterSettings(Section):
     )
     retry: RetrySettings = Field(default_factory=RetrySettings)
     max_in_flight: int | None = Field(default=None, ge=1, description="Cap on unfinished jobs.")
+    max_per_submission: int | None = Field(
+        default=None, ge=1, description="Cap on jobs that are submitted in one go."
+    )
     poll: PollSettings = Field(default_factory=PollSettings)

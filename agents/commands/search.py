@@ -153,7 +153,7 @@ def _to_the_end(search: Search, screen: Screen) -> int:
 
 
 def _leave(search: Search, interrupted: Interrupted) -> int:
-    trials = search.flight.numbers()
+    trials = [trial.number for trial in search.flight.watched()]
     directory = search.workspace.directory
     asked = interrupted.number == signal.SIGINT and sys.stdin.isatty() and sys.stdout.isatty()
     if trials and asked and _wants_to_cancel(trials):

@@ -3,8 +3,10 @@
 import json
 import os
 import pty
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -141,32 +143,24 @@ def test_a_resolved_configuration_is_the_same_configuration(tmp_path):
 
 
 def in_a_terminal(arguments, answers, cwd):
-    """Run on a pseudo-terminal, typing `answers`; what stood on the screen, and the exit code."""
-    leader, follower = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "agents.run", *map(str, arguments)],
-        cwd=cwd,
-        stdin=follower,
-        stdout=follower,
-        stderr=follower,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm", "COLUMNS": "100"},
-        close_fds=True,
-    )
-    os.close(follower)
-    screen = b""
-    left = list(answers)
+    """Run on a terminal of its own, typing `answers` as their questions show; screen, exit code."""
+    process, terminal = pty.fork()
+    if process == 0:
+        os.chdir(cwd)
+        os.environ.update({"PYTHONPATH": str(ROOT), "TERM": "xterm", "COLUMNS": "100"})
+        os.execv(sys.executable, [sys.executable, "-m", "agents.run", *map(str, arguments)])
+    screen, left = b"", list(answers)
     while True:
         try:
-            piece = os.read(leader, 4096)
-        except OSError:
-            break
-        if not piece:
+            piece = os.read(terminal, 4096)
+        except OSError:  # Linux says EIO once the terminal is closed on the other side.
             break
         screen += piece
         if left and left[0][0].encode() in screen:
-            os.write(leader, left.pop(0)[1].encode())
-    os.close(leader)
-    return screen.decode(errors="replace"), process.wait()
+            os.write(terminal, left.pop(0)[1].encode())
+    _, status = os.waitpid(process, 0)
+    os.close(terminal)
+    return screen.decode(errors="replace"), os.waitstatus_to_exitcode(status)
 
 
 QUICK = (
@@ -203,3 +197,34 @@ def test_status_and_list_tell_where_runs_stand(tmp_path):
     (run / "summary.json").unlink()
     shown = pilothouse("status", run, cwd=tmp_path).stdout
     assert f"--resume {run}" in shown
+
+
+@pytest.mark.parametrize(("answer", "left"), [("l", True), ("c", False)])
+def test_control_c_asks_what_becomes_of_the_running_jobs(tmp_path, answer, left):
+    slow = QUICK.replace("exit 3", "sleep 600").replace(
+        "max_iterations: 1", "jobs_per_iteration: 1"
+    )
+    (tmp_path / "slow.yaml").write_text(slow)
+    answers = [("  running", "\x03"), ("leave them running [l]", f"{answer}\n")]
+    screen, code = in_a_terminal(["--config", "slow.yaml"], answers, tmp_path)
+    assert code == 130
+    assert "--resume" in screen
+    (lock,) = tmp_path.glob("results/*/job_*/lock/pid")
+    script = int(lock.read_text())
+    if left:
+        os.kill(script, 0)
+        os.kill(script, signal.SIGTERM)
+    else:
+        assert "1 jobs are cancelled" in screen
+    wait_for_end(script)
+
+
+def wait_for_end(process, seconds=30):
+    limit = time.monotonic() + seconds
+    while time.monotonic() < limit:
+        try:
+            os.kill(process, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"{process} goes on")

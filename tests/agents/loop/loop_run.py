@@ -62,7 +62,7 @@ def write_config(directory: Path, extra: str = "") -> Path:
 
 @dataclass(frozen=True)
 class Crash:
-    """Die by SIGKILL before or after the `count`-th call of a method."""
+    """Die by SIGKILL before or after the `count`-th call of a method, or have it raise."""
 
     target: str
     """``agents.nodes.SearchNodes.submit``"""
@@ -84,6 +84,8 @@ def arm(crash: Crash) -> None:
     def dying(*arguments, **named):
         nonlocal calls
         calls += 1
+        if crash.when == "raise" and calls == crash.count:
+            raise OSError(28, "No space left on device")
         if crash.when == "before" and calls == crash.count:
             os.kill(os.getpid(), signal.SIGKILL)
         answer = original(*arguments, **named)

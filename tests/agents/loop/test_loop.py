@@ -7,7 +7,7 @@ import time
 
 import optuna
 import pytest
-from loop_run import documents, jobs_run, resume, run_directory, start, write_config
+from loop_run import Crash, documents, jobs_run, resume, run_directory, start, write_config
 
 BATCH = "loop: {max_iterations: 3, jobs_per_iteration: 2}\n"
 
@@ -83,6 +83,17 @@ def test_a_cap_on_jobs_in_flight_is_kept(tmp_path):
     events = (run_directory(config) / "logs" / "run.jsonl").read_text().splitlines()
     kinds = [json.loads(e)["event"] for e in events]
     assert [k for k in kinds if k in ("submitted", "ended")] == ["submitted", "ended"] * 4
+
+
+def test_a_cap_on_jobs_in_one_submission_is_kept(tmp_path):
+    config = write_config(tmp_path, "loop: {max_iterations: 1, jobs_per_iteration: 3}\n")
+    ended(config, "--set", "cluster.max_per_submission=1", "--log-level", "debug")
+    events = (run_directory(config) / "logs" / "run.jsonl").read_text().splitlines()
+    kinds = [event.get("node") or event["event"] for event in map(json.loads, events)]
+    assert [kind for kind in kinds if kind in ("submit", "submitted")] == [
+        "submit",
+        "submitted",
+    ] * 3
 
 
 def test_a_finished_search_goes_on_when_it_may_have_more_iterations(tmp_path):
@@ -203,3 +214,17 @@ def test_a_job_that_is_too_slow_gets_more_time_once(tmp_path):
     (trial,) = best["trials"]
     assert trial["failure"]["message"] == "the job reached its walltime of 2 s"
     assert "attempt 1 failed (walltime)" in trial["warnings"][0]
+
+
+def test_an_error_that_nobody_thought_of_is_one_message_and_the_run_goes_on_later(tmp_path):
+    config = write_config(tmp_path)
+    crash = Crash("agents.paperwork.Paperwork.write_iterations", "raise")
+    orchestrator = start(config, crash=crash)
+    assert orchestrator.wait() == 1
+    assert "Traceback" not in orchestrator.screen
+    assert "No space left on device" in orchestrator.screen
+    run = run_directory(config)
+    assert f"--resume {run}" in orchestrator.screen
+    assert "write_iterations" in (run / "logs" / "run.jsonl").read_text()
+    ended(config, begin=resume)
+    assert summary(config)["counts"]["completed"] == 4
