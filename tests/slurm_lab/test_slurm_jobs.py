@@ -45,28 +45,28 @@ def plain_bench(plain, tmp_path):
     return Bench(SlurmBatch(SlurmBatchSettings(kind="slurm")), tmp_path)
 
 
-def test_resources_arrive(bench, lab):
-    job = bench.run(
+def test_resources_arrive(plain_bench, plain):
+    job = plain_bench.run(
         "res-1", SLEEP, nodes=1, tasks=2, cpus=2, memory_mb=500, gpus=2, gpu_type="a100",
         walltime_seconds=90, queue="scavenge",
         directives={"comment": "two words", "nice": 5, "exclusive": None},
     )  # fmt: skip
-    shown = lab.client("scontrol", "-o", "show", "job", bench.ids["res-1"]).stdout
+    shown = plain.client("scontrol", "-o", "show", "job", plain_bench.ids["res-1"]).stdout
     for part in ("NumNodes=1", "NumTasks=2", "CPUs/Task=2", "MinMemoryNode=500M",
                  "TimeLimit=00:02:00", "Partition=scavenge", "gres:gpu:a100:2",
-                 "Comment=two words", "Nice=5", "Requeue=0", f"WorkDir={bench.root}/dir_res-1"):  # fmt: skip
+                 "Comment=two words", "Nice=5", "Requeue=0", f"WorkDir={plain_bench.root}/dir_res-1"):  # fmt: skip
         assert part in shown
-    bench.cancel(job)
+    plain_bench.cancel(job)
 
 
-def test_gpus_are_handed_out(bench):
+def test_gpus_are_handed_out(plain_bench):
     program = f"import os\nopen('gpus', 'w').write(os.environ['CUDA_VISIBLE_DEVICES'])\n{GOOD}"
-    job = bench.run("gpu-1", program, gpus=2)
-    assert isinstance(bench.verdict(job), Finished)
-    assert len((bench.root / "dir_gpu-1" / "gpus").read_text().split(",")) == 2
+    job = plain_bench.run("gpu-1", program, gpus=2)
+    assert isinstance(plain_bench.verdict(job), Finished)
+    assert len((plain_bench.root / "dir_gpu-1" / "gpus").read_text().split(",")) == 2
 
 
-def test_a_callers_own_job_does_not_leak(bench, monkeypatch):
+def test_a_callers_own_job_does_not_leak(plain_bench, monkeypatch):
     for key, value in {
         "SLURM_JOB_ID": "99", "SLURM_MEM_PER_NODE": "7", "SBATCH_PARTITION": "down",
         "SQUEUE_STATES": "PENDING", "SLURM_NTASKS": "9", "SQUEUE_FORMAT": "%u",
@@ -77,22 +77,22 @@ def test_a_callers_own_job_does_not_leak(bench, monkeypatch):
         "json.dump({k: v for k, v in os.environ.items() if k.startswith(('SLURM', 'LC_'))},"
         "open('env.json', 'w'))\n" + GOOD
     )
-    job = bench.run("leak-1", program)
-    assert isinstance(bench.verdict(job), Finished)
+    job = plain_bench.run("leak-1", program)
+    assert isinstance(plain_bench.verdict(job), Finished)
     import json
 
-    seen = json.loads((bench.root / "dir_leak-1" / "env.json").read_text())
+    seen = json.loads((plain_bench.root / "dir_leak-1" / "env.json").read_text())
     assert "SLURM_MEM_PER_NODE" not in seen
-    assert seen["SLURM_JOB_ID"] == bench.ids["leak-1"]
+    assert seen["SLURM_JOB_ID"] == plain_bench.ids["leak-1"]
     assert seen["SLURM_JOB_PARTITION"] == "debug"
     assert "LC_ALL" not in seen
 
 
-def test_refusals_have_slurms_words(bench):
-    answers = bench.submit(
-        bench.request("bad-1", GOOD, queue="nosuch"),
-        bench.request("bad-2", GOOD, gpus=9),
-        bench.request("good-3", GOOD),
+def test_refusals_have_slurms_words(plain_bench):
+    answers = plain_bench.submit(
+        plain_bench.request("bad-1", GOOD, queue="nosuch"),
+        plain_bench.request("bad-2", GOOD, gpus=9),
+        plain_bench.request("good-3", GOOD),
     )
     assert isinstance(answers["bad-1"], Refused)
     assert "Invalid partition name" in answers["bad-1"].message
@@ -101,18 +101,18 @@ def test_refusals_have_slurms_words(bench):
     assert isinstance(answers["good-3"], Submitted)
 
 
-def test_held_and_released(bench, lab):
-    job = bench.run("held-1", GOOD, directives={"hold": None})
-    listing = bench.wait_for_state(job, JobState.QUEUED)
+def test_held_and_released(plain_bench, plain):
+    job = plain_bench.run("held-1", GOOD, directives={"hold": None})
+    listing = plain_bench.wait_for_state(job, JobState.QUEUED)
     assert "scontrol release" in listing.reason
-    lab.client("scontrol", "release", bench.ids["held-1"])
-    assert isinstance(bench.verdict(job), Finished)
+    plain.client("scontrol", "release", plain_bench.ids["held-1"])
+    assert isinstance(plain_bench.verdict(job), Finished)
 
 
-def test_a_request_that_can_never_start_says_so(bench):
-    job = bench.run("never-1", GOOD, nodes=5)
-    assert "never start" in bench.wait_for_state(job, JobState.QUEUED).reason
-    bench.cancel(job)
+def test_a_request_that_can_never_start_says_so(plain_bench):
+    job = plain_bench.run("never-1", GOOD, nodes=5)
+    assert "never start" in plain_bench.wait_for_state(job, JobState.QUEUED).reason
+    plain_bench.cancel(job)
 
 
 def test_killed_script_is_a_failure_with_its_exit_code(bench):
