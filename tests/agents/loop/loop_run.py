@@ -96,8 +96,9 @@ def arm(crash: Crash) -> None:
     setattr(owner, method, dying)
 
 
-def main(arguments, crash, output):
+def main(arguments, crash, output, environment):
     """In the forked process: the command line, with its standard streams in a file."""
+    os.environ.update(environment)
     with open(output, "w") as stream:
         os.dup2(stream.fileno(), 1)
         os.dup2(stream.fileno(), 2)
@@ -116,7 +117,7 @@ class Orchestrator:
     def __init__(self, directory: Path, *arguments: str, crash: Crash | None = None):
         self._output = directory / f"screen_{len(list(directory.glob('screen_*')))}.txt"
         self._process = CONTEXT.Process(
-            target=main, args=(list(arguments), crash, str(self._output))
+            target=main, args=(list(arguments), crash, str(self._output), dict(os.environ))
         )
         self._process.start()
 
