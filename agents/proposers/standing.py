@@ -19,7 +19,8 @@ from agents.trial import Origin, StudyView, Trial, TrialState
 SOURCES: tuple[Origin, ...] = ("llm", "sampler")
 
 SEEDS = 3
-"""Trials that the LLM chooses at the start, from the task card."""
+"""Trials that the LLM chooses at the start, from the task card; fewer where the first ones are all
+worse than the default."""
 SHARE_AT_FIRST = 0.3
 SHARE_AT_LAST = 0.1
 MOST = 0.5
@@ -72,7 +73,7 @@ def standing(view: StudyView, count: int, planned: int, dimensions: int) -> Stan
     """
     start = start_trials(dimensions)
     seeds = min(count, SEEDS - sum(was_llms(trial) for trial in view.trials))
-    if len(view.trials) < start and seeds > 0:
+    if len(view.trials) < start and seeds > 0 and not _misled(view):
         return Standing(seeds, 1.0, f"the LLM begins with {SEEDS} seeds")
     if len(view.trials) < start:
         return Standing(0, 0.0, f"the first {start} trials fill the space")
@@ -123,6 +124,16 @@ def track(view: StudyView) -> dict[Origin, Record]:
 def _latest(view: StudyView, origin: Origin) -> list[int]:
     ended = (t.number for t in reversed(view.trials) if t.origin == origin and t.state.is_finished)
     return list(itertools.islice(ended, MEMORY))
+
+
+def _misled(view: StudyView) -> bool:
+    """Whether the LLM's seeds so far were all worse than where the search began."""
+    ended = [t for t in view.trials if t.origin == "llm" and t.state.is_finished]
+    first = next((t.value for t in view.trials if t.origin in ("user", "default")), None)
+    if not ended or first is None:
+        return False
+    sign = 1.0 if view.direction == "maximize" else -1.0
+    return all(t.value is None or sign * t.value < sign * first for t in ended)
 
 
 def _shut_out(view: StudyView) -> bool:

@@ -35,11 +35,19 @@ DEFAULT = [("default", 0.5)]
 
 def test_the_llm_has_the_first_seeds_then_the_space_is_filled():
     assert standing(history(*DEFAULT), 2, 40, 2).slots == 2
-    assert standing(history(*DEFAULT, ("llm", 0.1), ("llm", 0.2)), 2, 40, 2).slots == 1
+    assert standing(history(*DEFAULT, ("llm", 0.1), ("llm", 0.6)), 2, 40, 2).slots == 1
     seeded = [*DEFAULT, *rising("llm", SEEDS)]
     assert standing(history(*seeded), 4, 40, 2).slots == 0
     assert standing(history(*seeded, *rising("sampler", 4)), 8, 40, 2).slots > 0
     assert standing(history(*seeded, *rising("sampler", 4)), 8, 40, 9).slots == 0
+
+
+def test_seeds_that_are_all_worse_than_the_default_end_early():
+    for worse in (0.4, None):
+        assert standing(history(*DEFAULT, ("llm", worse)), 2, 40, 2).slots == 0
+    minimizing = history(*DEFAULT, ("llm", 0.4), direction="minimize")
+    assert standing(minimizing, 2, 40, 2).slots == 2
+    assert standing(history(("llm", 0.4)), 2, 40, 2).slots == 2
 
 
 def test_good_trials_earn_a_larger_share_than_bad_ones():
