@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import paramiko
 
 _CHUNK = 1 << 15
+_WATCH_SECONDS = 0.5
 
 
 class ParamikoTransport(CopiesFiles):
@@ -83,11 +84,10 @@ class ParamikoTransport(CopiesFiles):
 
         nonce = secrets.token_hex(8)
         sent = framing.pack(script, stdin, nonce=nonce, timeout=timeout)
-        stdout, stderr = bytearray(), bytearray()
-        # Closing the channel ends every wait in it; exec_command has no time limit of its own.
-        alarm = threading.Timer(max(0.0, end - time.monotonic()), _close, [channel])
-        alarm.daemon = True
-        alarm.start()
+        stdout, stderr, broken = bytearray(), bytearray(), "the line ended"
+        done = threading.Event()
+        watch = threading.Thread(target=_watch, args=(channel, end, done), daemon=True)
+        watch.start()
         try:
             channel.exec_command(framing.COMMAND)
             threading.Thread(target=_feed, args=(channel, sent), daemon=True).start()
@@ -99,21 +99,18 @@ class ParamikoTransport(CopiesFiles):
                     raise child.too_much()
             listener.join(child.LINGER_SECONDS)
         except (paramiko.SSHException, EOFError, OSError) as error:
-            stderr += words(error).encode()
+            broken = words(error)
         finally:
-            alarm.cancel()
+            done.set()
         answer = framing.unpack(bytes(stdout), bytes(stderr), nonce)
         if answer is not None:
             return Completed(answer.code, answer.stdout, answer.stderr)
         if not framing.has_begun(stdout, nonce):
             # A line that answers nothing is not used again: it may be half dead.
             self._drop(channel.get_transport())
+        cause = f"was cut off ({broken})"
         if time.monotonic() >= end:
             cause = f"did not end within {round(timeout, 1):g} s"
-        else:
-            cause = (
-                f"was cut off ({stderr.decode(errors='replace').strip()[-300:] or 'no message'})"
-            )
         raise ConnectionLost(f"a script on {self.name} {cause}; what it did is not known")
 
     def _line(self) -> paramiko.Transport:
@@ -153,6 +150,18 @@ class ParamikoTransport(CopiesFiles):
             if self._client:
                 self._client.close()
             self._client = None
+
+
+def _watch(channel: paramiko.Channel, end: float, done: threading.Event) -> None:
+    """Closes the channel, which ends every wait in it, at `end` or when the line has died.
+
+    paramiko's waits have no limit of their own, and one that begins as the line dies is not woken.
+    """
+    while not done.wait(min(_WATCH_SECONDS, max(0.0, end - time.monotonic()))):
+        line = channel.get_transport()
+        if time.monotonic() >= end or not line.is_active():
+            _close(channel)
+            return
 
 
 def _close(channel: paramiko.Channel) -> None:
