@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -21,11 +22,15 @@ from agents.workspace import Workspace
 from scheduler.cluster import Cluster
 from scheduler.job import Cause, Failure, InDoubt, Observation, Refused, Submitted
 from scheduler.outcome import Failed, Unfinished
+from scheduler.staging import stage
 from scheduler.submission import Answer
 from training.contract import RESULTS_FILE, write_atomically
 
 JITTER = 0.1
 """Polls are spread by this share, so that many runs do not ask a scheduler in step."""
+
+STAGE_SECONDS = 3600.0
+"""Time limit of one attempt to send the code; the next goes on where it broke off."""
 
 MAX_POINTS = 200
 """Intermediate values of one trial in the ledger; a longer curve is thinned."""
@@ -62,12 +67,31 @@ class Flight:
         self._again: set[str] = set()
         self._not_before = 0.0
         self._ready = False
+        self._code: str | None = None
 
     def reach(self) -> None:
-        """Make the run directory on the cluster, once in this process."""
+        """Make the run directory on the cluster and put the code there, once in this process."""
         if not self._ready:
             self._patience(self._cluster.prepare)
+            self._code = self._staged()
             self._ready = True
+
+    def _staged(self) -> str | None:
+        """The snapshot of the training code: all trials of a run have the same."""
+        sources = {path.name: path for path in self._settings.training.stage}
+        if not sources:
+            return None
+        kept = self._ledger.attributes().get("code")
+        if kept is None:
+            transport = self._cluster.transport
+            base = f"{posixpath.dirname(self._cluster.root)}/code"
+            self.said(f"code: {', '.join(sources)} to {base} on {transport.name}")
+            staged = self._patience(lambda: stage(transport, sources, base, timeout=STAGE_SECONDS))
+            kept = asdict(staged)
+            self._ledger.set_attribute("code", kept)
+            self._journal.event("staged", **kept)
+        path: str = kept["path"]
+        return path
 
     # -- which trials ----------------------------------------------------------------------------
 
@@ -105,7 +129,9 @@ class Flight:
         if not trials:
             return
         self.reach()
-        requests = [job_request(trial, self._settings, self._cluster.root) for trial in trials]
+        requests = [
+            job_request(trial, self._settings, self._cluster.root, self._code) for trial in trials
+        ]
         again = frozenset(self._again)
         answers = self._patience(lambda: self._cluster.submit(requests, again))
         now = datetime.now(UTC)

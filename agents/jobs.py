@@ -55,8 +55,11 @@ def next_attempt(trial: Trial, failure: Failure, settings: Settings, token: str)
     return new_job(trial, settings, token, trial.job.attempt + 1, resources)
 
 
-def job_request(trial: Trial, settings: Settings, root: str) -> JobRequest:
-    """What the cluster is asked to run for `trial`, whose job is known; `root` is absolute there."""
+def job_request(trial: Trial, settings: Settings, root: str, code: str | None = None) -> JobRequest:
+    """What the cluster is asked to run for `trial`, whose job is known.
+
+    `root` and `code` (the snapshot of the training code, where there is one) are absolute there.
+    """
     assert trial.job is not None
     directory = posixpath.join(root, trial.job.directory)
     task = Task(
@@ -74,6 +77,7 @@ def job_request(trial: Trial, settings: Settings, root: str) -> JobRequest:
         "trial": str(trial.number),
         "seed": str(trial.seed),
         "job": trial.job.name,
+        "code": code or "",
     }
     cluster = settings.cluster
     script = JobScript(
@@ -81,7 +85,7 @@ def job_request(trial: Trial, settings: Settings, root: str) -> JobRequest:
         environment={**cluster.environment, "PILOTHOUSE_TRIAL": str(trial.number)},
         modules=cluster.modules,
         setup=cluster.setup,
-        working_directory=_working_directory(settings),
+        working_directory=_working_directory(settings) or code,
         container=container_of(cluster.container),
     )
     return JobRequest(
@@ -105,7 +109,7 @@ def python_command(settings: Settings) -> str:
     return sys.executable if settings.cluster.transport.kind == "local" else "python3"
 
 
-_PLACEHOLDER = re.compile(r"\{(python|hyperparameters|job_dir|trial|seed|job)\}")
+_PLACEHOLDER = re.compile(r"\{(python|hyperparameters|job_dir|trial|seed|job|code)\}")
 
 
 def _filled(argument: str, values: dict[str, str]) -> str:

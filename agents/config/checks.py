@@ -5,16 +5,16 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from agents.config.model import Settings
+from agents.config.model import Settings, TrainingSettings
 from agents.config.patterns import job_pattern_faults, run_pattern_faults
 from agents.errors import ConfigurationError
 
 Problem = tuple[str, str]
 """The key at fault, and a sentence that begins with it."""
 
-PLACEHOLDERS = ("python", "hyperparameters", "job_dir", "trial", "seed", "job")
+PLACEHOLDERS = ("python", "hyperparameters", "job_dir", "trial", "seed", "job", "code")
 FRACTIONS = ("accuracy_auc", "final_accuracy", "best_accuracy")
 """Metrics between 0 and 1."""
 _SCHEDULED = ("tpe", "gp", "cmaes")
@@ -141,14 +141,18 @@ def _training_problems(settings: Settings) -> Iterator[Problem]:
                 yield key, f"{key}: {{{name}}} is not filled in; {meant}"
     if not training.command[0].strip():
         yield "training.command[0]", "training.command[0] is empty: name the program"
-    if training.directory is None:
+    yield from _stage_problems(training, found)
+    if training.directory is None and not training.stage:
         return
     if not {"hyperparameters", "job_dir"} & set(found):
+        key = "training.directory" if training.directory is not None else "training.stage"
         yield (
             "training.command",
-            "training.command does not say where the job is: with training.directory, one "
+            f"training.command does not say where the job is: with {key}, one "
             "argument must hold {hyperparameters} or {job_dir}",
         )
+    if training.directory is None:
+        return
     if settings.cluster.transport.kind != "local":
         if not training.directory.is_absolute():
             yield (
@@ -159,6 +163,22 @@ def _training_problems(settings: Settings) -> Iterator[Problem]:
     elif not training.directory.is_dir():
         key = "training.directory"
         yield key, f"{key}: there is no directory {training.directory}"
+
+
+def _stage_problems(training: TrainingSettings, placeholders: Sequence[str]) -> Iterator[Problem]:
+    names = [path.name for path in training.stage]
+    for position, path in enumerate(training.stage):
+        key = f"training.stage[{position}]"
+        if not path.exists():
+            yield key, f"{key}: there is no file or directory {path}"
+        elif names.index(path.name) < position:
+            yield key, f"{key}: two things of the name {path.name} cannot be in one snapshot"
+    if "code" in placeholders and not training.stage:
+        yield (
+            "training.command",
+            "training.command holds {code}, the path of the snapshot, and training.stage names "
+            "nothing to make one of",
+        )
 
 
 def _cluster_problems(settings: Settings) -> Iterator[Problem]:

@@ -165,7 +165,12 @@ class TrainingSettings(Section):
     command: list[str] = Field(
         min_length=1,
         description="One argument an entry, no shell. {python}, {hyperparameters}, {job_dir}, "
-        "{trial}, {seed} and {job} are filled in.",
+        "{trial}, {seed}, {job} and {code} are filled in.",
+    )
+    stage: list[Path] = Field(
+        default_factory=list,
+        description="Files and directories of your code: a snapshot of them goes to the cluster, "
+        "once a run. {code} is its path, and the command's working directory by default.",
     )
     directory: Path | None = Field(
         default=None, description="Working directory of the command; none: the job's directory."

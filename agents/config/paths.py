@@ -13,6 +13,7 @@ from agents.config.node import Node, Scalar, Source, mapping_of
 
 BESIDE_THE_FILE = (
     "training.directory",
+    "training.stage",
     "cluster.template",
     "cluster.transport.config_file",
     "cluster.transport.control_path",
@@ -66,7 +67,9 @@ def _sqlite(text: str, source: Source) -> str:
 
 
 def _changed(node: Node, keys: Sequence[str], change: Change) -> Node:
-    """The tree with the text at `keys` changed; as it is where there is no text."""
+    """The tree with the text at `keys`, or each text of a list there, changed."""
+    if not keys and isinstance(node.value, list):
+        return replace(node, value=[_changed(inner, (), change) for inner in node.value])
     if not keys:
         if not isinstance(node.value, str):
             return node

@@ -228,3 +228,16 @@ def test_an_error_that_nobody_thought_of_is_one_message_and_the_run_goes_on_late
     assert "write_iterations" in (run / "logs" / "run.jsonl").read_text()
     ended(config, begin=resume)
     assert summary(config)["counts"]["completed"] == 4
+
+
+def test_the_code_of_a_run_is_a_snapshot_that_later_changes_do_not_touch(tmp_path):
+    config = write_config(tmp_path)
+    text = config.read_text().replace(f'"{tmp_path}/program.py"', '"program.py"')
+    config.write_text(text.replace("training: {command", "training: {stage: [program.py], command"))
+    first = start(config, crash=Crash("agents.nodes.SearchNodes.decide", "before"))
+    assert first.wait() == -9
+    (tmp_path / "program.py").write_text("raise SystemExit(1)")
+    ended(config, begin=resume)
+    assert summary(config)["counts"]["completed"] == 4
+    (snapshot,) = [p for p in (tmp_path / "results" / "code").iterdir() if p.name != "pieces"]
+    assert [path.name for path in snapshot.iterdir()] == ["program.py"]
