@@ -117,7 +117,8 @@ class SshTransport(CopiesFiles):
             return ConnectionLost(
                 f"{self.name} did not answer within {round(timeout, 1):g} s; what the script did is not known"
             )
-        if not begun and ssh_client.read_trouble(said) is Trouble.NO_MASTER:
+        # A session has no line of its own: one that tried to connect found no master.
+        if not begun and ssh_client.read_trouble(said) in (Trouble.NO_MASTER, Trouble.UNREACHABLE):
             return self._login_needed("the connection has gone")
         if begun:
             return ConnectionLost(
