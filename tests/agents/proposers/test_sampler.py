@@ -91,6 +91,17 @@ def test_one_after_the_other_is_what_all_at_once_is(space, kind):
     assert proposed.sampler_state == together.sampler_state
 
 
+def test_a_sobol_sequence_goes_on_where_it_was_left():
+    space = SearchSpace.build(BOWL, [])
+    at_once = proposer(space, "qmc").propose(EMPTY, 40)
+    view, mind = EMPTY, proposer(space, "qmc")
+    for _ in range(40):
+        view = enter(view, mind.propose(view, 1))
+    assert [dict(trial.parameters) for trial in view.trials] == points(at_once)
+    assert {one.rationale for one in at_once.proposals} == {"scrambled Sobol sequence"}
+    assert view.sampler_state
+
+
 def test_the_gaussian_process_keeps_the_same_promises():
     pytest.importorskip("torch")
     space = SearchSpace.build(
