@@ -300,6 +300,12 @@ def _key(settings: LlmSettings) -> str | None:
             f"llm.api_key_env: the environment variable {settings.api_key_env} is not set: "
             f"`export {settings.api_key_env}=…` before the run, or set proposer.kind to sampler"
         )
+    if not (key.isascii() and key.isprintable()):
+        # Errors about such a header would quote it.
+        raise ConfigurationError(
+            f"llm.api_key_env: {settings.api_key_env} holds a line break or another character that "
+            "no key has: set it anew"
+        )
     return key
 
 

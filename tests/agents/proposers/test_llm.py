@@ -415,6 +415,14 @@ def test_words_of_the_llm_are_made_harmless(lab):
     proposal.rationale.encode()
 
 
+@pytest.mark.parametrize("key", ["sk-4711\nx: y", "sk-4711\u2026"])
+def test_a_key_that_cannot_be_one_is_refused_without_being_shown(lab, monkeypatch, key):
+    monkeypatch.setenv("TEST_LLM_KEY", key)
+    with pytest.raises(ConfigurationError, match="TEST_LLM_KEY holds") as caught:
+        lab.proposer("http://127.0.0.1:1/v1", api_key_env="TEST_LLM_KEY")
+    assert "4711" not in str(caught.value)
+
+
 def test_a_missing_key_and_a_half_endpoint_are_the_configurations_fault(lab, monkeypatch):
     monkeypatch.delenv("TEST_LLM_KEY")
     with pytest.raises(ConfigurationError, match="TEST_LLM_KEY is not set"):
