@@ -122,7 +122,7 @@ def test_a_dry_run_shows_proposals_job_and_cost_and_starts_nothing(tmp_path):
     for words in (
         "trial 0 (user",
         "trial 1 (default",
-        "-m training.run",
+        "-m training.train",
         '"learning_rate": 0.003',
         "at most 10 jobs (5 iterations of 2)",
         "0.83 node-hours",

@@ -19,7 +19,13 @@ QUICK = {"learning_rate": 0.05, "batch_size": 256, "width": 4}
 def start(directory, hyperparameters, epochs=1, seed=1):
     task = Task("test", 3, "job", seed, hyperparameters, {"epochs": epochs})
     write_task(directory / "hyperparameters.json", task)
-    command = [sys.executable, "-m", "training.run", str(directory / "hyperparameters.json")]
+    command = [
+        sys.executable,
+        "-m",
+        "training.train",
+        "--hyperparameters",
+        str(directory / "hyperparameters.json"),
+    ]
     return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
 
 
@@ -89,7 +95,13 @@ def test_sigterm_leaves_a_result_with_what_was_found(tmp_path):
 
 def test_a_task_that_cannot_be_read_is_one_message(tmp_path):
     (tmp_path / "hyperparameters.json").write_text("{")
-    command = [sys.executable, "-m", "training.run", str(tmp_path / "hyperparameters.json")]
+    command = [
+        sys.executable,
+        "-m",
+        "training.train",
+        "--hyperparameters",
+        str(tmp_path / "hyperparameters.json"),
+    ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr.startswith("error: hyperparameters.json is not valid JSON")
@@ -110,7 +122,7 @@ def test_the_embedded_images_are_balanced_and_the_parts_are_disjoint():
 
 def test_training_needs_nothing_but_torch():
     code = (
-        "import sys, training.run\n"
+        "import sys, training.train\n"
         "ours = {'pydantic', 'langgraph', 'optuna', 'jinja2', 'yaml', 'agents', 'scheduler'}\n"
         "print(json.dumps(sorted(ours & {m.split('.')[0] for m in sys.modules})))"
     )

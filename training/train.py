@@ -1,10 +1,11 @@
-"""The reference training program: ``python -m training.run JOB_DIRECTORY/hyperparameters.json``.
+"""The reference training program: ``python -m training.train --hyperparameters FILE``.
 
 Keeps the contract in `training/contract.py`; results go beside the file that it is given.
 """
 
 from __future__ import annotations
 
+import argparse
 import math
 import os
 import platform
@@ -12,6 +13,7 @@ import signal
 import sys
 import time
 import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -62,11 +64,14 @@ class Progress:
         return time.monotonic() - self.began
 
 
-def main(path: str) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Train what the task asks for. Returns the exit code."""
-    directory = Path(path).absolute().parent
+    parser = argparse.ArgumentParser(prog="python -m training.train", description=__doc__)
+    parser.add_argument("--hyperparameters", type=Path, required=True, metavar="FILE")
+    path: Path = parser.parse_args(arguments).hyperparameters
+    directory = path.absolute().parent
     try:
-        task = read_task(Path(path))
+        task = read_task(path)
     except ContractError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -191,4 +196,4 @@ def _environment() -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main())
