@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from agents.config import LoadedConfig
+from agents.config.model import Settings
 from agents.errors import ConfigurationError, UnexpectedError
 from agents.flight import Flight
 from agents.graph import Position, run_graph
@@ -142,7 +143,9 @@ def open_cluster(loaded: LoadedConfig, workspace: Workspace) -> Cluster:
     if is_local(loaded.settings):
         base = str(workspace.directory.parent)
     return Cluster(
-        open_transport(settings.transport, connect=_connect_command(loaded)),
+        open_transport(
+            settings.transport, connect=_connect_command(loaded), hidden=_keys(loaded.settings)
+        ),
         build_batch_system(settings.batch_system),
         base,
         workspace.name,
@@ -152,6 +155,12 @@ def open_cluster(loaded: LoadedConfig, workspace: Workspace) -> Cluster:
 
 def _connect_command(loaded: LoadedConfig) -> str:
     return f"python -m agents.run connect --config {shlex.quote(str(loaded.path))}"
+
+
+def _keys(settings: Settings) -> list[str]:
+    """Names of environment variables that are the orchestrator's alone."""
+    name = settings.llm.api_key_env
+    return [] if name is None or name in settings.cluster.environment else [name]
 
 
 def _note_beginning(ledger: Ledger, loaded: LoadedConfig) -> None:

@@ -114,7 +114,8 @@ def _tar(requests: Sequence[JobRequest], scripts: Mapping[str, str], script_name
             for name, content in files.items():
                 info = tarfile.TarInfo(posixpath.join(request.directory, name))
                 info.size = len(content)
-                info.mode = 0o755 if name == script_name else 0o644
+                # The script may hold secrets that the environment of the jobs needs.
+                info.mode = 0o700 if name == script_name else 0o644
                 archive.addfile(info, io.BytesIO(content))
     return stream.getvalue()
 

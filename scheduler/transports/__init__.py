@@ -1,3 +1,5 @@
+from collections.abc import Collection
+
 from scheduler.settings import (
     LocalTransportSettings,
     ParamikoTransportSettings,
@@ -12,10 +14,12 @@ def open_transport(
     settings: LocalTransportSettings | SshTransportSettings | ParamikoTransportSettings,
     *,
     connect: str = CONNECT,
+    hidden: Collection[str] = (),
 ) -> Transport:
     """The transport that `settings` describe. Opens no connection by itself.
 
-    `connect` is the command line shown to a person who has to log in.
+    `connect` is the command line shown to a person who has to log in; `hidden` are variables of
+    our environment that must not reach jobs on this machine.
     """
     match settings:
         case SshTransportSettings():
@@ -29,4 +33,4 @@ def open_transport(
         case LocalTransportSettings():
             from scheduler.transports.local import LocalTransport
 
-            return LocalTransport()
+            return LocalTransport(hidden)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import secrets
+from collections.abc import Collection
 
 from scheduler.errors import ConnectionLost
 from scheduler.transport import Completed, TransportState
@@ -16,6 +18,10 @@ class LocalTransport(CopiesFiles):
 
     name = "local"
 
+    def __init__(self, hidden: Collection[str] = ()) -> None:
+        """`hidden`: variables of our environment that no script or job may see (keys)."""
+        self._hidden = frozenset(hidden)
+
     def run(self, script: str, *, stdin: bytes = b"", timeout: float) -> Completed:
         """Run `script`; at the limit its process group is killed. See `Transport.run`."""
         nonce = secrets.token_hex(8)
@@ -23,6 +29,7 @@ class LocalTransport(CopiesFiles):
             ["/bin/sh", "-c", framing.COMMAND],
             framing.pack(script, stdin, nonce=nonce, timeout=timeout),
             timeout=timeout,
+            environment={k: v for k, v in os.environ.items() if k not in self._hidden},
             is_complete=lambda output: framing.is_complete(output, nonce),
         )
         answer = framing.unpack(ended.stdout, ended.stderr, nonce)

@@ -5,7 +5,7 @@ import sys
 from itertools import count
 from pathlib import Path
 
-from loop_run import jobs_run, run_directory, start, write_config
+from loop_run import PROGRAM, jobs_run, run_directory, start, write_config
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "proposers"))
 from openai_server import MODEL, OpenAiServer, error, html, proposals, says
@@ -52,6 +52,17 @@ def test_a_search_at_whose_wheel_an_llm_stands(tmp_path, monkeypatch):
     assert "<script>alert(1)</script>" not in page
     assert not list(tmp_path.rglob("pwned"))
     assert not [p for p in run.glob("job_*/job.sh") if "touch" in p.read_text()]
+
+
+def test_the_key_of_the_endpoint_is_not_in_the_environment_of_jobs(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "loop_run.PROGRAM", PROGRAM + "open('environment', 'w').write(str(dict(os.environ)))\n"
+    )
+    with OpenAiServer(good(), key=KEY) as server:
+        _, run, _ = searched(tmp_path, monkeypatch, server)
+    seen = [path.read_text() for path in run.glob("job_*/environment")]
+    assert len(seen) == 4
+    assert not [text for text in seen if "PILOTHOUSE_TEST_KEY" in text]
 
 
 def test_the_hybrid_search(tmp_path, monkeypatch):
