@@ -95,8 +95,11 @@ ph_failed=0
 while read -r ph_name ph_id; do
   [ "$ph_id" != - ] || ph_id=$(ph_find "$ph_name") || ph_failed=1
   for ph_one in $ph_id; do
-    ph_timed qdel "$ph_one" < /dev/null
-    case $? in 0 | 35 | 153) ;; *) ph_failed=1 ;; esac
+    ph_out=$(ph_timed qdel "$ph_one" 2>&1 < /dev/null)
+    case $?:$ph_out in
+      0:* | 35:* | 153:* | *'invalid for state'*) ;;
+      *) printf '%s\\n' "$ph_out" >&2; ph_failed=1 ;;
+    esac
   done
 done"""
 

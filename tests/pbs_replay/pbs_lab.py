@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -12,7 +13,9 @@ REPLAY = Path(__file__).with_name("pbs_replay.py")
 
 
 class ReplayedPbs:
-    """The four commands of `pbs_replay`, alone on PATH before everything else."""
+    """The four commands of `pbs_replay`, before everything else on PATH."""
+
+    token = ""
 
     def __init__(self, base):
         self.state = base / "pbs"
@@ -51,13 +54,19 @@ class ReplayedPbs:
 
 
 class RealPbs:
-    """The server that ``qsub`` reaches; this process may administrate it."""
+    """The server that ``qsub`` reaches, which the tests may reconfigure and stop."""
 
     environment = {}
+    how = "set PILOTHOUSE_TEST_PBS=1 where qsub reaches an OpenPBS that may be reconfigured"
+
+    def __init__(self):
+        # Its history keeps the jobs of earlier tests.
+        self.token = f"-{secrets.token_hex(3)}"
 
     @staticmethod
     def is_there():
-        return all(shutil.which(name) for name in ("qsub", "qstat", "qmgr"))
+        commands = all(shutil.which(name) for name in ("qsub", "qstat", "qmgr"))
+        return commands and os.environ.get("PILOTHOUSE_TEST_PBS") == "1"
 
     @contextlib.contextmanager
     def setting(self, on, off):

@@ -40,11 +40,12 @@ def open_bench(request, tmp_path, monkeypatch):
         return
     if name.startswith("pbs"):
         if name == "pbs" and not RealPbs.is_there():
-            pytest.skip("needs OpenPBS: no qsub on PATH")
+            pytest.skip(RealPbs.how)
         pbs = RealPbs() if name == "pbs" else ReplayedPbs(tmp_path)
         for key, value in pbs.environment.items():
             monkeypatch.setenv(key, value)
-        bench = Bench(build_batch_system(PbsBatchSettings(kind="pbs")), tmp_path)
+        batch = build_batch_system(PbsBatchSettings(kind="pbs"))
+        bench = Bench(batch, tmp_path, token=pbs.token)
         yield bench
         bench.cancel_all()
         return
@@ -58,25 +59,33 @@ def open_bench(request, tmp_path, monkeypatch):
 class Bench:
     """One cluster in one directory; jobs are named, submitted, awaited."""
 
-    def __init__(self, batch, base, walltime=600):
+    def __init__(self, batch, base, walltime=600, token=""):
         self.batch = batch
         self.cluster = Cluster(LocalTransport(), batch, str(base), "run")
         self.cluster.prepare()
         self.root = base / "run"
         self.walltime = walltime
+        self.token = token
+        """Ends every job's name; empty where the batch system remembers no other test."""
         self.ids = {}
 
     def request(self, name, program, **resources):
         resources = {"walltime_seconds": self.walltime, "cpus": 1, **resources}
         command = [sys.executable, "-c", program]
-        return JobRequest(name, f"dir_{name}", JobScript(command), Resources(**resources), {})
+        full = f"{name}{self.token}"
+        return JobRequest(full, f"dir_{name}", JobScript(command), Resources(**resources), {})
 
     def submit(self, *jobs, again=frozenset()):
-        answers = self.cluster.submit(jobs, again)
-        for name, answer in answers.items():
+        """Answers by the names that the test gave."""
+        answers = self.cluster.submit(jobs, frozenset(f"{name}{self.token}" for name in again))
+        found = {self.label(full): answer for full, answer in answers.items()}
+        for name, answer in found.items():
             if isinstance(answer, Submitted):
                 self.ids[name] = answer.job_id
-        return answers
+        return found
+
+    def label(self, full):
+        return full.removesuffix(self.token)
 
     def run(self, name, program, **resources):
         job = self.request(name, program, **resources)
@@ -97,7 +106,7 @@ class Bench:
         return {"local": "nobody", "slurm": "67000000", "pbs": "999999"}[self.batch.name]
 
     def ref(self, job):
-        return JobRef(job.name, job.directory, self.ids[job.name])
+        return JobRef(job.name, job.directory, self.ids[self.label(job.name)])
 
     def see(self, job):
         return self.cluster.poll([self.ref(job)])[job.name]
@@ -136,7 +145,10 @@ class Bench:
 
     def cancel_all(self):
         self.cluster.cancel(
-            [JobRef(name, f"dir_{name}", job_id) for name, job_id in self.ids.items()]
+            [
+                JobRef(f"{name}{self.token}", f"dir_{name}", job_id)
+                for name, job_id in self.ids.items()
+            ]
         )
 
     def verdict(self, job, *, cancelled=False, grace=2.0, seconds=60.0):

@@ -190,8 +190,8 @@ def test_a_job_that_nobody_knows_is_not_listed(bench):
     stranger = bench.request("stranger-1", GOOD)
     bench.ids["stranger-1"] = bench.unknown_id()
     seen = bench.cluster.poll([bench.ref(known), bench.ref(stranger)])
-    assert seen["stranger-1"].listing is None
-    assert seen["known-1"].listing is not None
+    assert seen[stranger.name].listing is None
+    assert seen[known.name].listing is not None
     assert bench.see(stranger).listing is None
     bench.cancel(known)
 
