@@ -33,6 +33,7 @@ def stop_reason(
         _trials(view, loop),
         _patience(view, stop),
         _wall_clock(elapsed, stop),
+        _node_hours(view, stop),
     )
     return next((reason for reason in rules if reason is not None), None)
 
@@ -114,6 +115,28 @@ def _wall_clock(elapsed: float, stop: StopSettings) -> StopReason | None:
 def is_at_least(value: float, other: float, direction: Direction) -> bool:
     """Whether `value` is as good as `other` or better."""
     return value >= other if direction == "maximize" else value <= other
+
+
+def _node_hours(view: StudyView, stop: StopSettings) -> StopReason | None:
+    if stop.node_hours is None:
+        return None
+    spent = node_hours(view)
+    if spent < stop.node_hours:
+        return None
+    return StopReason(
+        "node_hours",
+        f"{spent:.3g} node-hours are spent; the budget is {stop.node_hours:g}",
+        {"node_hours": spent, "limit": stop.node_hours},
+    )
+
+
+def node_hours(view: StudyView) -> float:
+    """Node-hours of the trials that have told how long they took."""
+    spent = [
+        (trial.seconds or 0.0) * (trial.job.resources.nodes if trial.job is not None else 1)
+        for trial in view.trials
+    ]
+    return sum(spent) / 3600
 
 
 def failures_in_a_row(trials: Sequence[Trial]) -> int:

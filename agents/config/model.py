@@ -119,6 +119,9 @@ class StopSettings(Section):
         description="By so much the best must get better to reset the patience.",
     )
     wall_clock: Duration | None = Field(default=None, description="Such as 12h; since the start.")
+    node_hours: float | None = Field(
+        default=None, gt=0, description="Node-hours of training that may be spent."
+    )
     failures_in_a_row: int | None = Field(default=5, ge=1, description="Failed trials in a row.")
 
 

@@ -4,7 +4,14 @@ from hypothesis import strategies as st
 from trials import failed, trial, view
 
 from agents.config.model import LoopSettings, StopSettings
-from agents.convergence import failures_in_a_row, iterations_without_improvement, stop_reason
+from agents.convergence import (
+    failures_in_a_row,
+    iterations_without_improvement,
+    node_hours,
+    stop_reason,
+)
+from agents.trial import Job
+from scheduler.job import Resources
 
 NEVER = StopSettings(failures_in_a_row=None)
 
@@ -45,6 +52,14 @@ def test_iterations_trials_and_time():
     assert rule(known, max_trials=3) is None
     assert rule(known, elapsed=60.0, stop=stop(wall_clock=60.0)) == "wall_clock"
     assert rule(known, elapsed=59.0, stop=stop(wall_clock=60.0)) is None
+
+
+def test_node_hours_count_each_node_of_a_trial():
+    two_nodes = Job("name", "directory", resources=Resources(nodes=2))
+    known = view(trial(0, 0.5, seconds=900.0, job=two_nodes), trial(1, 0.5, seconds=1800.0))
+    assert node_hours(known) == 1.0
+    assert rule(known, stop=stop(node_hours=1.0)) == "node_hours"
+    assert rule(known, stop=stop(node_hours=1.01)) is None
 
 
 def test_patience_counts_iterations_since_the_last_real_improvement():
