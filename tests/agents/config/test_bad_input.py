@@ -27,7 +27,7 @@ ADDED = [
     ("loop: {max_iteration: 3}", "FILE:5: loop.max_iteration: there is no such key; did you mean max_iterations?"),
     ("max_trials: 3", "FILE:5: max_trials: there is no such key; did you mean loop.max_trials?"),
     ("stop:\n  xyz: 3", "FILE:6: stop.xyz: there is no such key; there are target, patience, "
-     "minimum_improvement, wall_clock, failures_in_a_row"),
+     "minimum_improvement, wall_clock, node_hours, failures_in_a_row"),
     ("cluster: {transport: {kind: ssh, hots: a}}", "FILE:5: cluster.transport.host is missing\nFILE:5: cluster.transport.hots: there is no such key; did you mean host?"),
     ("cluster: {transport: {kind: local, host: a}}",
      "FILE:5: cluster.transport.host: there is no such key; it goes with kind: ssh or kind: paramiko; here there are kind"),
