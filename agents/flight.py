@@ -10,7 +10,7 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime
 
 from agents.config.model import Settings
-from agents.jobs import is_local, job_request, new_job, next_attempt
+from agents.jobs import in_packs, is_local, job_request, new_job, next_attempt
 from agents.journal import Journal
 from agents.ledger import Ledger
 from agents.outcome import Outcome, intermediate_values, outcome
@@ -20,8 +20,17 @@ from agents.trial import PastAttempt, Trial, TrialState
 from agents.watch import LOCAL_GRACE_SECONDS, Watch
 from agents.workspace import Workspace
 from scheduler.cluster import Cluster
-from scheduler.job import Cause, Failure, InDoubt, Observation, Refused, Submitted
+from scheduler.job import (
+    Cause,
+    Failure,
+    InDoubt,
+    JobRequest,
+    Observation,
+    Refused,
+    Submitted,
+)
 from scheduler.outcome import Failed, Unfinished
+from scheduler.packing import packed
 from scheduler.staging import stage
 from scheduler.submission import Answer
 from training.contract import RESULTS_FILE, write_atomically
@@ -112,10 +121,14 @@ class Flight:
         running = self.running()
         waiting = [t for t in running if t.job is None or t.job.job_id is None]
         cluster = self._settings.cluster
+        size = cluster.pack.trials if cluster.pack else 1
         room = len(waiting)
         if cluster.max_in_flight is not None:
-            room = min(room, cluster.max_in_flight - (len(running) - len(waiting)))
-        return waiting[: max(0, min(room, cluster.max_per_submission or room))]
+            in_flight = {t.job.job_id for t in running if t.job is not None and t.job.job_id}
+            room = min(room, (cluster.max_in_flight - len(in_flight)) * size)
+        if cluster.max_per_submission is not None:
+            room = min(room, cluster.max_per_submission * size)
+        return waiting[: max(0, room)]
 
     def may_submit(self) -> bool:
         """Whether a trial waits for its submission and it is time to try (again)."""
@@ -125,39 +138,65 @@ class Flight:
 
     def submit(self) -> None:
         """Submit all that may be, in one round trip, each exactly once."""
-        trials = [self._with_job(trial) for trial in self.submittable()]
+        trials = self._with_jobs(self.submittable())
         if not trials:
             return
         self.reach()
-        requests = [
-            job_request(trial, self._settings, self._cluster.root, self._code) for trial in trials
-        ]
+        groups = self._groups(trials)
+        requests = [self._request(name, group) for name, group in groups.items()]
         again = frozenset(self._again)
         answers = self._patience(lambda: self._cluster.submit(requests, again))
         now = datetime.now(UTC)
-        for trial in trials:
-            assert trial.job is not None
-            self._take_answer(trial, answers[trial.job.name], now)
+        for name, group in groups.items():
+            for trial in group:
+                self._take_answer(trial, name, answers[name], now)
         self.watch.changed()
 
-    def _with_job(self, trial: Trial) -> Trial:
-        """The trial with its job; the intention is in the ledger before anything is submitted."""
-        if trial.job is not None:
-            return trial
-        job = new_job(trial, self._settings, self._token)
-        self._ledger.record_job(trial.number, job)
-        return replace(trial, job=job)
+    def _with_jobs(self, trials: Sequence[Trial]) -> list[Trial]:
+        """The trials with their jobs; the intention is in the ledger before anything is submitted."""
+        pack = self._settings.cluster.pack
+        known = [
+            trial
+            if trial.job is not None
+            else replace(trial, job=new_job(trial, self._settings, self._token))
+            for trial in trials
+        ]
+        found = in_packs(known, pack.trials) if pack is not None else known
+        for before, trial in zip(trials, found, strict=True):
+            if trial.job is not None and trial.job != before.job:
+                self._ledger.record_job(trial.number, trial.job, trial.attempts)
+        return found
 
-    def _take_answer(self, trial: Trial, answer: Answer, now: datetime) -> None:
+    def _groups(self, trials: Sequence[Trial]) -> dict[str, list[Trial]]:
+        """The trials of each job, by the job's name."""
+        groups: dict[str, list[Trial]] = {}
+        for trial in trials:
+            assert trial.job is not None
+            pack = trial.job.pack
+            name = trial.job.name if pack is None else f"{pack}-{self._token}"
+            groups.setdefault(name, []).append(trial)
+        return groups
+
+    def _request(self, name: str, trials: Sequence[Trial]) -> JobRequest:
+        """What is submitted for the trials of one job."""
+        root = self._cluster.root
+        members = [job_request(trial, self._settings, root, self._code) for trial in trials]
+        job, pack = trials[0].job, self._settings.cluster.pack
+        if job is None or job.pack is None or pack is None:
+            return members[0]
+        template = self._settings.cluster.template
+        return packed(members, name, job.pack, pack, self._cluster.batch, root, template)
+
+    def _take_answer(self, trial: Trial, name: str, answer: Answer, now: datetime) -> None:
         assert trial.job is not None
         match answer:
             case Submitted(job_id=job_id):
-                self._again.discard(trial.job.name)
+                self._again.discard(name)
                 job = replace(trial.job, job_id=job_id, submitted_at=now)
                 self._ledger.record_job(trial.number, job, trial.attempts)
                 self._journal.event("submitted", trial=trial.number, job=job.name, job_id=job_id)
             case Refused(message=message, backpressure=True):
-                self._again.add(trial.job.name)
+                self._again.add(name)
                 self._later(trial, message)
             case Refused(message=message):
                 failure = Failure(Cause.REFUSED, message)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import posixpath
 import re
 import sys
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 
 from agents.config.model import Settings
 from agents.trial import Job, Trial
@@ -95,6 +98,32 @@ def job_request(trial: Trial, settings: Settings, root: str, code: str | None = 
         resources=trial.job.resources,
         files={HYPERPARAMETERS_FILE: to_json_bytes(task.to_json())},
     )
+
+
+def in_packs(trials: Sequence[Trial], size: int) -> list[Trial]:
+    """The trials, whose jobs are known, each in a pack of at most `size` that ask for the same.
+
+    A trial that has a pack keeps it: it may have been submitted. Deterministic.
+    """
+    packs: dict[str, list[Trial]] = {}
+    found: dict[int, Trial] = {}
+    for trial in trials:
+        assert trial.job is not None
+        if trial.job.pack is not None:
+            found[trial.number] = trial
+            continue
+        asked = json.dumps(asdict(trial.job.resources), sort_keys=True)
+        pack = packs.setdefault(asked, [])
+        if len(pack) == size:
+            pack.clear()
+        pack.append(trial)
+        first = pack[0]
+        assert first.job is not None
+        again = f"_attempt_{trial.job.attempt}" if trial.job.attempt > 1 else ""
+        name = f"pack_{first.number:04d}{again}"
+        job = replace(trial.job, pack=name, directory=posixpath.join(name, trial.job.directory))
+        found[trial.number] = replace(trial, job=job)
+    return [found[trial.number] for trial in trials]
 
 
 def is_local(settings: Settings) -> bool:

@@ -58,6 +58,8 @@ class Job:
     ended_at: datetime | None = None
     resources: Resources = field(default_factory=Resources)
     """What it asks of the batch system."""
+    pack: str | None = None
+    """The directory of the job that it shares with other trials, if it does."""
 
 
 @dataclass(frozen=True)

@@ -71,9 +71,14 @@ def poll_script(jobs: Sequence[JobRef], batch: BatchSystem, root: str, nonce: st
     )
     return (
         f"ph_nonce={nonce}\nPH_ROOT={home_path(root)}\n{FRAMES}"
-        f"ph_list() {{\n{batch.list_shell(jobs)}\n}}\n"
+        f"ph_list() {{\n{batch.list_shell(one_a_job(jobs))}\n}}\n"
         f"{_LISTING}{rows}{files}{rows}"
     )
+
+
+def one_a_job(jobs: Sequence[JobRef]) -> list[JobRef]:
+    """One reference to each job of the batch system; trials may share one."""
+    return list({job.job_id or job.name: job for job in jobs}.values())
 
 
 def read_observations(

@@ -7,15 +7,14 @@ import re
 import shlex
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from scheduler.batch_system import BatchSystem
 from scheduler.container import contained
 from scheduler.errors import SchedulerError
-from scheduler.job import JobRequest
+from scheduler.job import JobRequest, Resources
 
 if TYPE_CHECKING:
-    from jinja2 import Template
+    from jinja2 import Environment, Template
 
 KILL_AFTER_SECONDS = 30
 """Between the polite and the final signal, where the job script itself enforces the walltime."""
@@ -23,7 +22,19 @@ KILL_AFTER_SECONDS = 30
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-def render(request: JobRequest, batch: BatchSystem, root: str, template: Path | None = None) -> str:
+class Dialect(Protocol):
+    """What a job script depends on in a batch system (see `scheduler.batch_system.BatchSystem`)."""
+
+    @property
+    def job_id_variable(self) -> str: ...
+    @property
+    def close_descriptors(self) -> str: ...
+    @property
+    def enforces_walltime(self) -> bool: ...
+    def directives(self, name: str, resources: Resources) -> list[str]: ...
+
+
+def render(request: JobRequest, batch: Dialect, root: str, template: Path | None = None) -> str:
     """The job script of `request`, whose directory lies below `root` (absolute, on the cluster).
 
     `template` replaces ``jobs/templates/job.sh.j2``. Raises SchedulerError where a person's
@@ -57,13 +68,23 @@ def render(request: JobRequest, batch: BatchSystem, root: str, template: Path | 
         raise SchedulerError(f"the job script template {where} cannot be used: {error}") from error
 
 
-def _load(path: Path | None) -> Template:
+def rendered_text(name: str, **values: object) -> str:
+    """A template below ``jobs/`` with its names filled in."""
+    return _environment().from_string(data_text(name)).render(**values)
+
+
+def _environment() -> Environment:
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
     environment.filters["sh"] = lambda value: shlex.quote(str(value))
+    return environment
+
+
+def _load(path: Path | None) -> Template:
+    environment = _environment()
     if path is None:
         return environment.from_string(data_text("templates/job.sh.j2"))
     try:

@@ -259,6 +259,23 @@ class ContainerSettings(Section):
     )
 
 
+class PackSettings(Section):
+    """Several trials of an iteration share one job, side by side."""
+
+    trials: int = Field(ge=2, description="Trials in one job, at most.")
+    pin: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
+        description="Variable that gets each trial's place, from 0: CUDA_VISIBLE_DEVICES, "
+        "ROCR_VISIBLE_DEVICES, ZE_AFFINITY_MASK.",
+    )
+    launch: list[str] = Field(
+        default_factory=list,
+        description="Words before each trial's script, such as [srun, --exact, --ntasks=1]; "
+        "{slot} is its place. None: a plain background process.",
+    )
+
+
 class PollSettings(Section):
     """How often the cluster is asked about jobs."""
 
@@ -299,6 +316,7 @@ class ClusterSettings(Section):
         description="Other resources for some hyperparameters; later ones win.",
     )
     retry: RetrySettings = Field(default_factory=RetrySettings)
+    pack: PackSettings | None = None
     max_in_flight: int | None = Field(default=None, ge=1, description="Cap on unfinished jobs.")
     max_per_submission: int | None = Field(
         default=None, ge=1, description="Cap on jobs that are submitted in one go."

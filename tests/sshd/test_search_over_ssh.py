@@ -170,3 +170,22 @@ def resume(config: Path) -> subprocess.Popen[str]:
         stdin=subprocess.DEVNULL,
         text=True,
     )
+
+
+@pytest.mark.parametrize("launch", ["[]", "[srun, --exact, --ntasks=1, --cpus-per-task=1]"])
+def test_trials_share_a_slurm_job(site: LoopbackSshd, tmp_path: Path, launch: str) -> None:
+    config = write_config(tmp_path, site, "plain")
+    text = config.read_text().replace("cpus: 1", "tasks: 2, cpus: 1")
+    config.write_text(
+        text.replace("poll:", f"pack: {{trials: 2, pin: MY_GPU, launch: {launch}}}\n  poll:")
+    )
+    connect(config)
+    search = start(config)
+    screen = search.communicate(timeout=120)[0]
+    assert search.returncode == 0, screen
+    subprocess.run(pilothouse("disconnect", "--config", config), cwd=ROOT, check=True)
+    (summary,) = tmp_path.glob("local/*/summary.json")
+    assert json.loads(summary.read_text())["counts"]["completed"] == 4
+    jobs = {path.read_text().strip() for path in tmp_path.glob("remote/*/pack_*/job.id")}
+    assert len(jobs) == 2
+    assert [p.read_text() for p in tmp_path.glob("remote/*/pack_*/*/runs")] == ["x"] * 4

@@ -78,6 +78,7 @@ BY_THEMSELVES = [
             "cluster.transport.",
             "cluster.batch_system.",
             "cluster.container",
+            "cluster.pack",
             "llm.",
             "search_space.",
         )
@@ -134,6 +135,12 @@ def test_a_container_can_be_had():
     given = [f"{k}={v}" for k, v in COMMENTED.items() if k.startswith("cluster.container.")]
     container = load(EXAMPLE, given).settings.cluster.container
     assert (container.gpu, container.binds) == ("nvidia", ["/data:/data:ro"])
+
+
+def test_trials_can_share_jobs():
+    given = [f"{k}={v}" for k, v in COMMENTED.items() if k.startswith("cluster.pack.")]
+    pack = load(EXAMPLE, given).settings.cluster.pack
+    assert (pack.trials, pack.pin, pack.launch[0]) == (4, "CUDA_VISIBLE_DEVICES", "srun")
 
 
 def test_an_override_of_resources_can_be_had():

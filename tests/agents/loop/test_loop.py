@@ -7,7 +7,7 @@ import time
 
 import optuna
 import pytest
-from loop_run import Crash, documents, jobs_run, resume, run_directory, start, write_config
+from loop_run import PROGRAM, Crash, documents, jobs_run, resume, run_directory, start, write_config
 
 BATCH = "loop: {max_iterations: 3, jobs_per_iteration: 2}\n"
 
@@ -241,3 +241,66 @@ def test_the_code_of_a_run_is_a_snapshot_that_later_changes_do_not_touch(tmp_pat
     assert summary(config)["counts"]["completed"] == 4
     (snapshot,) = [p for p in (tmp_path / "results" / "code").iterdir() if p.name != "pieces"]
     assert [path.name for path in snapshot.iterdir()] == ["program.py"]
+
+
+FAILS_IN_A_PACK = """
+if task["trial"] == 1:
+    os._exit(3)
+"""
+
+
+def test_trials_that_share_a_job_each_have_their_own_fate(tmp_path, monkeypatch):
+    body = PROGRAM.replace("time.sleep(", f"{FAILS_IN_A_PACK}\ntime.sleep(").replace(
+        'open("runs", "a").write("x")',
+        'open("runs", "a").write("x"); open("place", "w").write(os.environ["MY_GPU"])',
+    )
+    monkeypatch.setattr("loop_run.PROGRAM", body)
+    config = write_config(tmp_path, "loop: {max_iterations: 2, jobs_per_iteration: 3}\n")
+    ended(config, "--set", "cluster.pack={trials: 2, pin: MY_GPU}")
+    run = run_directory(config)
+    assert summary(config)["counts"] | {"pruned": 0} == {
+        "running": 0,
+        "completed": 5,
+        "failed": 1,
+        "pruned": 0,
+    }
+    # 3 trials in jobs of 2: two jobs an iteration.
+    assert len(list((run / "queue" / "ended").iterdir())) == 4
+    assert [p.parent.name for p in sorted(run.glob("pack_0000/*/runs"))] == [
+        "job_crash_iter_001_trial_0000",
+        "job_crash_iter_001_trial_0001",
+    ]
+    places = {p.parent.name[-4:]: p.read_text() for p in run.glob("pack_*/*/place")}
+    assert places == {"0000": "0", "0001": "1", "0002": "0", "0003": "0", "0004": "1", "0005": "0"}
+    assert [p.read_text() for p in run.glob("pack_*/*/runs")] == ["x"] * 6
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_a_pack_is_submitted_once_though_the_orchestrator_dies(tmp_path, count):
+    config = write_config(tmp_path)
+    pack = ("--set", "cluster.pack={trials: 2}")
+    crash = Crash("agents.ledger.Ledger.record_job", "after", count)
+    assert start(config, *pack, crash=crash).wait() == -9
+    ended(config, begin=resume)
+    run = run_directory(config)
+    assert summary(config)["counts"]["completed"] == 4
+    assert [p.read_text() for p in run.glob("pack_*/*/runs")] == ["x"] * 4
+
+
+def test_a_trial_in_a_pack_that_hangs_is_ended_alone(tmp_path, monkeypatch):
+    slow = PROGRAM.replace("time.sleep(", 'time.sleep(60 if task["trial"] == 0 else 0); (')
+    monkeypatch.setattr("loop_run.PROGRAM", slow)
+    config = write_config(tmp_path, "loop: {max_iterations: 1, jobs_per_iteration: 2}\n")
+    ended(
+        config,
+        "--set",
+        "cluster.pack={trials: 2}",
+        "--set",
+        "cluster.resources.walltime=2s",
+        "--set",
+        "cluster.retry.walltime.times=0",
+    )
+    (report,) = [json.loads(p.read_text()) for p in run_directory(config).glob("reports/*.json")]
+    states = [trial["state"] for trial in report["trials"]]
+    assert states == ["failed", "completed"]
+    assert report["trials"][0]["failure"]["cause"] == "walltime"
