@@ -9,62 +9,113 @@ from dataclasses import dataclass, fields
 from training.contract import ParameterValue, PilothouseError
 
 OPTIMIZERS = ("sgd", "adam", "adamw")
+SCHEDULES = ("constant", "cosine", "onecycle", "step")
+
+ALIASES = {"model_type": "model", "hidden_size": "hidden", "num_layers": "layers"}
+"""Other names under which some are known."""
 
 
 class BadHyperparameter(PilothouseError):
-    """A hyperparameter that this program does not know, or a value it cannot use."""
+    """A hyperparameter that this program does not know, or a value that it cannot use."""
 
 
 @dataclass(frozen=True)
 class Options:
     """What a trial can choose."""
 
+    model: str = "cnn"
+    width: int = 16
+    """cnn: channels of the first convolution; each later one has twice as many."""
+    layers: int = 2
+    """cnn: convolutions."""
+    hidden: int = 64
+    """cnn: size of the hidden layer."""
+    dropout: float = 0.0
     learning_rate: float = 0.01
+    """At its highest, where a schedule changes it."""
     optimizer: str = "sgd"
     momentum: float = 0.9
-    """Only for sgd."""
+    """sgd only."""
+    nesterov: bool = True
+    """sgd only."""
     weight_decay: float = 0.0
+    """Not applied to biases and normalization."""
     batch_size: int = 64
-    width: int = 16
-    """Channels of the first layer; the second has twice as many."""
-    dropout: float = 0.0
+    schedule: str = "constant"
+    warmup_epochs: float = 0.0
+    """The rate rises linearly over these."""
+    gradient_clip: float = 0.0
+    """Largest norm of the gradient; 0: none."""
+    ema: float = 0.0
+    """Decay of the average of the weights that is evaluated; 0: the weights themselves."""
+    label_smoothing: float = 0.0
+    crop: int = 0
+    """Random crops after this much padding, in pixels."""
+    flip: bool = False
+    """Mirrors half of the images."""
+    cutout: int = 0
+    """Side of the square that is blanked, in pixels."""
+    mixup: float = 0.0
+    """Alpha of the Beta distribution that mixes pairs of images; 0: none."""
 
 
 def read_options(given: Mapping[str, ParameterValue]) -> Options:
     """The options of a trial. Raises BadHyperparameter that names the fault and the fix."""
     known = {field.name: field for field in fields(Options)}
-    values: dict[str, float | int | str] = {}
-    for name, value in given.items():
+    values: dict[str, float | int | str | bool] = {}
+    for told, value in given.items():
+        name = ALIASES.get(told, told)
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
-            raise BadHyperparameter(f"hyperparameters.{name}: there is no such one; {hint}")
-        default = getattr(Options, name)
-        values[name] = _typed(name, value, type(default))
+            raise BadHyperparameter(f"hyperparameters.{told}: there is no such one; {hint}")
+        values[name] = _typed(told, value, type(getattr(Options, name)))
     options = Options(**values)  # type: ignore[arg-type]
     _check(options)
     return options
 
 
-def _typed(name: str, value: ParameterValue, kind: type) -> float | int | str:
+def unused(options: Options, given: Mapping[str, ParameterValue]) -> list[str]:
+    """Names of what was given and has no effect with the other options."""
+    without = {
+        "momentum": options.optimizer != "sgd",
+        "nesterov": options.optimizer != "sgd",
+        "width": options.model != "cnn",
+        "layers": options.model != "cnn",
+        "hidden": options.model != "cnn",
+    }
+    return [name for name in given if without.get(ALIASES.get(name, name), False)]
+
+
+def _typed(name: str, value: ParameterValue, kind: type) -> float | int | str | bool:
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    if isinstance(value, bool) or not isinstance(value, kind):
+    if isinstance(value, bool) != (kind is bool) or not isinstance(value, kind):
         raise BadHyperparameter(f"hyperparameters.{name}: {value!r} is not of type {kind.__name__}")
-    return value  # type: ignore[return-value]
+    return value  # type: ignore[no-any-return]
 
 
 def _check(options: Options) -> None:
-    faults = {
+    fine = {
         "learning_rate": options.learning_rate > 0,
         "momentum": 0 <= options.momentum < 1,
         "weight_decay": options.weight_decay >= 0,
         "batch_size": options.batch_size >= 1,
         "width": options.width >= 1,
+        "layers": options.layers >= 1,
+        "hidden": options.hidden >= 1,
         "dropout": 0 <= options.dropout < 1,
         "optimizer": options.optimizer in OPTIMIZERS,
+        "schedule": options.schedule in SCHEDULES,
+        "warmup_epochs": options.warmup_epochs >= 0,
+        "gradient_clip": options.gradient_clip >= 0,
+        "ema": 0 <= options.ema < 1,
+        "label_smoothing": 0 <= options.label_smoothing < 1,
+        "crop": options.crop >= 0,
+        "cutout": options.cutout >= 0,
+        "mixup": options.mixup >= 0,
     }
-    for name, fine in faults.items():
-        if not fine:
+    for name, is_fine in fine.items():
+        if not is_fine:
             value = getattr(options, name)
             raise BadHyperparameter(f"hyperparameters.{name}: {value!r} cannot be used")

@@ -1,198 +1,224 @@
-"""The reference training program: ``python -m training.train --hyperparameters FILE``.
+"""The reference training program.
 
-Keeps the contract in `training/contract.py`; results go beside the file that it is given.
+    python -m training.train --hyperparameters JOB_DIRECTORY/hyperparameters.json
+    python -m training.train --model resnet18 --learning-rate 0.1 --epochs 50 --output-dir runs/a
+
+Keeps the contract in `training/contract.py`: writes metrics.jsonl and results.json, and nothing
+outside its directory. Exit codes: 0 completed or pruned, 1 ended early or failed, 2 bad input.
 """
 
 from __future__ import annotations
 
 import argparse
-import math
-import os
-import platform
 import signal
 import sys
 import time
 import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import MISSING, fields, replace
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import NoReturn
 
 import torch
-from torch import nn
 
 from training.contract import (
-    METRICS_FILE,
     RESULTS_FILE,
-    STOP_FILE,
     ContractError,
     Curve,
     ErrorReport,
+    ParameterValue,
+    PilothouseError,
     Result,
     Task,
     accuracy_auc,
-    metric_line,
     read_task,
     write_result,
 )
-from training.fashion import Split, load
-from training.options import Options, read_options
-from training.small_cnn import SmallCnn
-
-DEFAULT_EPOCHS = 4
+from training.environment import environment
+from training.options import ALIASES, Options, read_options, unused
+from training.settings import Settings
+from training.trainer import Diverged, Found, Trainer
 
 
 class Stopped(BaseException):
     """A signal asked the program to end (walltime, preemption, scancel)."""
 
 
-class Diverged(Exception):
-    """The loss is not finite any more."""
-
-
-@dataclass
-class Progress:
-    """What a trial has found so far."""
-
-    began: float = field(default_factory=time.monotonic)
-    steps: list[float] = field(default_factory=list)
-    accuracies: list[float] = field(default_factory=list)
-    loss: float | None = None
-
-    def seconds(self) -> float:
-        return time.monotonic() - self.began
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Train what the task asks for. Returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m training.train", description=__doc__)
-    parser.add_argument("--hyperparameters", type=Path, required=True, metavar="FILE")
-    path: Path = parser.parse_args(arguments).hyperparameters
-    directory = path.absolute().parent
+    """Train what is asked for. Returns the exit code."""
+    began = time.monotonic()
     try:
-        task = read_task(path)
-    except ContractError as error:
+        task, settings = read_command(arguments)
+    except (ContractError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    signal.signal(signal.SIGTERM, _stop)
-    progress = Progress()
+    for number in (signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, _remember)
+    found = Found()
+    trainer: list[Trainer] = []
+    status, error, code = _guarded(task, settings, found, trainer)
+    device = trainer[0].device if trainer else None
+    name = trainer[0].data.name if trainer else settings.data
+    result = _result(task, status, found, error, device, name, time.monotonic() - began)
+    write_result(settings.directory / RESULTS_FILE, result)
+    return code
+
+
+_asked_to_stop = False
+
+
+def _remember(number: int, frame: FrameType | None) -> None:
+    # Raising here could break a file that is being written: the loop looks between batches.
+    global _asked_to_stop
+    _asked_to_stop = True
+
+
+def _check() -> None:
+    if _asked_to_stop:
+        raise Stopped
+
+
+def _guarded(
+    task: Task, settings: Settings, found: Found, trainer: list[Trainer]
+) -> tuple[str, ErrorReport | None, int]:
+    """Train, and turn every way to end into a status, an error and an exit code."""
     try:
-        status = _train(task, directory, progress)
-        error = None
+        options = read_options(task.hyperparameters)
+        for name in unused(options, task.hyperparameters):
+            print(f"warning: hyperparameters.{name} has no effect here", file=sys.stderr)
+        trainer.append(Trainer(options, settings, task.seed, found, _check))
+        return trainer[0].run(), None, 0
     except Stopped:
-        status = "preempted"
-        error = ErrorReport("Stopped", f"SIGTERM after epoch {len(progress.steps)}")
-    except Diverged as caught:
-        status, error = "diverged", ErrorReport("Diverged", str(caught))
-    except Exception as caught:
-        status = "failed"
-        error = ErrorReport(type(caught).__name__, str(caught), traceback.format_exc())
+        return "preempted", ErrorReport("Stopped", f"a signal, after epoch {len(found.steps)}"), 1
+    except Diverged as error:
+        return "diverged", ErrorReport("Diverged", str(error)), 1
+    except PilothouseError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return "failed", ErrorReport(type(error).__name__, str(error)), 2
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        size = task.hyperparameters.get("batch_size", Options.batch_size)
+        message = f"out of memory with batch_size {size}: {str(error).splitlines()[0]}"
+        print(f"error: {message}", file=sys.stderr)
+        return "failed", ErrorReport(type(error).__name__, message), 1
+    except Exception as error:
         traceback.print_exc()
-    write_result(directory / RESULTS_FILE, _result(task, status, progress, error))
-    return 0 if status in ("completed", "pruned") else 1
+        report = ErrorReport(type(error).__name__, str(error), traceback.format_exc())
+        return "failed", report, 1
 
 
-def _stop(number: int, frame: FrameType | None) -> None:
-    raise Stopped
-
-
-def _train(task: Task, directory: Path, progress: Progress) -> str:
-    options = read_options(task.hyperparameters)
-    torch.manual_seed(task.seed)
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
-    train, validation = load("train"), load("validation")
-    model = SmallCnn(options.width, options.dropout)
-    optimizer = _optimizer(model, options)
-    shuffle = torch.Generator().manual_seed(task.seed)
-    with open(directory / METRICS_FILE, "a", encoding="utf-8") as metrics:
-        for epoch in range(1, int(task.budget.get("epochs", DEFAULT_EPOCHS)) + 1):
-            loss = _epoch(model, optimizer, train, options.batch_size, shuffle)
-            accuracy = _accuracy(model, validation)
-            progress.steps.append(epoch)
-            progress.accuracies.append(accuracy)
-            progress.loss = loss
-            metrics.write(
-                metric_line(
-                    epoch,
-                    progress.seconds(),
-                    accuracy=accuracy,
-                    loss=loss,
-                    learning_rate=options.learning_rate,
-                )
-            )
-            metrics.flush()
-            if (directory / STOP_FILE).exists():
-                return "pruned"
-    return "completed"
-
-
-def _optimizer(model: nn.Module, options: Options) -> torch.optim.Optimizer:
-    rate, decay = options.learning_rate, options.weight_decay
-    if options.optimizer == "sgd":
-        return torch.optim.SGD(
-            model.parameters(), lr=rate, momentum=options.momentum, weight_decay=decay
-        )
-    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[options.optimizer]
-    return kind(model.parameters(), lr=rate, weight_decay=decay)
-
-
-def _epoch(
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    train: Split,
-    batch_size: int,
-    shuffle: torch.Generator,
-) -> float:
-    """One pass over the training images. Returns the mean loss. Raises Diverged."""
-    model.train()
-    total = 0.0
-    for batch in torch.randperm(len(train.labels), generator=shuffle).split(batch_size):
-        optimizer.zero_grad(set_to_none=True)
-        loss = nn.functional.cross_entropy(model(train.images[batch]), train.labels[batch])
-        if not math.isfinite(loss.item()):
-            raise Diverged(f"the loss became {loss.item()}; a smaller learning rate may help")
-        loss.backward()
-        optimizer.step()
-        total += loss.item() * len(batch)
-    return total / len(train.labels)
-
-
-@torch.inference_mode()
-def _accuracy(model: nn.Module, validation: Split) -> float:
-    model.eval()
-    guesses = torch.cat([model(images).argmax(1) for images in validation.images.split(500)])
-    return int((guesses == validation.labels).sum()) / len(validation.labels)
-
-
-def _result(task: Task, status: str, progress: Progress, error: ErrorReport | None) -> Result:
-    metrics: dict[str, float | None] = {"train_loss": progress.loss}
-    if progress.accuracies:
+def _result(
+    task: Task,
+    status: str,
+    found: Found,
+    error: ErrorReport | None,
+    device: torch.device | None,
+    data: str,
+    seconds: float,
+) -> Result:
+    metrics: dict[str, float | None] = {
+        "train_loss": found.loss,
+        "test_accuracy": found.test_accuracy,
+        "parameters": found.parameters,
+        "samples_per_second": found.samples_per_second,
+        "peak_memory_mb": found.peak_memory_mb,
+    }
+    if found.accuracies:
         metrics |= {
-            "accuracy_auc": accuracy_auc(progress.accuracies, progress.steps),
-            "final_accuracy": progress.accuracies[-1],
-            "best_accuracy": max(progress.accuracies),
+            "accuracy_auc": accuracy_auc(found.accuracies, found.steps),
+            "final_accuracy": found.accuracies[-1],
+            "best_accuracy": max(found.accuracies),
         }
     return Result(
         status=status,
-        metrics=metrics,
-        curve=Curve(tuple(progress.steps), tuple(progress.accuracies)),
-        seconds=progress.seconds(),
+        metrics={name: value for name, value in metrics.items() if value is not None},
+        curve=Curve(tuple(found.steps), tuple(found.accuracies)),
+        seconds=seconds,
         hyperparameters=task.hyperparameters,
-        environment=_environment(),
+        environment={**environment(device), "data": data, "resumed_after": found.resumed_after},
         error=error,
         trial=task.trial,
         job=task.job,
     )
 
 
-def _environment() -> dict[str, Any]:
-    return {
-        "host": platform.node(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "threads": torch.get_num_threads(),
-    }
+# -- the command line ----------------------------------------------------------------------------
+
+
+def read_command(arguments: Sequence[str] | None) -> tuple[Task, Settings]:
+    """The task and the settings that a command line asks for. Raises ContractError, OSError."""
+    given = vars(_parser().parse_args(arguments))
+    path: Path | None = given.pop("hyperparameters")
+    flags = {name: value for name, value in given.items() if value is not None}
+    if path is not None:
+        task = read_task(path)
+        directory = flags.pop("output_dir", path.absolute().parent)
+    else:
+        directory = flags.pop("output_dir", Path()).absolute()
+        task = Task("", 0, flags.pop("job_id", ""), 0, {})
+    task = replace(task, seed=flags.pop("seed", task.seed))
+    flags.pop("job_id", None)
+    own = {field.name for field in fields(Options)}
+    values: dict[str, ParameterValue] = {n: v for n, v in flags.items() if n in own}
+    task = replace(task, hyperparameters={**task.hyperparameters, **values})
+    budget = {name: task.budget[name] for name in ("epochs", "seconds") if name in task.budget}
+    rest = {name: value for name, value in flags.items() if name not in own}
+    settings = Settings(**{"directory": directory, **budget, **rest})
+    directory.mkdir(parents=True, exist_ok=True)
+    return task, settings
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        print(f"error: {message} (see --help)", file=sys.stderr)
+        sys.exit(2)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="python -m training.train",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--hyperparameters", type=Path, metavar="FILE")
+    parser.add_argument("--output-dir", type=Path, metavar="DIR")
+    parser.add_argument("--job-id", metavar="NAME")
+    parser.add_argument("--seed", type=int)
+    parser.add_argument("--epochs", "--num_epochs", "--num-epochs", type=int)
+    for name, kind in (("seconds", float), ("checkpoint_every", int), ("data", str)):
+        parser.add_argument(_flag(name), type=kind, dest=name)
+    parser.add_argument("--data-dir", type=Path, metavar="DIR")
+    parser.add_argument("--device", metavar="NAME")
+    parser.add_argument("--precision", choices=["auto", "fp32", "bf16"])
+    for name in ("compile", "deterministic", "resume"):
+        parser.add_argument(_flag(name), action="store_true", default=None, dest=name)
+    _add_options(parser)
+    return parser
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("hyperparameters")
+    others = {name: told for told, name in ALIASES.items()}
+    for field in fields(Options):
+        assert field.default is not MISSING
+        names = [_flag(field.name), f"--{field.name}"]
+        if field.name in others:
+            names += [_flag(others[field.name]), f"--{others[field.name]}"]
+        names = list(dict.fromkeys(names))
+        help_text = f"default: {field.default}"
+        if isinstance(field.default, bool):
+            action = argparse.BooleanOptionalAction
+            group.add_argument(
+                names[0], dest=field.name, action=action, default=None, help=help_text
+            )
+        else:
+            kind = type(field.default)
+            group.add_argument(*names, dest=field.name, type=kind, help=help_text)
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 if __name__ == "__main__":

@@ -1,0 +1,93 @@
+"""A training that is interrupted ends with the numbers of one that is not."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from training.contract import parse_result
+from training.train import main
+
+ROOT = Path(__file__).parent.parent.parent
+OPTIONS = ["--batch-size", "256", "--width", "4", "--learning-rate", "0.05", "--dropout", "0.2"]
+MORE = ["--schedule", "cosine", "--ema", "0.9", "--flip", "--optimizer", "adamw", "--seed", "5"]
+
+
+def train(directory, *more, epochs=3):
+    arguments = ["--output-dir", str(directory), "--epochs", str(epochs), *OPTIONS, *MORE, *more]
+    return main(arguments)
+
+
+def result(directory):
+    return parse_result((directory / "results.json").read_bytes())
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("undisturbed")
+    assert train(directory) == 0
+    return directory
+
+
+def weights(directory):
+    return torch.load(directory / "checkpoints" / "last.pt", weights_only=True)["model"]
+
+
+def assert_equal(directory, undisturbed):
+    assert result(directory).curve == result(undisturbed).curve
+    for name, value in weights(undisturbed).items():
+        assert torch.equal(weights(directory)[name], value), name
+
+
+def test_resumed_after_an_epoch_it_is_bitwise_the_same(tmp_path, undisturbed):
+    interrupted_after(tmp_path, epochs=1)
+    assert train(tmp_path, "--resume") == 0
+    assert result(tmp_path).environment["resumed_after"] >= 1
+    assert_equal(tmp_path, undisturbed)
+
+
+def interrupted_after(directory, epochs):
+    """A real process that gets SIGTERM once it has written so many lines."""
+    command = [sys.executable, "-m", "training.train", "--output-dir", str(directory)]
+    process = subprocess.Popen([*command, "--epochs", "3", *OPTIONS, *MORE], cwd=ROOT)
+    metrics = directory / "metrics.jsonl"
+    limit = time.monotonic() + 60
+    while not metrics.exists() or metrics.read_text().count("\n") < epochs:
+        assert time.monotonic() < limit
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 1
+    assert result(directory).status == "preempted"
+
+
+def test_a_broken_newest_checkpoint_is_passed_over(tmp_path, undisturbed, capsys):
+    assert train(tmp_path) == 0
+    last = tmp_path / "checkpoints" / "last.pt"
+    last.write_bytes(last.read_bytes()[:1000])
+    assert train(tmp_path, "--resume") == 0
+    assert "trying the one before" in capsys.readouterr().out
+    assert result(tmp_path).environment["resumed_after"] == 2
+    assert_equal(tmp_path, undisturbed)
+
+
+def test_only_the_last_two_and_the_best_are_kept(undisturbed):
+    names = {path.name for path in (undisturbed / "checkpoints").iterdir()}
+    assert names == {"last.pt", "before.pt", "best.pt"}
+
+
+def test_a_checkpoint_of_other_hyperparameters_is_refused(tmp_path):
+    assert train(tmp_path, epochs=1) == 0
+    assert train(tmp_path, "--resume", "--width", "6") == 2
+    assert "other hyperparameters" in result(tmp_path).error.message
+
+
+def test_test_accuracy_is_computed_once_at_the_end_and_apart_from_the_curve(tmp_path):
+    assert train(tmp_path, "--data", "synthetic", epochs=1) == 0
+    found = result(tmp_path)
+    assert found.environment["data"] == "synthetic"
+    assert 0 <= found.metrics["test_accuracy"] <= 1
+    assert found.metrics["final_accuracy"] == found.curve.accuracy[-1]

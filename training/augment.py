@@ -1,0 +1,64 @@
+"""Augmentation of whole batches, on whatever device they are. Only training images come here."""
+
+from __future__ import annotations
+
+import torch
+from torch.nn import functional
+
+from training.options import Options
+
+
+def augmented(images: torch.Tensor, options: Options, chance: torch.Generator) -> torch.Tensor:
+    """The batch (n, c, h, w) cropped, mirrored and blanked as the options say."""
+    if options.crop:
+        images = _cropped(images, options.crop, chance)
+    if options.flip:
+        mirrored = torch.rand(len(images), generator=chance).to(images.device) < 0.5
+        images = torch.where(mirrored[:, None, None, None], images.flip(3), images)
+    if options.cutout:
+        images = _cut_out(images, options.cutout, chance)
+    return images
+
+
+def mixed(
+    images: torch.Tensor, alpha: float, chance: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor, float]:
+    """Each image mixed with another of the batch (Zhang et al., mixup, arXiv:1710.09412).
+
+    Returns the images, the places of the others, and the share of the first.
+    """
+    share = _beta(alpha, chance)
+    others = torch.randperm(len(images), generator=chance).to(images.device)
+    return share * images + (1 - share) * images[others], others, share
+
+
+def _beta(alpha: float, chance: torch.Generator) -> float:
+    """A draw from Beta(alpha, alpha), by two gamma draws; torch's take no generator otherwise."""
+    first, second = torch._standard_gamma(torch.tensor([alpha, alpha]), generator=chance).tolist()
+    return first / (first + second) if first + second > 0 else 0.5
+
+
+def _cropped(images: torch.Tensor, padding: int, chance: torch.Generator) -> torch.Tensor:
+    """A window of the old size at a random place of the padded image, for each image its own."""
+    count, _, height, width = images.shape
+    padded = functional.pad(images, (padding,) * 4)
+    tops, lefts = torch.randint(2 * padding + 1, (2, count), generator=chance).to(images.device)
+    rows = tops[:, None] + torch.arange(height, device=images.device)
+    columns = lefts[:, None] + torch.arange(width, device=images.device)
+    which = torch.arange(count, device=images.device)[:, None, None]
+    # Indexing around the channel dimension puts it last.
+    return padded[which, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+
+
+def _cut_out(images: torch.Tensor, side: int, chance: torch.Generator) -> torch.Tensor:
+    """A square around a random place set to the mean (DeVries and Taylor, arXiv:1708.04552)."""
+    count, _, height, width = images.shape
+    places = torch.rand(2, count, generator=chance).to(images.device)
+    tops = (places[0] * height).long()[:, None] - side // 2
+    lefts = (places[1] * width).long()[:, None] - side // 2
+    rows = torch.arange(height, device=images.device)[None]
+    columns = torch.arange(width, device=images.device)[None]
+    inside = ((rows >= tops) & (rows < tops + side))[:, :, None] & (
+        (columns >= lefts) & (columns < lefts + side)
+    )[:, None, :]
+    return images.masked_fill(inside[:, None], 0.0)

@@ -1,0 +1,64 @@
+"""Which device trains, and with what numbers."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+from contextlib import AbstractContextManager
+
+import torch
+
+from training.contract import PilothouseError
+
+
+class BadDevice(PilothouseError):
+    """A device that this machine does not have."""
+
+
+def choose_device(name: str) -> torch.device:
+    """``auto`` is the best there is: CUDA, XPU, MPS, CPU. Raises BadDevice."""
+    there = {
+        "cuda": torch.cuda.is_available(),
+        "xpu": hasattr(torch, "xpu") and torch.xpu.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if name == "auto":
+        name = next(device for device, is_there in there.items() if is_there)
+    kind = name.split(":")[0]
+    if not there.get(kind, False):
+        known = ", ".join(device for device, is_there in there.items() if is_there)
+        raise BadDevice(f"--device: there is no {name} here; there is {known}")
+    return torch.device(name)
+
+
+def prepare(device: torch.device, seed: int, *, deterministic: bool) -> None:
+    """Seed all that is random, and set what makes this device fast."""
+    random.seed(seed)
+    torch.manual_seed(seed)
+    if device.type == "cpu":
+        threads = os.environ.get("OMP_NUM_THREADS", "")
+        if threads.isdigit():
+            torch.set_num_threads(int(threads))
+    if device.type == "cuda":
+        torch.set_float32_matmul_precision("high")
+        torch.backends.cudnn.benchmark = not deterministic
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True)
+
+
+def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
+    """The numbers in which a network computes: bf16 where it pays, or where it is asked for."""
+    lower = precision == "bf16" or (precision == "auto" and device.type in ("cuda", "xpu"))
+    if not lower:
+        return contextlib.nullcontext()
+    return torch.autocast(device.type, dtype=torch.bfloat16)
+
+
+def peak_memory_mb(device: torch.device) -> float | None:
+    """The most memory that was in use on the device, in MiB; None where nobody counts."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    return None

@@ -1,0 +1,59 @@
+"""Where a training ran: for the result, so that odd numbers can be explained later."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from typing import Any
+
+import torch
+
+_JOB_VARIABLES = ("SLURM_JOB_ID", "PBS_JOBID")
+_ACCOUNT_VARIABLES = ("SLURM_JOB_ACCOUNT", "PBS_ACCOUNT")
+
+
+def environment(device: torch.device | None) -> dict[str, Any]:
+    """Versions, host, device, scheduler's job and the state of the code."""
+    facts: dict[str, Any] = {
+        "host": platform.node(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "cpus": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "scheduler_job": _first(_JOB_VARIABLES),
+        "account": _first(_ACCOUNT_VARIABLES),
+        **_git(),
+    }
+    if device is not None:
+        facts["device"] = str(device)
+        if device.type == "cuda":
+            facts["device_name"] = torch.cuda.get_device_name(device)
+            facts["cuda"] = torch.version.cuda
+    return facts
+
+
+def _first(names: tuple[str, ...]) -> str | None:
+    return next((os.environ[name] for name in names if name in os.environ), None)
+
+
+def _git() -> dict[str, Any]:
+    commit = _ask("rev-parse", "HEAD")
+    if commit is None:
+        return {}
+    return {"git_commit": commit, "git_changed": bool(_ask("status", "--porcelain", "-uno"))}
+
+
+def _ask(*arguments: str) -> str | None:
+    directory = os.path.dirname(os.path.abspath(__file__))
+    try:
+        done = subprocess.run(
+            ["git", "-C", directory, *arguments],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

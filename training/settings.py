@@ -1,0 +1,28 @@
+"""How a training runs, apart from its hyperparameters: data, length, device, files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the command line, or the task's budget, says."""
+
+    directory: Path
+    """Where everything that is written goes."""
+    epochs: int = 4
+    seconds: float | None = None
+    """Time budget: no epoch begins after it."""
+    data: str = "fashion"
+    data_dir: Path | None = None
+    device: str = "auto"
+    precision: str = "auto"
+    """``auto`` (bf16 on accelerators), ``fp32``, ``bf16``."""
+    compile: bool = False
+    deterministic: bool = False
+    checkpoint_every: int = 1
+    """Epochs; 0: no checkpoints."""
+    resume: bool = False
+    """Go on from the checkpoint in the directory, if there is one."""

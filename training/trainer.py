@@ -1,0 +1,241 @@
+"""The training loop: epochs, validation, checkpoints, early ends."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TextIO
+
+import torch
+from torch import nn
+
+from training import checkpoints
+from training.augment import augmented, mixed
+from training.contract import METRICS_FILE, STOP_FILE, metric_line
+from training.data import DataSet, Split, load_data
+from training.devices import autocast, choose_device, peak_memory_mb, prepare
+from training.models import build_model, parameter_count
+from training.optimizers import WeightAverage, build_optimizer, rate_share
+from training.options import BadHyperparameter, Options
+from training.settings import Settings
+
+EVALUATION_BATCH = 500
+EXPLOSION = 1e4
+"""A loss beyond this, or one that is not finite, has diverged."""
+
+
+class Diverged(Exception):
+    """Training has gone where it does not come back from."""
+
+
+@dataclass
+class Found:
+    """What a training has found so far."""
+
+    steps: list[float] = field(default_factory=list)
+    accuracies: list[float] = field(default_factory=list)
+    loss: float | None = None
+    test_accuracy: float | None = None
+    parameters: int | None = None
+    samples_per_second: float | None = None
+    peak_memory_mb: float | None = None
+    resumed_after: int = 0
+    """The epoch after which it went on, where it was resumed."""
+
+
+class Trainer:
+    """Trains one network. Reproducible: what is random in an epoch follows from seed and epoch."""
+
+    def __init__(
+        self,
+        options: Options,
+        settings: Settings,
+        seed: int,
+        found: Found,
+        check: Callable[[], None],
+    ) -> None:
+        """`check` is called between batches, and raises where the training has to end."""
+        self._options, self._settings, self._seed = options, settings, seed
+        self._found, self._check = found, check
+        self._began = time.monotonic()
+        if settings.epochs < 1 or settings.epochs != int(settings.epochs):
+            raise BadHyperparameter(
+                f"epochs is {settings.epochs}: train for one whole epoch or more"
+            )
+        self.device = choose_device(settings.device)
+        prepare(self.device, seed, deterministic=settings.deterministic)
+        self.data: DataSet = load_data(settings.data, settings.data_dir)
+        if options.batch_size > len(self.data.train.labels):
+            raise BadHyperparameter(
+                f"hyperparameters.batch_size: {options.batch_size} is more than the "
+                f"{len(self.data.train.labels)} training images of {self.data.name}"
+            )
+        self._train, self._validation = self._put(self.data.train), self._put(self.data.validation)
+        model = build_model(options, self.data.shape).to(self.device)
+        self.model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        found.parameters = parameter_count(self.model)
+        self._optimizer = build_optimizer(self.model, options)
+        self._average = WeightAverage(self.model, options.ema) if options.ema else None
+        self._fast = torch.compile(self.model) if settings.compile else self.model
+
+    def run(self) -> str:
+        """Train to the end. Returns ``completed`` or ``pruned``. Raises Diverged."""
+        first = 1 + (self._resume() if self._settings.resume else 0)
+        with open(self._settings.directory / METRICS_FILE, "a", encoding="utf-8") as metrics:
+            for epoch in range(first, int(self._settings.epochs) + 1):
+                self._one(epoch, metrics)
+                if (self._settings.directory / STOP_FILE).exists():
+                    return "pruned"
+                limit = self._settings.seconds
+                if limit is not None and time.monotonic() - self._began > limit:
+                    break
+        if self.data.test is not None:
+            self._found.test_accuracy = self._accuracy(self._put(self.data.test))
+        self._found.peak_memory_mb = peak_memory_mb(self.device)
+        return "completed"
+
+    def _one(self, epoch: int, metrics: TextIO) -> None:
+        """One epoch, its validation, its line and its checkpoint."""
+        began = time.monotonic()
+        loss, train_accuracy = self._epoch(epoch)
+        trained = time.monotonic() - began
+        accuracy = self._accuracy(self._validation)
+        found = self._found
+        is_best = not found.accuracies or accuracy > max(found.accuracies)
+        found.steps.append(epoch)
+        found.accuracies.append(accuracy)
+        found.loss = loss
+        found.samples_per_second = len(self._train[1]) / trained
+        line = metric_line(
+            epoch,
+            time.monotonic() - self._began,
+            accuracy=accuracy,
+            loss=loss,
+            train_accuracy=train_accuracy,
+            learning_rate=self._optimizer.param_groups[0]["lr"],
+            epoch_seconds=trained,
+            samples_per_second=found.samples_per_second,
+        )
+        metrics.write(line)
+        metrics.flush()
+        every = self._settings.checkpoint_every
+        if every and (epoch % every == 0 or epoch == self._settings.epochs):
+            checkpoints.save(
+                self._settings.directory / "checkpoints", self._state(epoch), best=is_best
+            )
+
+    def _epoch(self, epoch: int) -> tuple[float, float]:
+        """One pass over the training images: mean loss and accuracy on what it was shown."""
+        self.model.train()
+        images, labels = self._train
+        chance = torch.Generator().manual_seed(self._seed * 1_000_003 + epoch)
+        torch.manual_seed(self._seed * 1_000_003 + epoch)  # for dropout
+        batches = torch.randperm(len(labels), generator=chance).split(self._options.batch_size)
+        loss_sum = torch.zeros((), device=self.device)
+        right = torch.zeros((), device=self.device)
+        for number, batch in enumerate(batches):
+            self._check()
+            self._set_rate((epoch - 1 + number / len(batches)) / self._settings.epochs)
+            places = batch.to(self.device)
+            loss, hits = self._step(images[places], labels[places], chance)
+            loss_sum += loss * len(batch)
+            right += hits
+            if number % 50 == 0 or number == len(batches) - 1:
+                self._watch(float(loss), epoch)
+        return float(loss_sum) / len(labels), float(right) / len(labels)
+
+    def _step(
+        self, images: torch.Tensor, labels: torch.Tensor, chance: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        options = self._options
+        images = augmented(self._normalized(images), options, chance)
+        others, share = None, 1.0
+        if options.mixup:
+            images, others, share = mixed(images, options.mixup, chance)
+        images = images.contiguous(memory_format=torch.channels_last)
+        with autocast(self.device, self._settings.precision):
+            scores = self._fast(images)
+            loss = self._loss(scores, labels)
+            if others is not None:
+                loss = share * loss + (1 - share) * self._loss(scores, labels[others])
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        if options.gradient_clip:
+            nn.utils.clip_grad_norm_(self.model.parameters(), options.gradient_clip)
+        self._optimizer.step()
+        if self._average is not None:
+            self._average.update(self.model)
+        return loss.detach(), (scores.detach().argmax(1) == labels).sum()
+
+    def _loss(self, scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return nn.functional.cross_entropy(
+            scores.float(), labels, label_smoothing=self._options.label_smoothing
+        )
+
+    def _watch(self, loss: float, epoch: int) -> None:
+        if not math.isfinite(loss) or loss > EXPLOSION:
+            raise Diverged(
+                f"the loss became {loss:.3g} in epoch {epoch}; a smaller learning rate may help"
+            )
+
+    def _set_rate(self, done: float) -> None:
+        warmup = self._options.warmup_epochs / self._settings.epochs
+        share = rate_share(self._options.schedule, done, min(warmup, 1.0))
+        for group in self._optimizer.param_groups:
+            group["lr"] = self._options.learning_rate * share
+
+    @torch.inference_mode()
+    def _accuracy(self, part: tuple[torch.Tensor, torch.Tensor]) -> float:
+        """Share of the images of a part that are classified rightly."""
+        model = self._average.model if self._average is not None else self.model
+        model.eval()
+        images, labels = part
+        right = torch.zeros((), device=self.device)
+        for first in range(0, len(labels), EVALUATION_BATCH):
+            batch = self._normalized(images[first : first + EVALUATION_BATCH])
+            with autocast(self.device, self._settings.precision):
+                scores = model(batch.contiguous(memory_format=torch.channels_last))
+            right += (scores.argmax(1) == labels[first : first + EVALUATION_BATCH]).sum()
+        return int(right) / len(labels)
+
+    def _put(self, part: Split) -> tuple[torch.Tensor, torch.Tensor]:
+        """The part, whole, on the device."""
+        return part.images.to(self.device), part.labels.to(self.device)
+
+    def _normalized(self, images: torch.Tensor) -> torch.Tensor:
+        mean = torch.tensor(self.data.mean, device=self.device)[:, None, None]
+        deviation = torch.tensor(self.data.deviation, device=self.device)[:, None, None]
+        return (images.float() / 255 - mean) / deviation
+
+    # -- checkpoints -----------------------------------------------------------------------------
+
+    def _state(self, epoch: int) -> dict[str, Any]:
+        return {
+            "epoch": epoch,
+            "model": self.model.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "average": self._average.model.state_dict() if self._average else None,
+            "average_steps": self._average.steps if self._average else 0,
+            "steps": self._found.steps,
+            "accuracies": self._found.accuracies,
+            "options": vars(self._options),
+        }
+
+    def _resume(self) -> int:
+        """Go back to the newest checkpoint. Returns its epoch; 0 where there is none."""
+        state = checkpoints.load(self._settings.directory / "checkpoints")
+        if state is None:
+            return 0
+        if state["options"] != vars(self._options):
+            raise BadHyperparameter("--resume: the checkpoint is of other hyperparameters")
+        self.model.load_state_dict(state["model"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        if self._average is not None:
+            self._average.model.load_state_dict(state["average"])
+            self._average.steps = state["average_steps"]
+        self._found.steps[:] = state["steps"]
+        self._found.accuracies[:] = state["accuracies"]
+        self._found.resumed_after = int(state["epoch"])
+        return self._found.resumed_after
