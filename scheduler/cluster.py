@@ -51,7 +51,7 @@ class Cluster:
                 f"cannot make {self.root} on {self.transport.name}: {said}; set cluster.remote_base "
                 "(or directories.local_base) to a directory that you can write"
             )
-        self.root = done.stdout.decode(errors="replace").strip().splitlines()[-1]
+        self.root = done.stdout.decode(errors="replace").strip("\n").split("\n")[-1]
 
     def render(self, request: JobRequest) -> str:
         """The job script of a request, as it would be submitted."""

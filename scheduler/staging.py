@@ -121,7 +121,7 @@ def stage(
     pieces = {entry.piece: entry for entry in entries if entry.kind != "link"}
     rows = "".join(f"{piece} {entry.size}\n" for piece, entry in pieces.items())
     said = _ask(run, transport.name, destination, digest, _MISSING, rows.encode(), end)
-    root, *missing = said.decode(errors="replace").splitlines()
+    root, *missing = said.decode(errors="replace").strip("\n").split("\n")
     staged = Staged(f"{root}/{digest}", digest, len(entries), 0)
     if missing == ["complete"]:
         return staged

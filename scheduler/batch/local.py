@@ -145,7 +145,7 @@ class LocalBatch:
                 remedy="apt-get install util-linux coreutils",
             )
         ours = {job.job_id or job.name for job in jobs}
-        rows = (line.split() for line in stdout.splitlines())
+        rows = (line.split() for line in stdout.split("\n"))
         return {
             row[0]: _listing(row[0], row[1])
             for row in rows

@@ -194,7 +194,7 @@ class PbsBatch:
         )
 
     def parse_submit(self, answer: SubmitAnswer) -> str | None:
-        for line in reversed(answer.stdout.splitlines()):
+        for line in reversed(answer.stdout.split("\n")):
             if re.fullmatch(r"\d+(\.[\w.-]+)?", line.strip()):
                 return line.strip()
         return None

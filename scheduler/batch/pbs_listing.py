@@ -31,7 +31,7 @@ class Row:
 def read_rows(stdout: str) -> list[Row]:
     """The rows in a listing's output; anything else there is passed over."""
     rows = []
-    for line in stdout.splitlines():
+    for line in stdout.split("\n"):
         head, *fields = _split(line)
         match = re.fullmatch(r"Job Id: (\d+(?:\[\d*\])?(?:\.[\w.-]+)?)", head)
         if match is None:

@@ -188,7 +188,7 @@ class SlurmBatch:
         )
 
     def parse_submit(self, answer: SubmitAnswer) -> str | None:
-        for line in reversed(answer.stdout.splitlines()):
+        for line in reversed(answer.stdout.split("\n")):
             bare = re.fullmatch(r"(\d+)(?:;([\w.-]+))?", line.strip())
             told = re.fullmatch(
                 r"Submitted batch job (\d+)(?: on cluster ([\w.-]+))?", line.strip()

@@ -30,7 +30,7 @@ def read_rows(stdout: str) -> list[Row]:
     """The rows in a listing's output; anything else there is passed over."""
     rows = []
     cluster = ""
-    for line in stdout.splitlines():
+    for line in stdout.split("\n"):
         if line.startswith("CLUSTER: "):
             cluster = line.removeprefix("CLUSTER: ").strip()
             continue
