@@ -7,7 +7,13 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 # No test asserts on wall-clock time, hypothesis's neither.
-settings.register_profile("pilothouse", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# In CI the same examples are tried each time: what they find is found on a person's machine.
+settings.register_profile(
+    "pilothouse",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize=os.environ.get("CI") == "true",
+)
 settings.load_profile("pilothouse")
 
 PROGRAMS = {
