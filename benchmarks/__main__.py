@@ -5,9 +5,14 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import ledger, overhead, startup
+from benchmarks import ledger, overhead, startup, training
 
-BENCHMARKS = {"startup": startup.measure, "overhead": overhead.measure, "ledger": ledger.measure}
+BENCHMARKS = {
+    "startup": startup.measure,
+    "overhead": overhead.measure,
+    "ledger": ledger.measure,
+    "training": training.measure,
+}
 
 
 def main(names: list[str]) -> None:
