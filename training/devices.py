@@ -16,8 +16,11 @@ class BadDevice(PilothouseError):
     """A device that this machine does not have."""
 
 
-def choose_device(name: str) -> torch.device:
-    """``auto`` is the best there is: CUDA, XPU, MPS, CPU. Raises BadDevice."""
+def choose_device(name: str, local: int = 0) -> torch.device:
+    """``auto`` is the best there is: CUDA, XPU, MPS, CPU. Raises BadDevice.
+
+    `local`: which of a node's processes this is; where there are several devices, it gets its own.
+    """
     there = {
         "cuda": torch.cuda.is_available(),
         "xpu": hasattr(torch, "xpu") and torch.xpu.is_available(),
@@ -30,6 +33,9 @@ def choose_device(name: str) -> torch.device:
     if not there.get(kind, False):
         known = ", ".join(device for device, is_there in there.items() if is_there)
         raise BadDevice(f"--device: there is no {name} here; there is {known}")
+    if name in ("cuda", "xpu"):
+        count = torch.cuda.device_count() if name == "cuda" else torch.xpu.device_count()
+        return torch.device(name, local % count)
     return torch.device(name)
 
 

@@ -10,6 +10,7 @@ outside its directory. Exit codes: 0 completed or pruned, 1 ended early or faile
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 import time
@@ -35,14 +36,11 @@ from training.contract import (
     read_task,
     write_result,
 )
+from training.distributed import Ranks, discover, leave
 from training.environment import environment
 from training.options import ALIASES, Options, read_options, unused
 from training.settings import Settings
-from training.trainer import Diverged, Found, Trainer
-
-
-class Stopped(BaseException):
-    """A signal asked the program to end (walltime, preemption, scancel)."""
+from training.trainer import Diverged, Found, Stopped, Trainer
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -57,7 +55,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(number, _remember)
     found = Found()
     trainer: list[Trainer] = []
-    status, error, code = _guarded(task, settings, found, trainer)
+    ranks = discover(os.environ)
+    status, error, code = _guarded(task, settings, found, trainer, ranks)
+    leave()
+    if not ranks.is_first:
+        return code
     device = trainer[0].device if trainer else None
     name = trainer[0].data.name if trainer else settings.data
     result = _result(task, status, found, error, device, name, time.monotonic() - began)
@@ -74,20 +76,19 @@ def _remember(number: int, frame: FrameType | None) -> None:
     _asked_to_stop = True
 
 
-def _check() -> None:
-    if _asked_to_stop:
-        raise Stopped
+def _must_stop() -> bool:
+    return _asked_to_stop
 
 
 def _guarded(
-    task: Task, settings: Settings, found: Found, trainer: list[Trainer]
+    task: Task, settings: Settings, found: Found, trainer: list[Trainer], ranks: Ranks
 ) -> tuple[str, ErrorReport | None, int]:
     """Train, and turn every way to end into a status, an error and an exit code."""
     try:
         options = read_options(task.hyperparameters)
         for name in unused(options, task.hyperparameters):
             print(f"warning: hyperparameters.{name} has no effect here", file=sys.stderr)
-        trainer.append(Trainer(options, settings, task.seed, found, _check))
+        trainer.append(Trainer(options, settings, task.seed, found, _must_stop, ranks))
         return trainer[0].run(), None, 0
     except Stopped:
         return "preempted", ErrorReport("Stopped", f"a signal, after epoch {len(found.steps)}"), 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from training.augment import augmented, mixed
 from training.contract import METRICS_FILE, STOP_FILE, metric_line
 from training.data import DataSet, Split, load_data
 from training.devices import autocast, choose_device, peak_memory_mb, prepare
+from training.distributed import Ranks, join, summed
 from training.models import build_model, parameter_count
 from training.optimizers import WeightAverage, build_optimizer, rate_share
 from training.options import BadHyperparameter, Options
@@ -24,6 +26,10 @@ from training.settings import Settings
 EVALUATION_BATCH = 500
 EXPLOSION = 1e4
 """A loss beyond this, or one that is not finite, has diverged."""
+
+
+class Stopped(Exception):
+    """A signal asked the program to end (walltime, preemption, scancel)."""
 
 
 class Diverged(Exception):
@@ -54,17 +60,19 @@ class Trainer:
         settings: Settings,
         seed: int,
         found: Found,
-        check: Callable[[], None],
+        must_stop: Callable[[], bool],
+        ranks: Ranks,
     ) -> None:
-        """`check` is called between batches, and raises where the training has to end."""
+        """`must_stop` is asked between batches; where it says so, `run` raises Stopped."""
         self._options, self._settings, self._seed = options, settings, seed
-        self._found, self._check = found, check
+        self._found, self._must_stop, self._ranks = found, must_stop, ranks
         self._began = time.monotonic()
         if settings.epochs < 1 or settings.epochs != int(settings.epochs):
             raise BadHyperparameter(
                 f"epochs is {settings.epochs}: train for one whole epoch or more"
             )
-        self.device = choose_device(settings.device)
+        self.device = choose_device(settings.device, ranks.local)
+        join(ranks, self.device)
         prepare(self.device, seed, deterministic=settings.deterministic)
         self.data: DataSet = load_data(settings.data, settings.data_dir)
         if options.batch_size > len(self.data.train.labels):
@@ -78,18 +86,21 @@ class Trainer:
         found.parameters = parameter_count(self.model)
         self._optimizer = build_optimizer(self.model, options)
         self._average = WeightAverage(self.model, options.ema) if options.ema else None
-        self._fast = torch.compile(self.model) if settings.compile else self.model
+        fast = self.model if ranks.is_alone else self._shared()
+        self._fast = torch.compile(fast) if settings.compile else fast
 
     def run(self) -> str:
         """Train to the end. Returns ``completed`` or ``pruned``. Raises Diverged."""
         first = 1 + (self._resume() if self._settings.resume else 0)
-        with open(self._settings.directory / METRICS_FILE, "a", encoding="utf-8") as metrics:
+        # Only the first of several processes writes.
+        path = self._settings.directory / METRICS_FILE if self._ranks.is_first else os.devnull
+        with open(path, "a", encoding="utf-8") as metrics:
             for epoch in range(first, int(self._settings.epochs) + 1):
                 self._one(epoch, metrics)
-                if (self._settings.directory / STOP_FILE).exists():
+                if self._agreed((self._settings.directory / STOP_FILE).exists()):
                     return "pruned"
                 limit = self._settings.seconds
-                if limit is not None and time.monotonic() - self._began > limit:
+                if limit is not None and self._agreed(time.monotonic() - self._began > limit):
                     break
         if self.data.test is not None:
             self._found.test_accuracy = self._accuracy(self._put(self.data.test))
@@ -121,7 +132,11 @@ class Trainer:
         metrics.write(line)
         metrics.flush()
         every = self._settings.checkpoint_every
-        if every and (epoch % every == 0 or epoch == self._settings.epochs):
+        if (
+            self._ranks.is_first
+            and every
+            and (epoch % every == 0 or epoch == self._settings.epochs)
+        ):
             checkpoints.save(
                 self._settings.directory / "checkpoints", self._state(epoch), best=is_best
             )
@@ -136,19 +151,25 @@ class Trainer:
         loss_sum = torch.zeros((), device=self.device)
         right = torch.zeros((), device=self.device)
         for number, batch in enumerate(batches):
-            self._check()
+            if self._agreed(self._must_stop()):
+                raise Stopped
             self._set_rate((epoch - 1 + number / len(batches)) / self._settings.epochs)
-            places = batch.to(self.device)
-            loss, hits = self._step(images[places], labels[places], chance)
+            places = batch[self._ranks.rank :: self._ranks.world].to(self.device)
+            loss, hits = self._step(images[places], labels[places], len(batch), chance)
             loss_sum += loss * len(batch)
             right += hits
             if number % 50 == 0 or number == len(batches) - 1:
-                self._watch(float(loss), epoch)
-        return float(loss_sum) / len(labels), float(right) / len(labels)
+                self._watch(float(summed(loss.clone())), epoch)
+        total, hits = float(summed(loss_sum)), float(summed(right))
+        return total / len(labels), hits / len(labels)
 
     def _step(
-        self, images: torch.Tensor, labels: torch.Tensor, chance: torch.Generator
+        self, images: torch.Tensor, labels: torch.Tensor, whole: int, chance: torch.Generator
     ) -> tuple[torch.Tensor, torch.Tensor]:
+        """One step on this process's part of a batch of `whole` images.
+
+        Returns this part's share of the batch's mean loss, and how many were right.
+        """
         options = self._options
         images = augmented(self._normalized(images), options, chance)
         others, share = None, 1.0
@@ -160,8 +181,10 @@ class Trainer:
             loss = self._loss(scores, labels)
             if others is not None:
                 loss = share * loss + (1 - share) * self._loss(scores, labels[others])
+        loss = loss * len(labels) / whole
         self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        # The processes' gradients are averaged: undo that, the losses are shares already.
+        (loss * self._ranks.world).backward()
         if options.gradient_clip:
             nn.utils.clip_grad_norm_(self.model.parameters(), options.gradient_clip)
         self._optimizer.step()
@@ -173,6 +196,21 @@ class Trainer:
         return nn.functional.cross_entropy(
             scores.float(), labels, label_smoothing=self._options.label_smoothing
         )
+
+    def _shared(self) -> nn.Module:
+        """The network with its gradients averaged over the processes."""
+        model = self.model
+        if self.device.type == "cuda":
+            model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+        return nn.parallel.DistributedDataParallel(
+            model, device_ids=[self.device.index] if self.device.type == "cuda" else None
+        )
+
+    def _agreed(self, here: bool) -> bool:
+        """Whether it is so in any of the processes: they must do the same."""
+        if self._ranks.is_alone:
+            return here
+        return bool(summed(torch.tensor(float(here), device=self.device)) > 0)
 
     def _watch(self, loss: float, epoch: int) -> None:
         if not math.isfinite(loss) or loss > EXPLOSION:
@@ -191,14 +229,15 @@ class Trainer:
         """Share of the images of a part that are classified rightly."""
         model = self._average.model if self._average is not None else self.model
         model.eval()
-        images, labels = part
+        rank, world = self._ranks.rank, self._ranks.world
+        images, labels = part[0][rank::world], part[1][rank::world]
         right = torch.zeros((), device=self.device)
         for first in range(0, len(labels), EVALUATION_BATCH):
             batch = self._normalized(images[first : first + EVALUATION_BATCH])
             with autocast(self.device, self._settings.precision):
                 scores = model(batch.contiguous(memory_format=torch.channels_last))
             right += (scores.argmax(1) == labels[first : first + EVALUATION_BATCH]).sum()
-        return int(right) / len(labels)
+        return int(summed(right)) / len(part[1])
 
     def _put(self, part: Split) -> tuple[torch.Tensor, torch.Tensor]:
         """The part, whole, on the device."""

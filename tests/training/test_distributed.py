@@ -1,0 +1,76 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from training.contract import parse_metrics, parse_result
+from training.distributed import BadRanks, Ranks, discover, join
+
+ROOT = Path(__file__).parent.parent.parent
+OPTIONS = ["--batch-size", "250", "--width", "4", "--learning-rate", "0.05", "--seed", "5"]
+
+
+def train(directory, *launcher):
+    command = [
+        *launcher,
+        "training.train",
+        "--output-dir",
+        str(directory),
+        "--epochs",
+        "2",
+        *OPTIONS,
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return parse_result((directory / "results.json").read_bytes())
+
+
+def test_two_processes_find_what_one_does_with_the_same_batch(tmp_path):
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    one = train(tmp_path / "one")
+    torchrun = ["torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
+    two = train(tmp_path / "two", *torchrun)
+    assert two.curve.step == one.curve.step
+    # Sums are added in another order: a few of 2,000 images may fall on the other side.
+    assert two.curve.accuracy == pytest.approx(one.curve.accuracy, abs=0.01)
+    assert two.metrics["train_loss"] == pytest.approx(one.metrics["train_loss"], rel=1e-3)
+    lines, _ = parse_metrics((tmp_path / "two" / "metrics.jsonl").read_bytes())
+    assert [line.step for line in lines] == [1, 2]
+    weights = [
+        torch.load(tmp_path / name / "checkpoints" / "last.pt", weights_only=True)["model"]
+        for name in ("one", "two")
+    ]
+    for name, value in weights[0].items():
+        assert torch.allclose(value, weights[1][name], atol=2e-3), name
+
+
+@pytest.mark.parametrize(
+    ("variables", "ranks"),
+    [
+        ({}, Ranks()),
+        ({"RANK": "3", "WORLD_SIZE": "8", "LOCAL_RANK": "1"}, Ranks(3, 8, 1)),
+        (
+            {"SLURM_PROCID": "2", "SLURM_STEP_NUM_TASKS": "4", "SLURM_LOCALID": "0"},
+            Ranks(2, 4, 0),
+        ),
+        # A batch script is no step: nobody else runs.
+        ({"SLURM_PROCID": "0", "SLURM_NTASKS": "4"}, Ranks()),
+        ({"PALS_RANKID": "5", "PMI_SIZE": "12", "PALS_LOCAL_RANKID": "5"}, Ranks(5, 12, 5)),
+        ({"PMI_RANK": "1", "PMI_SIZE": "2"}, Ranks(1, 2, 0)),
+        ({"OMPI_COMM_WORLD_RANK": "1", "OMPI_COMM_WORLD_SIZE": "2"}, Ranks(1, 2, 0)),
+    ],
+)
+def test_ranks_are_found_in_what_each_launcher_leaves(variables, ranks):
+    assert discover(variables) == ranks
+
+
+def test_processes_that_cannot_meet_say_what_is_missing(monkeypatch):
+    for name in ("MASTER_ADDR", "SLURM_LAUNCH_NODE_IPADDR"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(BadRanks, match="MASTER_ADDR"):
+        join(Ranks(1, 4), torch.device("cpu"))
