@@ -123,7 +123,7 @@ def test_a_dry_run_shows_proposals_job_and_cost_and_starts_nothing(tmp_path):
         "trial 0 (user",
         "trial 1 (default",
         "-m training.train",
-        '"learning_rate": 0.003',
+        '"learning_rate": 0.001',
         "at most 10 jobs (5 iterations of 2)",
         "0.83 node-hours",
     ):
