@@ -16,6 +16,7 @@ from agents.ledger import Ledger
 from agents.outcome import Outcome, intermediate_values, outcome
 from agents.pace import poll_interval
 from agents.patience import Patience
+from agents.provenance import git_state
 from agents.trial import PastAttempt, Trial, TrialState
 from agents.watch import LOCAL_GRACE_SECONDS, Watch
 from agents.workspace import Workspace
@@ -96,7 +97,9 @@ class Flight:
             base = f"{posixpath.dirname(self._cluster.root)}/code"
             self.said(f"code: {', '.join(sources)} to {base} on {transport.name}")
             staged = self._patience(lambda: stage(transport, sources, base, timeout=STAGE_SECONDS))
-            kept = asdict(staged)
+            first = self._settings.training.stage[0]
+            origin = git_state(first if first.is_dir() else first.parent)
+            kept = {**asdict(staged), "git": origin}
             self._ledger.set_attribute("code", kept)
             self._journal.event("staged", **kept)
         path: str = kept["path"]

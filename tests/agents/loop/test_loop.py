@@ -3,6 +3,7 @@
 import json
 import signal
 import sqlite3
+import subprocess
 import time
 
 import optuna
@@ -230,10 +231,22 @@ def test_an_error_that_nobody_thought_of_is_one_message_and_the_run_goes_on_late
     assert summary(config)["counts"]["completed"] == 4
 
 
+def committed(directory):
+    """Make a repository of a directory; its commit."""
+    git = ["git", "-C", str(directory), "-c", "user.name=x", "-c", "user.email=x@example.org"]
+    for command in (["init", "-q"], ["add", "program.py"], ["commit", "-q", "-m", "x"]):
+        subprocess.run([*git, *command], check=True)
+    done = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
 def test_the_code_of_a_run_is_a_snapshot_that_later_changes_do_not_touch(tmp_path):
     config = write_config(tmp_path)
     text = config.read_text().replace(f'"{tmp_path}/program.py"', '"program.py"')
     config.write_text(text.replace("training: {command", "training: {stage: [program.py], command"))
+    commit = committed(tmp_path)
+    with open(tmp_path / "program.py", "a") as stream:
+        stream.write("# not committed yet\n")
     first = start(config, crash=Crash("agents.nodes.SearchNodes.decide", "before"))
     assert first.wait() == -9
     (tmp_path / "program.py").write_text("raise SystemExit(1)")
@@ -241,6 +254,14 @@ def test_the_code_of_a_run_is_a_snapshot_that_later_changes_do_not_touch(tmp_pat
     assert summary(config)["counts"]["completed"] == 4
     (snapshot,) = [p for p in (tmp_path / "results" / "code").iterdir() if p.name != "pieces"]
     assert [path.name for path in snapshot.iterdir()] == ["program.py"]
+    run = run_directory(config)
+    study = optuna.load_study(study_name=run.name, storage=f"sqlite:///{run}/study.db")
+    kept = study.user_attrs["code"]
+    assert (kept["path"], kept["git"]["commit"], kept["git"]["changed"]) == (
+        str(snapshot),
+        commit,
+        True,
+    )
 
 
 FAILS_IN_A_PACK = """
