@@ -14,6 +14,8 @@ from typing import Annotated
 import typer
 
 from agents.errors import ConfigurationError, RunLocked
+from agents.verbs import config, connection, jobs, runs
+from agents.verbs.options import ConfigOption, SetOption
 from training.contract import PilothouseError
 
 
@@ -31,16 +33,10 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-config_app = typer.Typer(help="About configuration files.", no_args_is_help=True)
-app.add_typer(config_app, name="config")
-
-ConfigOption = Annotated[
-    Path | None, typer.Option("--config", "-c", metavar="FILE", help="The configuration (YAML).")
-]
-SetOption = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Override a key, such as loop.max_trials=20."),
-]
+app.add_typer(connection.app)
+app.add_typer(jobs.app)
+app.add_typer(runs.app)
+app.add_typer(config.app, name="config")
 
 
 @app.callback(invoke_without_command=True)
@@ -93,104 +89,6 @@ def graph() -> None:
     from agents.graph import mermaid
 
     typer.echo(mermaid())
-
-
-RequiredConfig = Annotated[
-    Path, typer.Option("--config", "-c", metavar="FILE", help="The configuration (YAML).")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="For scripts.")]
-
-
-@app.command(epilog="Example: python -m agents.run connect --config aurora.yaml")
-def connect(config: RequiredConfig) -> None:
-    """Open the ssh connection to the cluster: here you are asked for password and token."""
-    from agents.commands.connection import connect as verb
-    from agents.config import load
-
-    typer.echo(verb(load(config)))
-
-
-@app.command(epilog="Example: python -m agents.run disconnect --config aurora.yaml")
-def disconnect(config: RequiredConfig) -> None:
-    """Close the connection that `connect` opened; one that you opened yourself is left alone."""
-    from agents.commands.connection import disconnect as verb
-    from agents.config import load
-
-    typer.echo(verb(load(config)))
-
-
-@app.command(epilog="Example: python -m agents.run connection --config aurora.yaml")
-def connection(config: RequiredConfig) -> None:
-    """Say whose connection to the cluster there is, since when, and what it serves."""
-    from agents.commands.connection import connection as verb
-    from agents.config import load
-
-    typer.echo(verb(load(config)))
-
-
-@app.command(epilog="Example: python -m agents.run render --config config.example.yaml")
-def render(config: RequiredConfig, overrides: SetOption = None) -> None:
-    """Print the first job's script and files as they would be submitted; submit nothing."""
-    from agents.commands.dry_run import rendered
-    from agents.config import load
-
-    typer.echo(rendered(load(config, overrides or [])))
-
-
-@app.command(epilog="Example: python -m agents.run status results/20261123_142530_fashion")
-def status(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.")],
-    as_json: JsonOption = False,
-) -> None:
-    """Say where a run stands, from any terminal; the run is not disturbed."""
-    from agents.commands.status import run_state, status_text, to_json
-    from agents.workspace import Workspace
-
-    state = run_state(Workspace(directory.absolute()))
-    typer.echo(to_json([state]) if as_json else status_text(state))
-
-
-@app.command(name="list", epilog="Example: python -m agents.run list results")
-def list_runs(
-    base: Annotated[Path, typer.Argument(metavar="BASE")] = Path("results"),
-    as_json: JsonOption = False,
-) -> None:
-    """List all runs under a directory with their state and best value."""
-    from agents.commands.status import list_text, run_state, to_json
-    from agents.workspace import runs
-
-    typer.echo(to_json([run_state(run) for run in runs(base)]) if as_json else list_text(base))
-
-
-@config_app.command()
-def schema() -> None:
-    """Print the JSON schema of the configuration file, for editors."""
-    import json
-
-    from agents.config import json_schema
-
-    typer.echo(json.dumps(json_schema(), indent=2))
-
-
-@config_app.command()
-def check(
-    config: Annotated[Path, typer.Argument(metavar="FILE")], overrides: SetOption = None
-) -> None:
-    """Check a configuration file. Example: python -m agents.run config check my.yaml."""
-    from agents.config import load
-
-    load(config, overrides or [])
-    typer.echo(f"{config}: valid")
-
-
-@config_app.command()
-def show(
-    config: Annotated[Path, typer.Argument(metavar="FILE")], overrides: SetOption = None
-) -> None:
-    """Print a configuration as it is resolved: defaults, references and overrides filled in."""
-    from agents.config import load
-
-    typer.echo(load(config, overrides or []).resolved)
 
 
 def main() -> None:
