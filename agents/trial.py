@@ -114,6 +114,8 @@ class StudyView:
     """In the order of their numbers, without holes."""
     sampler_state: Mapping[str, Any] = field(default_factory=dict)
     """What an Optuna sampler keeps with the study (grid, QMC position)."""
+    notes: Sequence[str] = ()
+    """What the user said while the search ran, the oldest first. The LLM sees it."""
 
     @property
     def completed(self) -> list[Trial]:
