@@ -16,6 +16,8 @@ from training.contract import MAX_RESULT_BYTES
 
 MAX_METRICS_BYTES = 256 * 1024
 """New metric lines of one job in one poll; what is left comes with the next."""
+WHOLE_FILE_BYTES = 64 * 1024
+"""Up to this size a metrics file is read from its beginning, by one process for all of them."""
 STDERR_TAIL_BYTES = 4000
 
 _LISTING = """
@@ -30,11 +32,27 @@ while read -r ph_name ph_dir ph_offset; do
   [ -s "$ph_dir/metrics.jsonl" ] && set -- "$@" "$ph_dir/metrics.jsonl"
 done"""
 
-# Sizes come in the order of the jobs: one `wc` for all, and one pass over both. A poll of a hundred
-# jobs must not start hundreds of processes. The exit code, which is written last, is read before
-# the result: a result that is read after it is whole.
+# Sizes come in the order of the jobs: one `wc` for all, and one pass over both; then one `awk` brings
+# the news of all files of ordinary size. A poll of a hundred jobs must not start hundreds of
+# processes. The exit code, which is written last, is read before the result: a result that is read
+# after it is whole.
 _FILES = """
+ph_news() {
+  awk -v nonce="$ph_nonce" '{
+    at = 0; text = ""
+    while ((getline line < $4) > 0) {
+      end = at + length(line) + 1
+      if (end > $2 && end <= $3) text = text substr(line, ($2 > at ? $2 - at : 0) + 1) "\\n"
+      at = end
+    }
+    close($4)
+    if (text == "") next
+    printf "\\n@%s metrics %s %d\\n", nonce, $1, length(text)
+    printf "%s", text
+  }'
+}
 ph_sizes=
+ph_grown=
 [ "$#" -gt 0 ] && ph_sizes=$(wc -c "$@" 2>/dev/null)
 exec 3<<PH_SIZES
 $ph_sizes
@@ -44,8 +62,13 @@ while read -r ph_name ph_dir ph_offset; do
   [ -e "$ph_dir/lock" ] && ph_text started "$ph_name" ""
   if [ "$ph_file" = "$ph_dir/metrics.jsonl" ]; then
     ph_new=$((ph_size - ph_offset))
-    [ "$ph_new" -gt METRICS_MAX ] && ph_new=METRICS_MAX
-    [ "$ph_new" -gt 0 ] && ph_bytes metrics "$ph_name" "$ph_file" "$ph_new" "$ph_offset"
+    if [ "$ph_new" -gt 0 ] && [ "$ph_size" -le WHOLE_MAX ]; then
+      ph_grown="$ph_grown$ph_name $ph_offset $ph_size $ph_file
+"
+    elif [ "$ph_new" -gt 0 ]; then
+      [ "$ph_new" -gt METRICS_MAX ] && ph_new=METRICS_MAX
+      ph_bytes metrics "$ph_name" "$ph_file" "$ph_new" "$ph_offset"
+    fi
     read -r ph_size ph_file <&3 || ph_file=
   fi
   if [ -s "$ph_dir/exit_code" ]; then
@@ -67,12 +90,14 @@ def poll_script(jobs: Sequence[JobRef], batch: BatchSystem, root: str, nonce: st
     files = (
         _FILES.replace("METRICS_MAX", str(MAX_METRICS_BYTES))
         .replace("RESULT_MAX", str(MAX_RESULT_BYTES + 1))
+        .replace("WHOLE_MAX", str(WHOLE_FILE_BYTES))
         .replace("STDERR_MAX", str(STDERR_TAIL_BYTES))
     )
     return (
         f"ph_nonce={nonce}\nPH_ROOT={home_path(root)}\n{FRAMES}"
         f"ph_list() {{\n{batch.list_shell(one_a_job(jobs))}\n}}\n"
         f"{_LISTING}{rows}{files}{rows}"
+        '[ -z "$ph_grown" ] || printf "%s" "$ph_grown" | ph_news\n'
     )
 
 
