@@ -8,7 +8,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
+from functools import partial
 
+from agents.bring_back import bring_back
 from agents.config.model import Settings
 from agents.jobs import in_packs, is_local, job_request, new_job, next_attempt
 from agents.journal import Journal
@@ -21,6 +23,7 @@ from agents.trial import PastAttempt, Trial, TrialState
 from agents.watch import LOCAL_GRACE_SECONDS, Watch
 from agents.workspace import Workspace
 from scheduler.cluster import Cluster
+from scheduler.errors import SchedulerError
 from scheduler.job import (
     Cause,
     Failure,
@@ -223,8 +226,10 @@ class Flight:
         observations = self._patience(lambda: self._cluster.poll(refs))
         self.watch.cancelled = set(self._cancelled())
         ended = self.watch.see(trials, observations)
-        for trial in ended:
-            self._keep_files(trial, observations)
+        if ended and not is_local(self._settings):
+            for trial in ended:
+                self._keep_files(trial, observations)
+            self._bring_back(ended)
         for trial in trials:
             if trial not in ended:
                 self._report_points(trial)
@@ -254,14 +259,25 @@ class Flight:
         """Copy what a poll brought of a job that ended into the run directory on this side."""
         assert trial.job is not None
         seen = observations[trial.job.name]
-        if is_local(self._settings):
-            return
         directory = self._workspace.directory / trial.job.directory
         directory.mkdir(parents=True, exist_ok=True)
         if seen.result is not None:
             write_atomically(directory / RESULTS_FILE, seen.result)
         if seen.stderr_tail:
             write_atomically(directory / "job.err", seen.stderr_tail.encode())
+
+    def _bring_back(self, trials: Sequence[Trial]) -> None:
+        """Copy the chosen files of ended jobs to this side; what cannot come is said, not fatal."""
+        jobs = [trial.job for trial in trials if trial.job is not None]
+        copy = partial(bring_back, self._cluster, self._settings.cluster.bring_back)
+        try:
+            left = self._patience(lambda: copy(jobs, self._workspace.directory))
+        except SchedulerError as error:
+            self._journal.event("not_brought_back", "warning", why=str(error))
+            self.said(f"note: {error}")
+            return
+        for name in left:
+            self._journal.event("left_there", file=name, why="larger than bring_back.largest")
 
     # -- ending ----------------------------------------------------------------------------------
 

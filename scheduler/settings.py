@@ -287,6 +287,16 @@ class PollSettings(Section):
     )
 
 
+class BringBackSettings(Section):
+    """Which files of a job come to this side when it has ended, beside its result."""
+
+    files: list[str] = Field(
+        default_factory=lambda: ["metrics.jsonl", "job.out", "job.err"],
+        description="Patterns below the job's directory, such as checkpoints/best.pt; * is any text.",
+    )
+    largest: Memory = Field(default=10, description="A larger file stays there.")
+
+
 class ClusterSettings(Section):
     """Where jobs run, as whom, with what."""
 
@@ -322,3 +332,7 @@ class ClusterSettings(Section):
         default=None, ge=1, description="Cap on jobs that are submitted in one go."
     )
     poll: PollSettings = Field(default_factory=PollSettings)
+    bring_back: BringBackSettings = Field(
+        default_factory=BringBackSettings,
+        description="Files of ended jobs; only over a connection.",
+    )

@@ -24,6 +24,16 @@ class Completed:
     stderr: bytes
 
 
+@dataclass(frozen=True)
+class Copied:
+    """What a copy from the machine brought."""
+
+    paths: Sequence[Path]
+    """The local paths of the sources that exist there."""
+    too_large: Sequence[str] = ()
+    """Names of files that stayed there because of their size."""
+
+
 class Transport(Protocol):
     """Runs POSIX sh scripts on a machine and moves files there and back.
 
@@ -54,12 +64,14 @@ class Transport(Protocol):
         *,
         timeout: float,
         largest: int | None = None,
-    ) -> list[Path]:
+        only: Sequence[str] = (),
+    ) -> Copied:
         """Copy the remote files or trees into the local directory `destination`.
 
         What does not exist is left out, and so are files larger than `largest` bytes and links
-        that lead outside. Returns the local paths that were made. A copy that broke off goes on
-        where it was when it is asked for again.
+        that lead outside; where there are patterns in `only` (as of ``find -path``, below a
+        source), all files but those that match one. A copy that broke off goes on where it was
+        when it is asked for again.
         """
         ...
 

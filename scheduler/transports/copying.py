@@ -19,7 +19,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from scheduler.errors import ConnectionLost, SchedulerError
-from scheduler.transport import Completed
+from scheduler.shell import quote
+from scheduler.transport import Completed, Copied
 from scheduler.transports import slices
 from scheduler.transports.slices import FarFile, Run, cannot_write, fetch_file, send_file, time_left
 
@@ -54,11 +55,11 @@ while IFS= read -r ph_parent && IFS= read -r ph_name; do
   fi
 done
 ph_large() {
-  find "./$1" -type f -size "+$((ph_limit - 1))c" -exec sh -c '
+  find "./$1" -type f -size "+$((ph_limit - 1))c" ONLY -exec sh -c '
     for f; do printf "%s %s\\\\0" "$(stat -c "%s %Y" "$f")" "${f#./}"; done' sh {} +
 }
 ph_small() {
-  find "./$1" \\( -type d -o -type l -o -type f -size "-${ph_limit}c" \\) -print0 |
+  find "./$1" \\( KINDS -type f -size "-${ph_limit}c" \\) ONLY -print0 |
     tar -cf - --no-recursion --null -T -
 }
 ph_each() {
@@ -95,9 +96,10 @@ class CopiesFiles(abc.ABC):
         *,
         timeout: float,
         largest: int | None = None,
-    ) -> list[Path]:
+        only: Sequence[str] = (),
+    ) -> Copied:
         """See `Transport.get`."""
-        return get(self._run, self.name, sources, destination, timeout, largest)
+        return get(self._run, self.name, sources, destination, timeout, largest, only)
 
     def _run(self, script: str, stdin: bytes, timeout: float) -> Completed:
         return self.run(script, stdin=stdin, timeout=timeout)
@@ -204,11 +206,12 @@ def get(
     destination: Path,
     timeout: float,
     largest: int | None = None,
-) -> list[Path]:
-    """Copy `sources` from the machine into the directory `destination`; the paths made.
+    only: Sequence[str] = (),
+) -> Copied:
+    """Copy `sources` from the machine into the directory `destination`.
 
-    Files larger than `largest` bytes are left out, and so are special files and links that lead
-    outside. Raises SchedulerError where the machine sends what was not asked for, or nothing can
+    Files larger than `largest` bytes are left out, and so are special files, links that lead
+    outside, and what no pattern of `only` matches. Raises SchedulerError where the machine sends what was not asked for, or nothing can
     be read or written.
     """
     end = time.monotonic() + timeout
@@ -219,8 +222,7 @@ def get(
         raise ValueError(f"sources of one copy need different last names, no newlines: {names}")
     rows = "".join(f"{parent or '/'}\n{name}\n" for parent, name in parts)
     limit = slices.SLICE_BYTES if largest is None else min(slices.SLICE_BYTES, largest + 1)
-    script = slices.fill(_PACK, LIMIT=limit)
-    done = run(script, rows.encode("utf-8", "surrogateescape"), time_left(end, where))
+    done = run(_search(only, limit), rows.encode("utf-8", "surrogateescape"), time_left(end, where))
     large, packed = _split(done.stdout, where)
     try:
         destination.mkdir(parents=True, exist_ok=True)
@@ -245,7 +247,17 @@ def get(
     if done.code != 0 and not any((destination / name).exists() for name in names):
         said = done.stderr.decode(errors="replace").strip()[-500:]
         raise SchedulerError(f"cannot read {', '.join(names)} on {where}: {said}")
-    return [destination / name for name in names if (destination / name).exists()]
+    made = [destination / name for name in names if (destination / name).exists()]
+    return Copied(made, [e.path for e in large if largest is not None and e.size > largest])
+
+
+def _search(only: Sequence[str], limit: int) -> str:
+    """The script that finds and packs; a choice of files comes without links and directories."""
+    script = slices.fill(_PACK, LIMIT=limit)
+    if not only:
+        return script.replace("KINDS", "-type d -o -type l -o").replace("ONLY", "")
+    patterns = " -o ".join(f'-path "./$1/"{quote(pattern)}' for pattern in only)
+    return script.replace("KINDS", "").replace("ONLY", rf"\( {patterns} \)")
 
 
 def _split(output: bytes, where: str) -> tuple[list[FarFile], bytes]:

@@ -23,6 +23,9 @@ PROGRAM = """\
 import json, os, sys, time
 os.chdir(os.path.dirname(sys.argv[1]))
 open("runs", "a").write("x")
+print("hello")
+open("best.pt", "w").write("best")
+open("last.pt", "w").write("last")
 task = json.load(open("hyperparameters.json"))
 time.sleep(1.5)
 x = task["hyperparameters"]["x"]
@@ -63,6 +66,7 @@ def write_config(directory: Path, site: LoopbackSshd, kind: str) -> Path:
               python: {sys.executable}
               resources: {{cpus: 1, walltime: 2m}}
               poll: {{floor: 0.2s, ceiling: 1s}}
+              bring_back: {{files: [job.out, "best.*"]}}
             directories: {{local_base: {directory}/local}}
             """
         )
@@ -140,7 +144,10 @@ def test_a_search_waits_for_the_person_survives_the_connection_and_runs_each_job
     assert json.loads(summary.read_text())["counts"]["completed"] == 4
     runs = [path.read_text() for path in tmp_path.glob("remote/*/job_*/runs")]
     assert runs == ["x"] * 4
-    assert len(list(tmp_path.glob("local/*/job_*/results.json"))) == 4
+    for job in tmp_path.glob("local/*/job_*"):
+        assert sorted(path.name for path in job.iterdir()) == ["best.pt", "job.out", "results.json"]
+        assert "hello" in (job / "job.out").read_text()
+    assert len(list(tmp_path.glob("local/*/job_*/best.pt"))) == 4
 
 
 def test_an_orchestrator_that_is_killed_finds_its_jobs_again_on_the_cluster(
@@ -189,3 +196,4 @@ def test_trials_share_a_slurm_job(site: LoopbackSshd, tmp_path: Path, launch: st
     jobs = {path.read_text().strip() for path in tmp_path.glob("remote/*/pack_*/job.id")}
     assert len(jobs) == 2
     assert [p.read_text() for p in tmp_path.glob("remote/*/pack_*/*/runs")] == ["x"] * 4
+    assert len(list(tmp_path.glob("local/*/pack_*/job_*/best.pt"))) == 4

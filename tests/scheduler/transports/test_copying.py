@@ -105,7 +105,7 @@ def test_a_changed_source_starts_anew(tmp_path: Path) -> None:
         copying.get(Flaky(3), "x", [str(far)], tmp_path / "back", 30)
     far.write_bytes(b"c" * 5000)
     os.utime(far, ns=(7, 7))
-    [made] = copying.get(Flaky(), "x", [str(far)], tmp_path / "back", 30)
+    [made] = copying.get(Flaky(), "x", [str(far)], tmp_path / "back", 30).paths
     assert made.read_bytes() == b"c" * 5000
 
 
@@ -199,7 +199,9 @@ def test_rubbish_raises_ours_or_is_nothing(
 ) -> None:
     back = tmp_path_factory.mktemp("back")
     try:
-        made = copying.get(lambda *_: Completed(0, rubbish, b""), "x", ["/there/far"], back, 30)
+        made = copying.get(
+            lambda *_: Completed(0, rubbish, b""), "x", ["/there/far"], back, 30
+        ).paths
     except (ConnectionLost, SchedulerError):
         return
     assert made == []

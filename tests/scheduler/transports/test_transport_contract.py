@@ -192,7 +192,7 @@ def test_a_tree_goes_there_and_back_unchanged(transport: Transport, tmp_path: Pa
     transport.put(tmp_path / "here", str(there), timeout=LIMIT)
     assert tree(there) == tree(tmp_path / "here")
     assert os.access(there / "tool", os.X_OK)
-    made = transport.get([str(there)], tmp_path / "back", timeout=LIMIT)
+    made = transport.get([str(there)], tmp_path / "back", timeout=LIMIT).paths
     assert made == [tmp_path / "back" / "there"]
     assert tree(made[0]) == tree(tmp_path / "here")
 
@@ -204,7 +204,7 @@ def test_a_file_keeps_its_odd_name(transport: Transport, tmp_path: Path, name: s
     transport.put(tmp_path / "source", str(far), timeout=LIMIT)
     assert far.read_bytes() == EVERY_BYTE
     assert os.listdir(far.parent) == [name]
-    made = transport.get([str(far)], tmp_path / "back", timeout=LIMIT)
+    made = transport.get([str(far)], tmp_path / "back", timeout=LIMIT).paths
     assert made == [tmp_path / "back" / name] and made[0].read_bytes() == EVERY_BYTE
 
 
@@ -242,8 +242,10 @@ def test_put_of_what_is_not_here(transport: Transport, tmp_path: Path) -> None:
 def test_get_leaves_out_what_is_missing(transport: Transport, tmp_path: Path) -> None:
     (tmp_path / "a").write_text("a")
     sources = [str(tmp_path / "none"), str(tmp_path / "a"), "/no/such/directory/b"]
-    assert transport.get(sources, tmp_path / "back", timeout=LIMIT) == [tmp_path / "back" / "a"]
-    assert transport.get([str(tmp_path / "none")], tmp_path / "none2", timeout=LIMIT) == []
+    made = transport.get(sources, tmp_path / "back", timeout=LIMIT).paths
+    assert made == [tmp_path / "back" / "a"]
+    none = transport.get([str(tmp_path / "none")], tmp_path / "none2", timeout=LIMIT)
+    assert none.paths == []
 
 
 def test_get_leaves_out_links_that_lead_outside(transport: Transport, tmp_path: Path) -> None:
@@ -254,7 +256,7 @@ def test_get_leaves_out_links_that_lead_outside(transport: Transport, tmp_path: 
     (far / "above").symlink_to("../..")
     (far / "file").write_text("x")
     os.mkfifo(far / "pipe")
-    [made] = transport.get([str(far)], tmp_path / "back", timeout=LIMIT)
+    [made] = transport.get([str(far)], tmp_path / "back", timeout=LIMIT).paths
     assert tree(made) == {"file": b"x", "inside": "-> file"}
 
 
@@ -263,8 +265,25 @@ def test_get_leaves_out_large_files_where_told(transport: Transport, tmp_path: P
         (tmp_path / "far" / name).mkdir(parents=True)
         (tmp_path / "far" / name / "file").write_bytes(bytes(size))
     source = str(tmp_path / "far")
-    [made] = transport.get([source], tmp_path / "back", timeout=LIMIT, largest=100)
+    copied = transport.get([source], tmp_path / "back", timeout=LIMIT, largest=100)
+    [made] = copied.paths
     assert {name for name in tree(made) if name.endswith("file")} == {"small/file", "exact/file"}
+    assert copied.too_large == ["far/over/file"]
+
+
+def test_get_brings_what_is_chosen_and_nothing_else(transport: Transport, tmp_path: Path) -> None:
+    far = tmp_path / "far's"
+    for name in ("job.out", "checkpoints/best.pt", "checkpoints/last.pt", "we'ird $1/x y", "other"):
+        (far / name).parent.mkdir(parents=True, exist_ok=True)
+        (far / name).write_text(name)
+    (far / "link").symlink_to("other")
+    only = ["job.*", "checkpoints/best.*", "we'ird $1/*", "absent"]
+    copied = transport.get([str(far)], tmp_path / "back", timeout=LIMIT, only=only)
+    assert {n: t for n, t in tree(copied.paths[0]).items() if t != "directory"} == {
+        name: name.encode() for name in ("job.out", "checkpoints/best.pt", "we'ird $1/x y")
+    }
+    none = transport.get([str(far)], tmp_path / "none", timeout=LIMIT, only=["absent"])
+    assert none.paths == []
 
 
 @pytest.fixture
@@ -285,7 +304,7 @@ def test_large_files_travel_in_slices(
     transport.put(tmp_path / "here", str(far), timeout=LIMIT)
     assert tree(far) == tree(tmp_path / "here")
     assert os.access(far / "-leading" / "over", os.X_OK)
-    [made] = transport.get([str(far)], tmp_path / "back", timeout=LIMIT)
+    [made] = transport.get([str(far)], tmp_path / "back", timeout=LIMIT).paths
     assert tree(made) == tree(tmp_path / "here")
     assert os.listdir(far.parent) == ["there"]
     single = tmp_path / "here" / "-leading" / "over"
