@@ -1,11 +1,12 @@
 """Large files in slices: little memory, and after a break the copy goes on where it stopped.
 
 What has arrived lies beside the destination under a name that holds size and time of the source,
-so that a changed source starts anew; the last slice's size is checked before the rename.
+so that a changed source starts anew; size and SHA-256 are checked before the rename.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import posixpath
 import re
@@ -39,7 +40,13 @@ echo "$(($(wc -c < PART)))"
 """
 
 _FINISH = """
-cd PARENT && [ "$(($(wc -c < PART)))" -eq SIZE ] || exit 92
+cd PARENT || exit 94
+ph_sum=SUM
+command -v sha256sum > /dev/null 2>&1 && ph_sum=$(sha256sum < PART)
+if [ "$(($(wc -c < PART)))" -ne SIZE ] || [ "${ph_sum%% *}" != SUM ]; then
+  rm -f PART
+  exit 92
+fi
 [ ! -d ./NAME ] || { echo "it is a directory" >&2; exit 93; }
 chmod MODE PART && mv -f PART ./NAME || exit 94
 """
@@ -70,7 +77,8 @@ def time_left(end: float, where: str) -> float:
 def send_file(run: Run, where: str, source: Path, destination: str, end: float) -> None:
     """Copy the file `source` to `destination`, before `end` (monotonic seconds).
 
-    Raises StorageFull where it cannot be written there.
+    Raises StorageFull where it cannot be written there, ConnectionLost where something else than
+    was sent arrived: asking again sends it anew.
     """
     found = source.stat()
     parent, name = posixpath.split(destination)
@@ -80,6 +88,8 @@ def send_file(run: Run, where: str, source: Path, destination: str, end: float) 
     def there(script: str, content: bytes = b"", **values: object) -> Completed:
         text = fill(script, PARENT=parent, PART=part, NAME=name, SIZE=found.st_size, **values)
         done = run(text, content, time_left(end, where))
+        if done.code == 92:
+            raise ConnectionLost(f"{destination} on {where} is not what was sent: it is sent anew")
         if done.code != 0:
             raise cannot_write(where, destination, done)
         return done
@@ -89,7 +99,8 @@ def send_file(run: Run, where: str, source: Path, destination: str, end: float) 
         while have < found.st_size:
             stream.seek(have)
             have = int(there(_APPEND, stream.read(SLICE_BYTES), OFFSET=have).stdout)
-    there(_FINISH, MODE=mode)
+        stream.seek(0)
+        there(_FINISH, MODE=mode, SUM=hashlib.file_digest(stream, "sha256").hexdigest())
 
 
 def fetch_file(run: Run, where: str, source: FarFile, destination: Path, end: float) -> None:

@@ -121,6 +121,19 @@ def test_a_slice_that_arrives_twice_counts_once(tmp_path: Path) -> None:
     assert (tmp_path / "far").read_bytes() == (tmp_path / "large").read_bytes()
 
 
+def test_what_arrives_damaged_is_not_taken_and_sent_anew(tmp_path: Path) -> None:
+    def damaged(script: str, stdin: bytes, timeout: float) -> Completed:
+        return LOCAL.run(script, stdin=stdin.replace(b"a", b"b"), timeout=30)
+
+    large, far, end = tmp_path / "large", tmp_path / "far" / "file", time.monotonic() + 60
+    large.write_bytes(b"a" * 3500)
+    with pytest.raises(ConnectionLost, match="is not what was sent"):
+        slices.send_file(damaged, "x", large, str(far), end)
+    assert os.listdir(far.parent) == []
+    slices.send_file(Flaky(), "x", large, str(far), end)
+    assert far.read_bytes() == large.read_bytes()
+
+
 def test_a_file_that_shrinks_while_it_is_read(tmp_path: Path) -> None:
     far = tmp_path / "far"
     far.write_bytes(bytes(5000))
