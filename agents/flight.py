@@ -7,7 +7,7 @@ import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from agents.bring_back import bring_back
@@ -301,7 +301,10 @@ class Flight:
         job = next_attempt(trial, failure, self._settings, self._token)
         if job is None:
             return False
-        past = [*trial.attempts, PastAttempt(trial.job, failure)]
+        ended = replace(
+            trial.job, started_at=self._started(trial, None), ended_at=datetime.now(UTC)
+        )
+        past = [*trial.attempts, PastAttempt(ended, failure)]
         self._ledger.record_job(trial.number, job, past)
         cause = failure.cause.value
         self._journal.event(
@@ -315,7 +318,8 @@ class Flight:
             ended = replace(ended, warnings=[*map(_told, trial.attempts), *ended.warnings])
         if ended.seconds is not None:
             self._durations.append(ended.seconds)
-        self._ledger.finish(trial.number, ended, datetime.now(UTC))
+        started = self._started(trial, ended.seconds)
+        self._ledger.finish(trial.number, ended, datetime.now(UTC), started)
         self._journal.event(
             "ended",
             "info" if ended.failure is None else "warning",
@@ -326,6 +330,16 @@ class Flight:
             failure=asdict(ended.failure) if ended.failure else None,
         )
         self.ended(trial, ended)
+
+    def _started(self, trial: Trial, seconds: float | None) -> datetime | None:
+        """When its job ran at the latest: as polls saw it, or as the program's own time tells."""
+        known = [age for age in (self.watch.running_for(trial), seconds) if age is not None]
+        submitted = trial.job.submitted_at if trial.job is not None else None
+        if not known or submitted is None:
+            return None
+        now = datetime.now(UTC)
+        most = max(0.0, (now - submitted).total_seconds())
+        return now - timedelta(seconds=min(most, max(0.0, *known)))
 
     # -- cancelling ------------------------------------------------------------------------------
 

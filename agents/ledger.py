@@ -8,7 +8,7 @@ crash leaves it before or after a step, never within.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,7 @@ _ITERATION, _ORIGIN, _PROPOSAL, _JOB, _OUTCOME = (
     "job",
     "outcome",
 )
+_JOB_TIMES = ("submitted_at", "started_at", "ended_at")
 
 
 class Ledger:
@@ -179,8 +180,10 @@ class Ledger:
         for step, value in points.items():
             self._storage.set_trial_intermediate_value(self._id(number), step, value)
 
-    def finish(self, number: int, ended: Outcome, now: datetime) -> None:
-        """Enter how a trial ended. Doing it twice is doing it once."""
+    def finish(
+        self, number: int, ended: Outcome, now: datetime, started: datetime | None = None
+    ) -> None:
+        """Enter how a trial ended, and when its job `started`. Doing it twice is doing it once."""
         from optuna.exceptions import UpdateFinishedTrialError
 
         document = {
@@ -190,6 +193,7 @@ class Ledger:
             "environment": dict(ended.environment),
             "failure": _failure_to_json(ended.failure),
             "warnings": list(ended.warnings),
+            "started_at": _iso(started),
             "ended_at": _iso(now),
         }
         trial_id = self._id(number)
@@ -249,7 +253,7 @@ def _trial(frozen: FrozenTrial) -> Trial:
         predicted=proposal.get("predicted"),
         fallback_reason=proposal.get("fallback_reason"),
         sampler_attrs=frozen.system_attrs,
-        job=_job_from_json(attributes.get(_JOB)),
+        job=_job(attributes.get(_JOB), outcome),
         attempts=_past_from_json(attributes.get(_JOB)),
         value=frozen.values[0] if frozen.values else None,
         metrics=outcome.get("metrics") or {},
@@ -276,15 +280,26 @@ def _curve_of(frozen: FrozenTrial) -> dict[str, list[float]]:
 
 
 def _job_to_json(job: Job) -> dict[str, Any]:
-    times = {"submitted_at": _iso(job.submitted_at), "ended_at": _iso(job.ended_at)}
-    return {**asdict(job), **times}
+    return {**asdict(job), **{name: _iso(getattr(job, name)) for name in _JOB_TIMES}}
+
+
+def _job(document: Mapping[str, Any] | None, outcome: Mapping[str, Any]) -> Job | None:
+    """The last attempt's job; when it ran stands with the outcome, in the same transaction."""
+    job = _job_from_json(document)
+    if job is None or not outcome.get("ended_at"):
+        return job
+    return replace(
+        job,
+        started_at=_datetime(outcome.get("started_at")),
+        ended_at=_datetime(outcome["ended_at"]),
+    )
 
 
 def _job_from_json(document: Mapping[str, Any] | None) -> Job | None:
     if not document:
         return None
     known = {key: value for key, value in document.items() if key != "past"}
-    times = {key: _datetime(document.get(key)) for key in ("submitted_at", "ended_at")}
+    times = {name: _datetime(document.get(name)) for name in _JOB_TIMES}
     return Job(**{**known, **times, "resources": Resources(**document["resources"])})
 
 

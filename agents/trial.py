@@ -55,6 +55,8 @@ class Job:
     job_id: str | None = None
     submitted_at: datetime | None = None
     """When the batch system's answer came (UTC)."""
+    started_at: datetime | None = None
+    """When it ran, as far as polls can tell: never before it did (UTC)."""
     ended_at: datetime | None = None
     resources: Resources = field(default_factory=Resources)
     """What it asks of the batch system."""

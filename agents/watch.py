@@ -128,6 +128,11 @@ class Watch:
         since = (self._of(trial).running_since for trial in trials)
         return [now - start for start in since if start is not None]
 
+    def running_for(self, trial: Trial) -> float | None:
+        """Seconds since a poll first saw the trial's job running; None where none did."""
+        start = self._of(trial).running_since
+        return None if start is None else self._clock() - start
+
     def changed(self) -> None:
         """Something happened that makes the next poll worth while (a submission)."""
         self.last_change = self._clock()

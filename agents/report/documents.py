@@ -168,8 +168,8 @@ def _failure(failure: Failure | None) -> dict[str, Any] | None:
 def _job(job: Job | None) -> dict[str, Any] | None:
     if job is None:
         return None
-    times = {"submitted_at": _iso(job.submitted_at), "ended_at": _iso(job.ended_at)}
-    return {**asdict(job), **times}
+    times = ("submitted_at", "started_at", "ended_at")
+    return {**asdict(job), **{name: _iso(getattr(job, name)) for name in times}}
 
 
 def _iso(when: datetime | None) -> str | None:
