@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from agents.errors import ConfigurationError, RunLocked
-from agents.verbs import config, connection, jobs, runs
+from agents.verbs import config, connection, doctor, jobs, runs
 from agents.verbs.options import ConfigOption, SetOption
 from training.contract import PilothouseError
 
@@ -34,6 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(connection.app)
+app.add_typer(doctor.app)
 app.add_typer(jobs.app)
 app.add_typer(runs.app)
 app.add_typer(config.app, name="config")

@@ -116,6 +116,28 @@ class Endpoint:
                 if not self._step_down(refused.error):
                     raise self._away(refused.error) from refused.error
 
+    def models(self, seconds: float) -> list[str] | None:
+        """Names of the models that the endpoint has; None where it gives no list of them.
+
+        Waits at most so many seconds. Raises EndpointAway.
+        """
+        import openai
+
+        listed = self._model().root_client.models.list
+        try:
+            return within(seconds, lambda: [str(model.id) for model in listed(timeout=seconds)])
+        except openai.APIStatusError as error:
+            if error.status_code in (404, 405, 501):
+                return None
+            raise self._away(error) from error
+        except (openai.APIConnectionError, TimeoutError) as error:
+            raise self._away(error) from error
+        except (openai.OpenAIError, AttributeError, LookupError, TypeError, ValueError) as error:
+            raise EndpointAway(
+                f"{self.name} answered something that is no list of models (a web page, a login, "
+                "another service?): check llm.base_url, which ends in /v1 for most servers"
+            ) from error
+
     def hide_secrets(self, text: str) -> str:
         """The text without the key, should a server have repeated it."""
         return text.replace(self._key, "***") if self._key else text

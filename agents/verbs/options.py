@@ -18,3 +18,19 @@ SetOption = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Override a key, such as loop.max_trials=20."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="For scripts.")]
+
+
+def seconds(text: str, option: str) -> float:
+    """Seconds from ``90s``, ``15m``, ``30d`` … as it was given for `option`.
+
+    Raises ConfigurationError.
+    """
+    from agents.errors import ConfigurationError
+    from scheduler.settings import parse_duration
+
+    try:
+        value = parse_duration(text)
+    except ValueError as error:
+        raise ConfigurationError(f"{option} {text}: {error}") from None
+    assert isinstance(value, float)
+    return value

@@ -1,0 +1,163 @@
+"""PBS, examined: whether the server answers, and the queue. It has no dry submission."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import cast
+
+from agents.doctor.batch import REQUEST, SCHEDULER
+from agents.doctor.check import Check, failed, ok, skipped, warning
+from agents.doctor.heard import Heard
+from agents.doctor.words import listed, one_line
+from scheduler.batch.pbs import PbsBatch
+from scheduler.job import Resources
+from scheduler.settings import PbsBatchSettings, parse_duration
+
+_LOOK = """
+if ph_hear server qstat -B -f; then
+  ph_hear queues qstat -Q -f
+fi
+"""
+
+
+class PbsProber:
+    """Implements `agents.doctor.batch.Prober`."""
+
+    def __init__(self, settings: PbsBatchSettings) -> None:
+        self._batch = PbsBatch(settings)
+
+    def prelude(self) -> str:
+        return self._batch.submit_shell()
+
+    def look(self) -> str:
+        return _LOOK
+
+    def scheduler(self, seen: Heard) -> Check:
+        said = seen.get("server")
+        if said is None:
+            return skipped(SCHEDULER, "not reached")
+        if said.code == 127:
+            return failed(
+                SCHEDULER,
+                "qstat was not found there",
+                "set cluster.batch_system.bin_directory to the directory of PBS's commands "
+                "(`which qstat` in a login shell there)",
+            )
+        if said.hung:
+            return failed(
+                SCHEDULER, "qstat hung and was ended", "wait, and see the site's status page"
+            )
+        if said.code != 0:
+            return failed(
+                SCHEDULER,
+                f"qstat failed: {one_line(said.text)}",
+                "see the site's status page; a search waits until it answers",
+            )
+        server = sections(said.text, "Server")
+        states = [entry.get("server_state", "Active") for entry in server.values()]
+        if states and states[0] not in ("Active", "Scheduling"):
+            return warning(
+                SCHEDULER,
+                f"the PBS server {next(iter(server))} answers and is {states[0]}",
+                "jobs wait until an administrator starts scheduling",
+            )
+        return ok(SCHEDULER, f"the PBS server {next(iter(server), '')} answers".replace("  ", " "))
+
+    def rehearse(self, script: str) -> str:
+        return ""
+
+    def request(self, seen: Heard, rehearsed: Heard, asked: Resources) -> Check:
+        if "queues" not in seen or seen["queues"].code != 0:
+            return skipped(REQUEST, "not reached")
+        queues = sections(seen["queues"].text, "Queue")
+        name = asked.queue or _default_queue(seen)
+        if name is None:
+            return failed(
+                REQUEST,
+                "no queue is asked for, and the server has no default",
+                f"set cluster.resources.queue to one of: {_open(queues)}",
+            )
+        name = name.partition("@")[0]
+        if name not in queues:
+            return failed(
+                REQUEST,
+                f"there is no queue {name}",
+                f"set cluster.resources.queue to one of: {_open(queues)}",
+            )
+        return _queue_check(name, queues, asked)
+
+
+def _queue_check(name: str, queues: Mapping[str, Mapping[str, str]], asked: Resources) -> Check:
+    queue = queues[name]
+    if queue.get("enabled", "True") != "True":
+        return failed(
+            REQUEST,
+            f"the queue {name} takes no jobs (enabled = False)",
+            f"set cluster.resources.queue to one of: {_open(queues)}",
+        )
+    most, least = (_seconds(queue.get(f"resources_{end}.walltime")) for end in ("max", "min"))
+    wanted = asked.walltime_seconds
+    if wanted is not None and most is not None and wanted > most:
+        return failed(
+            REQUEST,
+            f"the queue {name} allows {queue['resources_max.walltime']}, and the job asks for more",
+            "lower cluster.resources.walltime, or choose another queue",
+        )
+    if wanted is not None and least is not None and wanted < least:
+        return failed(
+            REQUEST,
+            f"the queue {name} wants at least {queue['resources_min.walltime']}",
+            "raise cluster.resources.walltime, or choose another queue",
+        )
+    if queue.get("started", "True") != "True":
+        return warning(
+            REQUEST,
+            f"the queue {name} takes jobs and starts none (started = False)",
+            f"jobs wait until it is started; other queues: {_open(queues)}",
+        )
+    account = (
+        f"; the account {asked.account} is seen by the first job alone" if asked.account else ""
+    )
+    return ok(REQUEST, f"the queue {name} takes and starts jobs{account}")
+
+
+def sections(text: str, kind: str) -> dict[str, dict[str, str]]:
+    """What ``qstat -Q -f`` (kind ``Queue``) or ``qstat -B -f`` (``Server``) prints, by name.
+
+    Lines that go on begin with a tab (qstat(1B)).
+    """
+    found: dict[str, dict[str, str]] = {}
+    current: dict[str, str] = {}
+    for line in re.sub(r"\n\t", "", text).splitlines():
+        if line.startswith(f"{kind}: "):
+            current = found.setdefault(line.removeprefix(f"{kind}: ").strip(), {})
+        elif " = " in line:
+            key, _, value = line.strip().partition(" = ")
+            current[key] = value
+    return found
+
+
+def _default_queue(seen: Heard) -> str | None:
+    for server in sections(seen["server"].text, "Server").values():
+        if "default_queue" in server:
+            return server["default_queue"]
+    return None
+
+
+def _open(queues: Mapping[str, Mapping[str, str]]) -> str:
+    names = [
+        name
+        for name, queue in queues.items()
+        if queue.get("enabled", "True") == "True" and queue.get("started", "True") == "True"
+    ]
+    return listed(names) or "(`qstat -Q` lists them)"
+
+
+def _seconds(walltime: str | None) -> float | None:
+    if walltime is None:
+        return None
+    try:
+        return cast(float, parse_duration(walltime))
+    except ValueError:
+        return None

@@ -1,0 +1,99 @@
+"""The training command: which program, script and modules have to be there. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from agents.config.model import TrainingSettings
+
+_PYTHON = re.compile(r"(?:.*/)?python[0-9.]*")
+_SCRIPTS = (".py", ".sh", ".R", ".jl", ".pl", ".rb", ".m")
+_WITH_VALUE = ("-W", "-X")
+"""Options of Python that take the next word."""
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a training command needs at its start."""
+
+    program: str
+    python: str | None
+    """The Python in it, if there is one."""
+    files: Sequence[str] = ()
+    modules: Sequence[str] = ()
+    """Of ``python -m``."""
+
+
+def needs_of(command: Sequence[str], python: str) -> Needs:
+    """What `command` needs; `python` is what ``{python}`` stands for.
+
+    A word that holds another placeholder is made for the job, and is not looked for.
+    """
+    words = [word.replace("{python}", python) for word in command]
+    place = next(
+        (i for i, word in enumerate(command) if word == "{python}" or _PYTHON.fullmatch(words[i])),
+        None,
+    )
+    if place is None:
+        files = [word for word in words[1:] if word.endswith(_SCRIPTS) and not _is_made(word)]
+        return Needs(words[0], None, files)
+    files, modules = _started(words[place + 1 :])
+    return Needs(words[0], words[place], files, modules)
+
+
+def _started(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The script or module that Python is started with."""
+    rest = iter(words)
+    for word in rest:
+        if word == "-m":
+            module = next(rest, "")
+            return [], [module] if module and not _is_made(module) else []
+        if word in ("-c", "-"):
+            return [], []
+        if word in _WITH_VALUE:
+            next(rest, None)
+        elif not word.startswith("-"):
+            return ([] if _is_made(word) else [word]), []
+    return [], []
+
+
+def _is_made(word: str) -> bool:
+    return bool(re.search(r"\{(?!code\})\w+\}", word))
+
+
+def staged(needs: Needs, training: TrainingSettings) -> tuple[Needs, list[str]]:
+    """What is left to be looked for there, and what is missing from the code that goes there.
+
+    With `training.stage` a snapshot is made when a run begins: what is in it is looked for here.
+    """
+    if not training.stage:
+        return needs, []
+    sources = {path.name: path for path in training.stage}
+    here = training.directory is None
+    missing, files, modules = [], [], []
+    for file in needs.files:
+        inside = file.removeprefix("{code}/") if file.startswith("{code}/") else file
+        if inside == file and (file.startswith("/") or not here):
+            files.append(file)
+        elif not _found(sources, inside):
+            missing.append(inside)
+    for module in needs.modules:
+        parts = module.split(".")
+        if not here or parts[0] not in {name.removesuffix(".py") for name in sources}:
+            modules.append(module)
+        elif not any(_found(sources, name) for name in _names(parts)):
+            missing.append("/".join(parts) + ".py")
+    return Needs(needs.program, needs.python, files, modules), missing
+
+
+def _names(parts: Sequence[str]) -> list[str]:
+    path = "/".join(parts)
+    return [f"{path}.py", f"{path}/__main__.py"]
+
+
+def _found(sources: dict[str, Path], name: str) -> bool:
+    first, *rest = Path(name).parts or ("",)
+    return first in sources and sources[first].joinpath(*rest).exists()

@@ -1,0 +1,27 @@
+"""Numbers and names in the words of a report of an examination. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def size_text(size: float) -> str:
+    """``512 B``, ``3.4 MiB``, ``120 GiB``."""
+    amount = float(size)
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if amount < 1024 or unit == "TiB":
+            return f"{amount:.0f} {unit}" if amount >= 10 or unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1024
+    raise AssertionError("the last unit takes all")
+
+
+def one_line(text: str, limit: int = 300) -> str:
+    """The text's lines in one, bounded."""
+    line = " ".join(text.split())
+    return line if len(line) <= limit else f"{line[: limit - 1]}…"
+
+
+def listed(names: Sequence[str], limit: int = 12) -> str:
+    """``a, b, c`` and how many more."""
+    shown = ", ".join(names[:limit])
+    return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"
