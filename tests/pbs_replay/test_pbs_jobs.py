@@ -4,7 +4,6 @@ import pytest
 from bench import GOOD, SLEEP, Bench
 from pbs_lab import RealPbs, ReplayedPbs
 
-from scheduler.batch.pbs import PbsBatch
 from scheduler.errors import SchedulerAway
 from scheduler.job import Cause, InDoubt, JobState, Refused, Submitted
 from scheduler.outcome import Failed, Finished
@@ -24,7 +23,7 @@ def pbs(request, tmp_path, monkeypatch):
 @pytest.fixture
 def bench(pbs, tmp_path):
     settings = PbsBatchSettings(kind="pbs", command_timeout=3)
-    bench = Bench(PbsBatch(settings), tmp_path, token=pbs.token)
+    bench = Bench(settings, tmp_path, token=pbs.token)
     yield bench
     bench.cancel_all()
 
@@ -117,7 +116,7 @@ def test_deleted_by_hand(bench):
 
 
 def test_long_names_keep_their_end(pbs, tmp_path):
-    bench = Bench(PbsBatch(PbsBatchSettings(kind="pbs", name_length=15)), tmp_path, token=pbs.token)
+    bench = Bench(PbsBatchSettings(kind="pbs", name_length=15), tmp_path, token=pbs.token)
     name = "job_experiment_iter_001_trial_12-12.1"
     job = bench.request(name, "import time\ntime.sleep(2)\n" + GOOD)
     first = bench.submit(job)[name]

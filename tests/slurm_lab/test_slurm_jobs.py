@@ -29,7 +29,7 @@ def lab(request, monkeypatch):
 
 @pytest.fixture
 def bench(lab, tmp_path):
-    return Bench(SlurmBatch(SlurmBatchSettings(kind="slurm")), tmp_path)
+    return Bench(SlurmBatchSettings(kind="slurm"), tmp_path)
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def plain(plain_slurm, monkeypatch):
 
 @pytest.fixture
 def plain_bench(plain, tmp_path):
-    return Bench(SlurmBatch(SlurmBatchSettings(kind="slurm")), tmp_path)
+    return Bench(SlurmBatchSettings(kind="slurm"), tmp_path)
 
 
 def test_resources_arrive(plain_bench, plain):
@@ -262,7 +262,7 @@ def test_a_number_given_twice_is_not_taken_for_ours(plain_bench, plain):
 def test_accounting_remembers_what_the_controller_forgot(accounting_slurm, tmp_path, monkeypatch):
     for key, value in accounting_slurm.environment.items():
         monkeypatch.setenv(key, value)
-    bench = Bench(SlurmBatch(SlurmBatchSettings(kind="slurm")), tmp_path)
+    bench = Bench(SlurmBatchSettings(kind="slurm"), tmp_path)
     job = bench.run("books-1", KILLED)
     bench.wait_for_state(job, JobState.ENDED)
     bench.wait_for(
@@ -293,7 +293,7 @@ def test_accounting_remembers_what_the_controller_forgot(accounting_slurm, tmp_p
 def test_a_cluster_of_a_federation_by_name(accounting_slurm, tmp_path, monkeypatch):
     for key, value in accounting_slurm.environment.items():
         monkeypatch.setenv(key, value)
-    bench = Bench(SlurmBatch(SlurmBatchSettings(kind="slurm", clusters="lab")), tmp_path)
+    bench = Bench(SlurmBatchSettings(kind="slurm", clusters="lab"), tmp_path)
     ending, living = bench.request("fed-1", KILLED), bench.request("fed-2", SLEEP)
     answers = bench.submit(ending, living)
     assert all(answer.job_id.endswith(";lab") for answer in answers.values())
@@ -316,20 +316,20 @@ def test_commands_that_are_not_on_the_path(plain, tmp_path, monkeypatch):
                  "sh", "tail", "tar", "timeout", "tr", "wc"):  # fmt: skip
         (tools / name).symlink_to(shutil.which(name))
     monkeypatch.setenv("PATH", str(tools))
-    lost = Bench(SlurmBatch(SlurmBatchSettings(kind="slurm")), tmp_path)
+    lost = Bench(SlurmBatchSettings(kind="slurm"), tmp_path)
     lost.ids["path-1"] = "1"
     with pytest.raises(SchedulerAway, match="not found") as caught:
         lost.see(lost.request("path-1", GOOD))
     assert "bin_directory" in caught.value.remedy
     settings = SlurmBatchSettings(kind="slurm", bin_directory=str(commands))
-    bench = Bench(SlurmBatch(settings), tmp_path)
+    bench = Bench(settings, tmp_path)
     assert isinstance(bench.verdict(bench.run("path-2", GOOD)), Finished)
 
 
 def test_limit_on_jobs_is_backpressure(accounting_slurm, tmp_path, monkeypatch):
     for key, value in accounting_slurm.environment.items():
         monkeypatch.setenv(key, value)
-    bench = Bench(SlurmBatch(SlurmBatchSettings(kind="slurm")), tmp_path)
+    bench = Bench(SlurmBatchSettings(kind="slurm"), tmp_path)
     user = accounting_slurm.client("id", "-un").stdout.strip()
     limit = ("sacctmgr", "-iQ", "modify", "user", "where", f"name={user}", "set")
     accounting_slurm.client("scancel", "--me")

@@ -1,10 +1,8 @@
 """Jobs of any batch system over the local transport, for tests."""
 
+import os
 import sys
 import time
-
-import pytest
-from pbs_lab import RealPbs, ReplayedPbs
 
 from scheduler.batch import build_batch_system
 from scheduler.cluster import Cluster
@@ -30,44 +28,46 @@ time.sleep(300)
 
 
 BATCH_SYSTEMS = ("local", "slurm", "pbs-replay", "pbs")
+TRANSPORTS = ("local", "ssh", "paramiko")
+SETTINGS = {"local": LocalBatchSettings, "slurm": SlurmBatchSettings, "pbs": PbsBatchSettings}
 
 
 def open_bench(request, tmp_path, monkeypatch):
-    """A bench of the batch system that `request.param` names, started where it has to be."""
-    name = request.param
-    if name == "local":
-        yield Bench(build_batch_system(LocalBatchSettings(slots=4)), tmp_path)
-        return
-    if name.startswith("pbs"):
-        if name == "pbs" and not RealPbs.is_there():
-            pytest.skip(RealPbs.how)
-        pbs = RealPbs() if name == "pbs" else ReplayedPbs(tmp_path)
-        for key, value in pbs.environment.items():
+    """A bench of the pair that `request.param` names, such as ``slurm`` or ``slurm over ssh``."""
+    name, _, over = request.param.partition(" over ")
+    site = request.getfixturevalue("sites")(name)
+    kind = name.removesuffix("-replay")
+    settings = SETTINGS[kind](kind=kind, **({"slots": 4} if kind == "local" else {}))
+    if not over:
+        for key, value in site.environment.items():
             monkeypatch.setenv(key, value)
-        batch = build_batch_system(PbsBatchSettings(kind="pbs"))
-        bench = Bench(batch, tmp_path, token=pbs.token)
-        yield bench
-        bench.cancel_all()
-        return
-    lab = request.getfixturevalue("plain_slurm")
-    for key, value in lab.environment.items():
-        monkeypatch.setenv(key, value)
-    yield Bench(build_batch_system(SlurmBatchSettings(kind="slurm")), tmp_path)
-    lab.client("scancel", "--me")
+    transport = site.transport(over) if over else LocalTransport()
+    bench = Bench(settings, tmp_path, transport, token=site.token())
+    bench.path = site.environment.get("PATH", os.environ["PATH"])
+    yield bench
+    bench.cancel_all()
+    transport.close()
 
 
 class Bench:
     """One cluster in one directory; jobs are named, submitted, awaited."""
 
-    def __init__(self, batch, base, walltime=600, token=""):
-        self.batch = batch
-        self.cluster = Cluster(LocalTransport(), batch, str(base), "run")
+    def __init__(self, settings, base, transport=None, walltime=600, token=""):
+        self.settings, self.transport = settings, transport or LocalTransport()
+        self.batch = build_batch_system(settings)
+        self.cluster = Cluster(self.transport, self.batch, str(base), "run")
         self.cluster.prepare()
+        self.base = base
         self.root = base / "run"
         self.walltime = walltime
         self.token = token
         """Ends every job's name; empty where the batch system remembers no other test."""
         self.ids = {}
+
+    def with_commands_in(self, directory):
+        """The same cluster, but its commands are first looked for in `directory`."""
+        batch = build_batch_system(self.settings.model_copy(update={"bin_directory": directory}))
+        return Cluster(self.transport, batch, str(self.base), "run")
 
     def request(self, name, program, **resources):
         resources = {"walltime_seconds": self.walltime, "cpus": 1, **resources}
@@ -144,6 +144,8 @@ class Bench:
         return self.batch.parse_found(done.stdout.decode())
 
     def cancel_all(self):
+        if self.batch.name == "local" or not self.ids:
+            return
         self.cluster.cancel(
             [
                 JobRef(f"{name}{self.token}", f"dir_{name}", job_id)

@@ -1,11 +1,12 @@
-"""What every batch system owes the rest, told once and run against each that the machine can start."""
+"""What every batch system owes the rest, over every transport: told once, run against each pair that
+the machine can start."""
 
 import shutil
 import subprocess
 import threading
 
 import pytest
-from bench import BATCH_SYSTEMS, GOOD, PARTIAL, SLEEP, open_bench
+from bench import BATCH_SYSTEMS, GOOD, PARTIAL, SLEEP, TRANSPORTS, open_bench
 
 from scheduler.errors import ConnectionLost
 from scheduler.job import Cause, InDoubt, JobState, Refused, Submitted
@@ -14,8 +15,12 @@ from scheduler.outcome import Failed, Finished
 
 @pytest.fixture(
     params=[
-        pytest.param(name, marks=pytest.mark.cluster if "slurm" in name else [])
-        for name in BATCH_SYSTEMS
+        pytest.param(
+            batch if transport == "local" else f"{batch} over {transport}",
+            marks=pytest.mark.cluster if batch == "slurm" or transport != "local" else [],
+        )
+        for batch in BATCH_SYSTEMS
+        for transport in TRANSPORTS
     ]
 )
 def bench(request, tmp_path, monkeypatch):
@@ -69,14 +74,15 @@ def test_a_submission_killed_while_the_scheduler_answers_is_found(bench, tmp_pat
     slow = tmp_path / "slow" / command
     slow.parent.mkdir()
     # Takes the job, and is then as good as dead: its answer never comes.
-    slow.write_text(f'#!/bin/sh\n{shutil.which(command)} "$@" > /dev/null\nsleep 60\n')
+    slow.write_text(
+        f'#!/bin/sh\n{shutil.which(command, path=bench.path)} "$@" > /dev/null\nsleep 60\n'
+    )
     slow.chmod(0o755)
     jobs = [bench.request(f"cut-{number}", COUNTED) for number in (3, 4)]
     with monkeypatch.context() as patched:
-        patched.setenv("PATH", str(slow.parent), prepend=":")
         patched.setattr("scheduler.cluster.ROUND_TRIP_SECONDS", 3.0)
         with pytest.raises(ConnectionLost):
-            bench.cluster.submit(jobs)
+            bench.with_commands_in(str(slow.parent)).submit(jobs)
     bench.wait_for(
         lambda: all(isinstance(answer, Submitted) for answer in bench.submit(*jobs).values())
     )
