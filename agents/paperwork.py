@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 from agents.config.model import Settings
 from agents.convergence import StopReason
 from agents.ledger import Ledger
-from agents.report import RunFacts, write_html, write_iteration, write_summary
+from agents.report import RunFacts, run_facts, write_html, write_iteration, write_summary
+from agents.report.usage import UsageReader
 from agents.trial import StudyView
 from agents.workspace import Workspace
 
@@ -35,6 +35,7 @@ class Paperwork:
         self._configuration = configuration
         self._clock = clock
         self._html_not_before = clock()
+        self._usage = UsageReader(workspace.exchanges)
         self.stop_sentence: str | None = None
         """Why the search stopped, once it has."""
 
@@ -90,18 +91,14 @@ class Paperwork:
         return notices
 
     def _facts(self, stop: StopReason | None) -> RunFacts:
-        kept: Mapping[str, Any] = self._ledger.attributes()
-        return RunFacts(
-            experiment=self._settings.experiment.id,
-            description=self._settings.experiment.description,
+        return run_facts(
+            self._settings,
+            self._ledger.attributes(),
+            configuration=self._configuration,
             run_directory=str(self._workspace.directory),
             started_at=self.started_at,
             updated_at=datetime.now(UTC),
             elapsed_seconds=self.elapsed(),
             stop_reason=stop.sentence if stop else None,
-            notices=tuple(self._notices()),
-            configuration=self._configuration,
-            environment=kept.get("environment", {}),
-            git=kept.get("git", {}),
-            parameters=self._settings.search_space,
+            usage=self._usage.read(),
         )

@@ -208,6 +208,19 @@ class LedgerSettings(Section):
     )
 
 
+class ReportSettings(Section):
+    """What the report shows besides the objective."""
+
+    second_metric: str = Field(
+        default="seconds",
+        description="What the objective is weighed against, by its name in results.json; "
+        "seconds: the training time.",
+    )
+    second_direction: Literal["maximize", "minimize"] = Field(
+        default="minimize", description="Which of its values are better."
+    )
+
+
 class Settings(Section):
     """A whole configuration, resolved and valid."""
 
@@ -230,3 +243,4 @@ class Settings(Section):
     cluster: ClusterSettings = Field(default_factory=ClusterSettings)
     directories: DirectorySettings = Field(default_factory=DirectorySettings)
     ledger: LedgerSettings = Field(default_factory=LedgerSettings)
+    report: ReportSettings = Field(default_factory=ReportSettings)

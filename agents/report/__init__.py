@@ -5,6 +5,7 @@ that a run that was interrupted ends with the report of one that was not, times 
 """
 
 from agents.report.facts import RunFacts as RunFacts
+from agents.report.facts import run_facts as run_facts
 from agents.report.write import write_html as write_html
 from agents.report.write import write_iteration as write_iteration
 from agents.report.write import write_summary as write_summary

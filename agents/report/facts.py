@@ -1,12 +1,15 @@
-"""What a report says about a run besides its trials. Data only."""
+"""What a report says about a run besides its trials. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
-from agents.config.model import Parameter
+from agents.config.model import Parameter, Settings
+from agents.report.usage import Usage
+from agents.trial import Direction
 
 
 @dataclass(frozen=True)
@@ -33,3 +36,49 @@ class RunFacts:
     """Commit, branch and whether there were changes; empty where there is no repository."""
     parameters: Mapping[str, Parameter]
     """The search space, in the order of the configuration."""
+    second_metric: str = "seconds"
+    """What the objective is weighed against; ``seconds`` is the training time."""
+    second_direction: Direction = "minimize"
+    command: Sequence[str] = ()
+    """The training command as it is configured."""
+    code: Mapping[str, Any] = field(default_factory=dict)
+    """The snapshot of the training code: path, digest, files, git; empty where none was staged."""
+    steering: Sequence[Mapping[str, Any]] = ()
+    """What people asked for while the search ran: what, by, asked_at, taken_at, effect."""
+    usage: Usage = field(default_factory=Usage)
+    """What the LLM was asked, and what it cost."""
+
+
+def run_facts(
+    settings: Settings,
+    kept: Mapping[str, Any],
+    *,
+    configuration: str,
+    run_directory: str,
+    started_at: datetime,
+    updated_at: datetime,
+    elapsed_seconds: float,
+    stop_reason: str | None,
+    usage: Usage,
+) -> RunFacts:
+    """The facts of a run from its configuration and from what is `kept` with its study."""
+    return RunFacts(
+        experiment=settings.experiment.id,
+        description=settings.experiment.description,
+        run_directory=run_directory,
+        started_at=started_at,
+        updated_at=updated_at,
+        elapsed_seconds=elapsed_seconds,
+        stop_reason=stop_reason,
+        notices=tuple(kept.get("notices", ())),
+        configuration=configuration,
+        environment=kept.get("environment", {}),
+        git=kept.get("git", {}),
+        parameters=settings.search_space,
+        second_metric=settings.report.second_metric,
+        second_direction=settings.report.second_direction,
+        command=tuple(settings.training.command),
+        code=kept.get("code") or {},
+        steering=tuple(entry for entry in kept.get("steering", ()) if isinstance(entry, Mapping)),
+        usage=usage,
+    )
