@@ -80,7 +80,7 @@ def _models_checks(endpoint: Endpoint, llm: LlmSettings) -> list[Check]:
     """The endpoint and the model, as the list of models tells. Some services give no list."""
     began = time.monotonic()
     try:
-        models = endpoint.models(LIST_SECONDS)
+        models = endpoint.models(min(LIST_SECONDS, llm.timeout))
     except EndpointAway as error:
         return [failed("endpoint", *_split(str(error)))]
     seconds = time.monotonic() - began

@@ -47,7 +47,7 @@ fi
 while [ "$#" -gt 0 ]; do
   case $1 in
     file)
-      if [ ! -r "$2" ]; then echo "no-file $2 (in $PWD)" >&3
+      if [ ! -r "$2" ]; then echo "no-file $2 in $PWD" >&3
       else case $2 in *.py)
         [ -z "$ph_python" ] || ph_found=$("$ph_python" -c \
           'import sys; compile(open(sys.argv[1], "rb").read(), sys.argv[1], "exec")' "$2" 2>&1) ||
@@ -56,7 +56,7 @@ while [ "$#" -gt 0 ]; do
     module)
       "$ph_python" -c 'import importlib.util, sys
 sys.exit(importlib.util.find_spec(sys.argv[1]) is None)' "$2" > /dev/null 2>&1 ||
-        echo "no-module $2 (in $PWD)" >&3 ;;
+        echo "no-module $2 in $PWD" >&3 ;;
   esac
   shift 2
 done
@@ -64,10 +64,11 @@ mv "$ph_file.new" "$ph_file"
 """
 
 _REHEARSE = """
+ph_try=TRY
 cd NEAR || exit 95
-trap 'cd / && rm -rf TRY' EXIT
+trap 'cd / && rm -rf "$ph_try"' EXIT
 trap 'exit 1' HUP INT TERM
-mkdir TRY && mkdir TRY/probe && cd TRY/probe || exit 94
+mkdir "$ph_try" && mkdir "$ph_try/probe" && cd "$ph_try/probe" || exit 94
 cat > script"""
 
 _START = """
@@ -209,7 +210,7 @@ _REMEDIES = {
         "is on compute nodes alone, `doctor --job` looks there",
     ),
     "no-file": (
-        "{} is not there",
+        "there is no {}",
         "set training.directory to where the code is, or send it with training.stage",
     ),
     "bad-file": ("{}", "mend the program, or set cluster.python to a newer Python"),

@@ -78,18 +78,43 @@ class SlurmProber:
             return skipped(REQUEST, "not reached")
         words = one_line(said.text)
         if said.code == 0:
-            return ok(REQUEST, _start(said.text))
+            return _taken(said.text, seen, asked)
         if said.hung:
             return warning(REQUEST, "`sbatch --test-only` hung", "the scheduler is slow; try again")
         return failed(REQUEST, f"sbatch --test-only: {words}", _remedy(words, seen, asked))
 
 
-def _start(text: str) -> str:
-    """What ``sbatch --test-only`` says of a job that it would take."""
+def _taken(text: str, seen: Heard, asked: Resources) -> Check:
+    """A job that sbatch would take may still wait for ever: sbatch compares no limits by itself
+    (EnforcePartLimits=NO is the default)."""
     found = re.search(r"to start at (\S+)(?: using .*)? in partition (\S+)", text)
+    start = f", in {found[2]} at {found[1].replace('T', ' ')} (estimated)" if found else ""
+    queue = asked.queue or (found[2] if found else None)
+    row = next((row for row in _rows(seen) if row[0] == queue), None)
+    if row is not None and row[1] != "up":
+        return warning(
+            REQUEST,
+            f"the partition {queue} is {row[1]}: jobs wait until it is up",
+            f"set cluster.resources.queue to one of: {_partitions(seen)}",
+        )
+    limit = limit_seconds(row[2]) if row else None
+    if limit is not None and (asked.walltime_seconds or 0) > limit and row is not None:
+        return failed(
+            REQUEST,
+            f"the partition {queue} allows {row[2]}: a longer job would wait for ever",
+            "lower cluster.resources.walltime to the partition's limit, or choose another: "
+            f"{_partitions(seen, limits=True)}",
+        )
+    return ok(REQUEST, f"Slurm would take the job{start}")
+
+
+def limit_seconds(text: str) -> int | None:
+    """Seconds of a time limit as sinfo writes it: ``[[D-]H:]M:S``; None for ``infinite``."""
+    found = re.fullmatch(r"(?:(\d+)-)?(?:(\d+):)?(\d+):(\d+)", text.strip())
     if found is None:
-        return "Slurm would take the job"
-    return f"Slurm would take the job, in {found[2]} at {found[1].replace('T', ' ')} (estimated)"
+        return None
+    days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
+    return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
 
 
 def _remedy(words: str, seen: Heard, asked: Resources) -> str:

@@ -1,4 +1,6 @@
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
+HERE = Path(__file__).parent
+for place in (HERE, HERE / "proposers", HERE.parent / "slurm_lab"):
+    sys.path.insert(0, str(place))

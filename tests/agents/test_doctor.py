@@ -1,0 +1,245 @@
+"""The doctor finds each broken part, says what to do, ends in time, and leaves nothing behind."""
+
+import json
+import os
+import pty
+import re
+import sys
+
+import pytest
+from doctor_bench import ROOT, doctor, left, outcomes, run, write_config
+
+from agents.commands.doctor import exit_code
+from agents.doctor.check import failed, ok, skipped, warning
+
+
+def test_where_all_is_well_it_says_so_and_leaves_nothing(tmp_path):
+    config = write_config(tmp_path / "a place with spaces, ümläuts")
+    code, found = doctor(config)
+    assert code == 0
+    assert set(outcomes(found).values()) <= {"ok", "skipped"}, found
+    assert found["training command"]["seen"].endswith("train.py")
+    assert left(config.parent) == ["config.yaml", "train.py"]
+
+
+def test_a_configuration_that_is_bad_has_an_exit_code_of_its_own(tmp_path):
+    config = write_config(tmp_path, extra="loop: {max_iteration: 3}")
+    code, found = doctor(config)
+    assert code == 2
+    assert "did you mean max_iterations" in found["configuration"]["seen"]
+    assert run("doctor", "--config", tmp_path / "none.yaml").returncode == 2
+    assert run("doctor").returncode == 2
+
+
+COMMAND = 'training: {{command: ["{python}", {rest}], directory: "{directory}"}}'
+
+
+@pytest.mark.parametrize(
+    ("python", "rest", "name", "seen", "remedy"),
+    [
+        (
+            "{python}",
+            "nowhere.py, '{{job_dir}}'",
+            "training command",
+            "there is no nowhere.py",
+            "stage",
+        ),
+        (
+            "{python}",
+            "-m, no.such, '{{job_dir}}'",
+            "training command",
+            "no module no.such",
+            "stage",
+        ),
+        (
+            "no-such-program",
+            "'{{job_dir}}'",
+            "training command",
+            "no-such-program is",
+            "whole path",
+        ),
+        ("{python}", "broken.py, '{{job_dir}}'", "training command", "SyntaxError", "mend"),
+    ],
+)
+def test_a_program_that_is_not_there(tmp_path, python, rest, name, seen, remedy):
+    (tmp_path / "broken.py").write_text("def f(:\n")
+    training = COMMAND.format(python=python, rest=rest.format(), directory=tmp_path)
+    code, found = doctor(write_config(tmp_path, training=training))
+    assert (code, found[name]["outcome"]) == (1, "failed"), found
+    assert seen in found[name]["seen"]
+    assert remedy in found[name]["remedy"]
+
+
+def test_a_python_that_does_not_start(tmp_path):
+    (tmp_path / "python3").write_text("#!/bin/sh\necho no libpython >&2\nexit 127\n")
+    (tmp_path / "python3").chmod(0o755)
+    code, found = doctor(write_config(tmp_path), "--set", f"cluster.python={tmp_path}/python3", "--set",
+                         'training.command=["{python}", train.py, "{job_dir}"]')  # fmt: skip
+    assert (code, found["remote Python"]["outcome"]) == (1, "failed")
+    assert "no libpython" in found["remote Python"]["seen"]
+    assert "cluster.python" in found["remote Python"]["remedy"]
+
+
+@pytest.mark.parametrize(
+    ("cluster", "seen", "remedy"),
+    [
+        ("modules: [no/such/module]", "module", "cluster.modules"),
+        ("setup: ['echo cannot find it >&2; exit 3']", "before the command", "cluster.setup"),
+        ("setup: ['. /nowhere/activate']", "/nowhere/activate", "cluster.setup"),
+    ],
+)
+def test_what_comes_before_the_command_in_a_job(tmp_path, cluster, seen, remedy):
+    code, found = doctor(write_config(tmp_path, cluster=f"cluster: {{{cluster}}}"))
+    assert (code, found["training command"]["outcome"]) == (1, "failed")
+    assert seen in found["training command"]["seen"]
+    assert remedy in found["training command"]["remedy"]
+
+
+def test_code_that_is_sent_is_looked_for_where_it_is_sent_from(tmp_path):
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "there.py").write_text("")
+    text = 'training: {{stage: [code], command: ["{{python}}", "{{code}}/code/{name}", "{{job_dir}}"]}}'
+    code, found = doctor(write_config(tmp_path, training=text.format(name="there.py")))
+    assert code == 0, found
+    code, found = doctor(write_config(tmp_path, training=text.format(name="gone.py")))
+    assert (code, found["training command"]["outcome"]) == (1, "failed")
+    assert "training.stage" in found["training command"]["remedy"]
+
+
+def test_a_directory_that_cannot_be_written(tmp_path):
+    config = write_config(tmp_path, cluster="cluster: {remote_base: /proc/nowhere/runs}")
+    code, found = doctor(config)
+    assert (code, found["remote directory"]["outcome"]) == (1, "failed")
+    assert "cluster.remote_base" in found["remote directory"]["remedy"]
+    assert found["training command"]["outcome"] == "skipped"
+    code, found = doctor(config, "--set", "directories.local_base=/dev/null/x")
+    assert found["local disk"]["outcome"] == "failed"
+    assert "directories.local_base" in found["local disk"]["remedy"]
+
+
+def test_a_local_batch_system_without_its_programs(tmp_path):
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for name in (
+        "sh",
+        "date",
+        "id",
+        "uname",
+        "mkdir",
+        "rm",
+        "mv",
+        "df",
+        "awk",
+        "cat",
+        "head",
+        "tail",
+    ):
+        (tools / name).symlink_to(
+            f"/bin/{name}" if os.path.exists(f"/bin/{name}") else f"/usr/bin/{name}"
+        )
+    code, found = doctor(write_config(tmp_path), PATH=str(tools))
+    assert (code, found["scheduler"]["outcome"]) == (1, "failed")
+    assert "flock" in found["scheduler"]["seen"]
+    assert "util-linux" in found["scheduler"]["remedy"]
+
+
+def test_a_tiny_job_runs_where_jobs_run_and_leaves_nothing(tmp_path):
+    config = write_config(tmp_path, cluster=f"cluster: {{remote_base: '{tmp_path}/new/base', "
+                          "poll: {floor: 0.1s}}")  # fmt: skip
+    code, found = doctor(config, "--job")
+    assert (code, found["job"]["outcome"]) == (0, "ok"), found["job"]
+    assert "was back after" in found["job"]["seen"]
+    assert left(tmp_path) == ["config.yaml", "train.py"]
+
+
+def test_a_tiny_job_that_takes_too_long_is_cancelled(tmp_path):
+    # The rehearsal has no queue beside it.
+    cluster = "cluster: {setup: ['[ ! -d ../queue ] || sleep 300'], poll: {floor: 0.1s}}"
+    code, found = doctor(write_config(tmp_path, cluster=cluster), "--job", "--job-limit", "1s")
+    assert (code, found["job"]["outcome"]) == (0, "warning"), found["job"]
+    assert "--job-limit" in found["job"]["remedy"]
+    assert left(tmp_path) == ["config.yaml", "train.py"]
+
+
+def test_outcomes_decide_on_the_exit_code():
+    assert exit_code([ok("a", ""), skipped("b", ""), warning("c", "", "do")]) == 0
+    assert exit_code([ok("a", ""), failed("b", "", "do"), warning("c", "", "do")]) == 1
+
+
+def test_every_failure_has_a_remedy(tmp_path):
+    config = write_config(tmp_path, cluster="cluster: {remote_base: /proc/x, modules: [a/b]}")
+    _, found = doctor(config, "--set", "directories.local_base=/dev/null/x")
+    bad = [row for row in found.values() if row["outcome"] in ("failed", "warning")]
+    assert len(bad) >= 2
+    assert all(row["remedy"] for row in bad)
+
+
+# -- what a person sees --------------------------------------------------------------------------
+
+
+def on_a_terminal(config, columns, **environment):
+    process, terminal = pty.fork()
+    if process == 0:
+        os.chdir(ROOT)
+        os.environ.update({"TERM": "xterm-256color", "COLUMNS": str(columns), **environment})
+        command = [sys.executable, "-m", "agents.run", "doctor", "--config", str(config)]
+        os.execv(sys.executable, command)
+    screen = b""
+    while True:
+        try:
+            screen += os.read(terminal, 4096)
+        except OSError:
+            break
+    _, status = os.waitpid(process, 0)
+    os.close(terminal)
+    return os.waitstatus_to_exitcode(status), screen.decode()
+
+
+COLOUR = "\x1b[32m"
+
+
+def shown(screen):
+    """What stays on the screen: the lines of the report, without what was redrawn."""
+    report = screen[screen.rindex("configuration") :] if "configuration" in screen else screen
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", report).replace("\r", "")
+
+
+def test_a_terminal_gets_a_table_in_colours(tmp_path):
+    code, screen = on_a_terminal(write_config(tmp_path), 100)
+    assert code == 0
+    assert COLOUR in screen
+    assert "seen, and what to do" in screen
+    assert max(map(len, shown(screen).splitlines())) <= 100
+
+
+def test_no_color_is_respected(tmp_path):
+    _, screen = on_a_terminal(write_config(tmp_path), 100, NO_COLOR="1")
+    assert COLOUR not in screen
+    assert "all well" in screen
+
+
+def test_forty_columns_get_lines(tmp_path):
+    config = write_config(tmp_path, cluster="cluster: {remote_base: /proc/nowhere}")
+    code, screen = on_a_terminal(config, 40)
+    assert code == 1
+    lines = shown(screen).splitlines()
+    assert max(map(len, lines)) <= 40
+    assert any(line.strip().startswith("->") for line in lines)
+
+
+def test_a_pipe_gets_whole_lines_without_colours(tmp_path):
+    done = run("doctor", "--config", write_config(tmp_path), COLUMNS="40")
+    assert "\x1b" not in done.stdout
+    (line,) = [line for line in done.stdout.splitlines() if "configuration:" in line]
+    assert line.endswith("valid")
+
+
+def test_help_shows_an_example():
+    text = run("doctor", "--help").stdout
+    assert "Example: python -m agents.run doctor --config" in text
+    assert "Exit codes" in text
+
+
+def test_json_is_a_list_of_checks(tmp_path):
+    rows = json.loads(run("doctor", "--config", write_config(tmp_path), "--json").stdout)
+    assert all(set(row) == {"name", "outcome", "seen", "remedy"} for row in rows)

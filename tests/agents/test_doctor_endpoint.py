@@ -1,0 +1,106 @@
+"""The doctor on LLM endpoints as they are met: down, another service, another model, no schema."""
+
+import socket
+
+import pytest
+from doctor_bench import doctor, write_config
+from openai_server import MODEL, OpenAiServer, error, html, in_text, proposals, says, slow
+
+GOOD = proposals({"x": 0.5})
+
+
+def examined(tmp_path, url, model=MODEL, more=(), **environment):
+    llm = f"llm: {{base_url: '{url}', model: '{model}', timeout: 2s}}"
+    code, found = doctor(write_config(tmp_path, llm=llm), *more, **environment)
+    return code, found
+
+
+def test_an_endpoint_that_is_well(tmp_path):
+    with OpenAiServer(says(GOOD)) as server:
+        code, found = examined(tmp_path, server.url)
+        asked = len(server.requests)
+    assert code == 0
+    assert [found[name]["outcome"] for name in ("endpoint", "model", "structured output")] == [
+        "ok"
+    ] * 3
+    assert "json_schema" in found["structured output"]["seen"]
+    assert asked == 1
+
+
+def test_an_endpoint_that_is_down(tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    code, found = examined(tmp_path, f"http://127.0.0.1:{port}/v1")
+    assert (code, found["endpoint"]["outcome"]) == (1, "failed")
+    assert "llm.base_url" in found["endpoint"]["remedy"]
+    assert found["structured output"]["outcome"] == "skipped"
+
+
+def test_an_endpoint_that_never_answers(tmp_path):
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/v1"
+        code, found = examined(tmp_path, url, more=["--set", "llm.timeout=1s"])
+    assert (code, found["endpoint"]["outcome"]) == (1, "failed")
+    assert "did not answer within" in found["endpoint"]["seen"]
+
+
+def test_a_model_that_is_not_there(tmp_path):
+    with OpenAiServer(says(GOOD)) as server:
+        code, found = examined(tmp_path, server.url, model="tiny-instruc")
+    assert (code, found["model"]["outcome"]) == (1, "failed")
+    assert f"did you mean {MODEL}?" in found["model"]["remedy"]
+
+
+@pytest.mark.parametrize(
+    ("script", "outcome", "words"),
+    [
+        (html, "failed", "llm.base_url"),
+        (error(500, "out of memory"), "failed", "server's log"),
+        (slow(4), "failed", "llm.timeout"),
+        (says("I am sorry, as a language model I cannot"), "failed", "guided decoding"),
+        (says(GOOD[:40], finish_reason="length"), "failed", "llm.max_tokens"),
+        (says('{"proposals": [{"parameters": {"x": "high"}}]}'), "warning", "schema"),
+    ],
+)
+def test_answers_that_are_of_no_use(tmp_path, script, outcome, words):
+    with OpenAiServer(script) as server:
+        code, found = examined(tmp_path, server.url)
+    assert found["structured output"]["outcome"] == outcome, found["structured output"]
+    assert code == (1 if outcome == "failed" else 0)
+    assert words in found["structured output"]["remedy"]
+
+
+def test_a_server_without_structured_output_is_worth_a_warning(tmp_path):
+    with OpenAiServer(in_text(GOOD), supports=()) as server:
+        code, found = examined(tmp_path, server.url)
+    assert (code, found["structured output"]["outcome"]) == (0, "warning")
+    assert "neither a schema nor a tool" in found["structured output"]["seen"]
+
+
+def test_a_web_page_where_the_models_should_be(tmp_path):
+    with OpenAiServer(says(GOOD)) as server:
+        server.url = server.url.removesuffix("/v1")
+        code, found = examined(tmp_path, f"{server.url}/nowhere")
+    assert code == 1
+    bad = [name for name, row in found.items() if row["outcome"] == "failed"]
+    assert bad
+    assert "/v1" in found[bad[0]]["remedy"]
+
+
+KEYED = ["--set", "llm.api_key_env=DOCTOR_KEY"]
+
+
+def test_keys_are_named_and_never_shown(tmp_path):
+    with OpenAiServer(says(GOOD), key="s3cret-key") as server:
+        code, found = examined(tmp_path, server.url, more=KEYED)
+        assert (code, found["authentication"]["outcome"]) == (1, "failed")
+        assert "export DOCTOR_KEY" in found["authentication"]["remedy"]
+        code, found = examined(tmp_path, server.url, more=KEYED, DOCTOR_KEY="wr0ng-key")
+        assert code == 1
+        assert "wr0ng-key" not in str(found)
+        code, found = examined(tmp_path, server.url, more=KEYED, DOCTOR_KEY="s3cret-key")
+        assert code == 0
+        assert "s3cret-key" not in str(found)
