@@ -33,7 +33,11 @@ def write_iteration(
 
 def write_html(view: StudyView, facts: RunFacts, directory: Path) -> Path:
     """Write ``report.html`` into `directory`: the whole run in one file. Raises OSError."""
-    path = directory / HTML_FILE
+    return write_page(view, facts, directory / HTML_FILE)
+
+
+def write_page(view: StudyView, facts: RunFacts, path: Path) -> Path:
+    """Write the page of the whole run to `path`. Raises OSError."""
     write_atomically(path, html_page(finite(view), facts).encode())
     return path
 

@@ -1,0 +1,199 @@
+import json
+import os
+import shutil
+import stat
+
+import pytest
+from report_runs import CONFIG, make_run
+
+from agents.errors import ConfigurationError
+from agents.report.reading import read_run
+from agents.report.salvage import rebuild
+from agents.trial import TrialState
+
+
+def brief(trial):
+    return (trial.number, trial.state, trial.origin, trial.value, trial.iteration)
+
+
+def files(directory):
+    return {
+        path: (path.stat().st_mtime_ns, path.stat().st_size)
+        for path in directory.rglob("*")
+        if path.is_file()
+    }
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    return make_run(tmp_path_factory.mktemp("made"))
+
+
+@pytest.fixture
+def run(made, tmp_path):
+    return shutil.copytree(made, tmp_path / "a rün with spaces" / made.name)
+
+
+def test_a_finished_run_reads_as_it_ended_and_nothing_in_it_changes(run):
+    before = files(run)
+    reading = read_run(run)
+    assert files(run) == before
+    assert [trial.number for trial in reading.view.trials] == list(range(24))
+    assert reading.view.best.value > 0.5
+    assert reading.facts.stop_reason.startswith("8 iterations without")
+    assert reading.facts.elapsed_seconds == pytest.approx(11520)
+    assert reading.salvaged is None and reading.said == []
+
+
+def test_it_reads_in_a_directory_that_nobody_may_write(run):
+    for path in (run, run / "study.db"):
+        path.chmod(path.stat().st_mode & ~(stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH))
+    try:
+        assert len(read_run(run).view.trials) == 24
+    finally:
+        run.chmod(0o700)
+
+
+def test_a_renamed_run_is_read_all_the_same(run):
+    assert len(read_run(run.rename(run.parent / "renamed = ? #1 %41")).view.trials) == 24
+
+
+def test_a_run_that_has_just_begun_is_empty(run):
+    for name in ("study.db", "summary.json", "logs/run.jsonl"):
+        (run / name).unlink()
+    reading = read_run(run)
+    assert reading.view.trials == []
+    assert reading.facts.stop_reason is None
+
+
+@pytest.mark.parametrize("make", [lambda path: None, lambda path: path.mkdir()])
+def test_what_is_no_run_is_named(tmp_path, make):
+    make(tmp_path / "there")
+    with pytest.raises(ConfigurationError, match="not a run directory"):
+        read_run(tmp_path / "there")
+
+
+def test_a_configuration_of_another_version_is_read_in_part(run):
+    with (run / "config.yaml").open("a") as stream:
+        stream.write("a_key_of_tomorrow: {x: 1}\n")
+    reading = read_run(run)
+    assert "a_key_of_tomorrow" in reading.said[0]
+    assert len(reading.view.trials) == 24
+    assert next(iter(reading.facts.parameters)) == "learning_rate"
+
+
+def test_a_configuration_whose_secrets_are_not_here_is_read_in_part(tmp_path, monkeypatch):
+    monkeypatch.setenv("DATA_TOKEN", "hunter2")
+    run = make_run(
+        tmp_path, 4, config=CONFIG + 'cluster: {environment: {DATA_TOKEN: "${DATA_TOKEN}"}}\n'
+    )
+    monkeypatch.delenv("DATA_TOKEN")
+    reading = read_run(run)
+    assert "DATA_TOKEN" in reading.said[0]
+    assert len(reading.view.trials) == 4
+    assert "hunter2" not in reading.facts.configuration
+
+
+def test_a_configuration_that_is_beyond_reading_is_refused(run):
+    (run / "config.yaml").write_text("search_space: 3")
+    with pytest.raises(ConfigurationError, match=r"config\.yaml"):
+        read_run(run)
+
+
+def test_a_write_that_a_crash_cut_off_is_undone_in_a_copy(run):
+    """A hot journal: SQLite must roll back first, which a reader may not do in place."""
+    import sqlite3
+
+    pid = os.fork()
+    if pid == 0:
+        connection = sqlite3.connect(run / "study.db", isolation_level=None)
+        connection.execute("PRAGMA cache_size = 1")
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("UPDATE trial_user_attributes SET value_json = value_json || '   '")
+        connection.execute("DELETE FROM trials")
+        os._exit(0)
+    os.waitpid(pid, 0)
+    assert (run / "study.db-journal").stat().st_size > 0
+    before = files(run)
+    reading = read_run(run)
+    assert reading.salvaged is None
+    assert len(reading.view.trials) == 24
+    assert files(run) == before
+
+
+def torn(run):
+    """A page in the middle of the ledger is lost."""
+    data = bytearray((run / "study.db").read_bytes())
+    data[4096:] = b"\x5a" * (len(data) - 4096)
+    (run / "study.db").write_bytes(data)
+
+
+@pytest.mark.parametrize("breaks", [torn, lambda run: (run / "study.db").unlink(),
+                                    lambda run: (run / "study.db").write_bytes(b"")])  # fmt: skip
+def test_a_broken_ledger_is_made_up_for_from_reports_and_directories(run, breaks):
+    whole = read_run(run).view
+    breaks(run)
+    saved = read_run(run)
+    assert "cannot be read" in saved.salvaged.reason
+    assert [brief(t) for t in saved.view.trials] == [brief(t) for t in whole.trials]
+    assert saved.view.best.parameters == whole.best.parameters
+    assert saved.salvaged.missing == []
+
+
+def test_what_was_saved_is_a_ledger_with_which_the_search_goes_on(run):
+    whole = read_run(run).view
+    torn(run)
+    broken = (run / "study.db").read_bytes()
+    saved = read_run(run)
+    path = rebuild(saved.salvaged, saved.workspace, saved.settings)
+    assert (run / "study.db").read_bytes() == broken
+    shutil.copy(path, run / "study.db")
+    again = read_run(run)
+    assert again.salvaged is None
+    assert [brief(t) for t in again.view.trials] == [brief(t) for t in whole.trials]
+    assert [t.parameters for t in again.view.trials] == [t.parameters for t in whole.trials]
+    assert [t.job.name for t in again.view.trials] == [t.job.name for t in whole.trials]
+    assert [t.curve for t in again.view.trials] == [t.curve for t in whole.trials]
+
+
+def test_the_log_and_directories_do_where_reports_are_gone_too(run):
+    whole = read_run(run).view
+    torn(run)
+    for report in run.glob("reports/iteration_*.json"):
+        report.unlink()
+    (run / "reports" / "iteration_001.json").write_text('{"trials": [{"trial": 1')
+    saved = read_run(run)
+    assert [(t.number, t.state, t.origin) for t in saved.view.trials] == [
+        (t.number, t.state, t.origin) for t in whole.trials
+    ]
+    assert saved.view.best.number == whole.best.number
+    (run / "logs" / "run.jsonl").unlink()
+    directories_only = read_run(run).view
+    assert len(directories_only.completed) == len(whole.completed)
+
+
+def test_a_trial_of_which_nothing_is_left_keeps_its_place(run):
+    torn(run)
+    shutil.rmtree(run / "reports")
+    lines = [json.loads(line) for line in (run / "logs" / "run.jsonl").read_text().splitlines()]
+    kept = [json.dumps(line) for line in lines if line.get("trial") != 5]
+    (run / "logs" / "run.jsonl").write_text("\n".join(kept) + "\nhalf a li")
+    shutil.rmtree(next(run.glob("job_*_trial_0005")))
+    saved = read_run(run)
+    assert saved.salvaged.missing == [5]
+    assert [trial.number for trial in saved.view.trials] == list(range(24))
+    assert saved.view.trials[5].state is TrialState.FAILED
+    rebuild(saved.salvaged, saved.workspace, saved.settings)
+
+
+def test_a_ledger_elsewhere_that_cannot_be_reached_is_an_error(tmp_path):
+    from agents.errors import LedgerError
+
+    run = make_run(tmp_path, 2, config=CONFIG)
+    text = (run / "config.yaml").read_text()
+    assert "storage: null" in text
+    (run / "config.yaml").write_text(
+        text.replace("storage: null", f"storage: sqlite:///{tmp_path}/no/x.db")
+    )
+    with pytest.raises(LedgerError, match="cannot be read"):
+        read_run(run)
