@@ -30,6 +30,10 @@ class Proposal:
     """Set where this proposer stands in for another one that failed: why it failed."""
     sampler_attrs: Mapping[str, Any] = field(default_factory=dict)
     """What an Optuna sampler keeps with a trial of its own (CMA-ES state, grid position)."""
+    request: str | None = None
+    """Set where a person asked for this trial while the search ran: the id of what was asked."""
+    confirms: int | None = None
+    """Set where this runs another trial again with a fresh seed: that trial's number."""
 
 
 class TrialState(enum.Enum):
@@ -99,6 +103,10 @@ class Trial:
     seconds: float | None = None
     environment: Mapping[str, Any] = field(default_factory=dict)
     failure: Failure | None = None
+    request: str | None = None
+    """Of its proposal: the id of what a person asked for."""
+    confirms: int | None = None
+    """Of its proposal: the trial that it runs again, to confirm it. It teaches nobody anything new."""
     warnings: Sequence[str] = ()
     """Such as a result whose AUC disagrees with its own curve."""
     created_at: datetime | None = None
@@ -121,7 +129,12 @@ class StudyView:
 
     @property
     def completed(self) -> list[Trial]:
-        return [trial for trial in self.trials if trial.state is TrialState.COMPLETED]
+        """Those that completed, without those that only run another one again."""
+        return [
+            trial
+            for trial in self.trials
+            if trial.state is TrialState.COMPLETED and trial.confirms is None
+        ]
 
     @property
     def best(self) -> Trial | None:
