@@ -60,3 +60,12 @@ class Patience:
         self._journal.event("goes_on", waited_for=self.waiting.what)
         self.waiting = None
         self.changed()
+
+
+class OneTry(Patience):
+    """Does things once: what is away is an error, for commands that somebody waits for."""
+
+    def __call__(self, action: Callable[[], T]) -> T:
+        """The result of `action`. Raises Away, Interrupted."""
+        self._interrupts.check()
+        return action()

@@ -85,6 +85,52 @@ class Ending:
     stop_reason: str | None
 
 
+@dataclass(frozen=True)
+class Run:
+    """A run directory that is open in this process alone: its ledger, jobs and papers."""
+
+    workspace: Workspace
+    loaded: LoadedConfig
+    journal: Journal
+    ledger: Ledger
+    patience: Patience
+    flight: Flight
+    paperwork: Paperwork
+
+
+@contextmanager
+def open_run(
+    loaded: LoadedConfig,
+    workspace: Workspace,
+    interrupts: Interrupts,
+    log_level: str = "info",
+    patience: type[Patience] = Patience,
+) -> Iterator[Run]:
+    """Open a run, new or not, for this process alone. `patience`: what to do while the world is away.
+
+    Raises RunLocked, LedgerError, ConfigurationError.
+    """
+    settings = loaded.settings
+    space = SearchSpace.build(settings.search_space, settings.constraints)
+    with ExitStack() as stack:
+        stack.callback(workspace.lock().release)
+        journal = Journal(workspace.log_file, log_level)
+        stack.callback(journal.close)
+        url = settings.ledger.storage or f"sqlite:///{workspace.study_file}"
+        ledger = Ledger.open(url, workspace.name, settings.objective.direction, space)
+        stack.callback(ledger.close)
+        _note_beginning(ledger, loaded)
+        cluster = open_cluster(loaded, workspace)
+        stack.callback(cluster.transport.close)
+        poll = settings.cluster.poll
+        waits = patience(interrupts, journal, poll.floor, poll.ceiling)
+        token = ledger.attributes()["token"]
+        flight = Flight(settings, workspace, ledger, cluster, waits, journal, token)
+        paperwork = Paperwork(settings, workspace, ledger, loaded.resolved)
+        journal.event("opened", directory=str(workspace.directory), trials=len(ledger.trials()))
+        yield Run(workspace, loaded, journal, ledger, waits, flight, paperwork)
+
+
 @contextmanager
 def open_search(
     loaded: LoadedConfig,
@@ -100,35 +146,20 @@ def open_search(
     settings = loaded.settings
     space = SearchSpace.build(settings.search_space, settings.constraints)
     proposer = build_proposer(settings, space, workspace.exchanges)
-    with ExitStack() as stack:
-        stack.callback(workspace.lock().release)
-        journal = Journal(workspace.log_file, log_level)
-        stack.callback(journal.close)
-        url = settings.ledger.storage or f"sqlite:///{workspace.study_file}"
-        ledger = Ledger.open(url, workspace.name, settings.objective.direction, space)
-        stack.callback(ledger.close)
-        _note_beginning(ledger, loaded)
-        cluster = open_cluster(loaded, workspace)
-        stack.callback(cluster.transport.close)
-        poll = settings.cluster.poll
-        patience = Patience(interrupts, journal, poll.floor, poll.ceiling)
-        token = ledger.attributes()["token"]
-        flight = Flight(settings, workspace, ledger, cluster, patience, journal, token)
-        paperwork = Paperwork(settings, workspace, ledger, loaded.resolved)
+    with open_run(loaded, workspace, interrupts, log_level) as run:
         nodes = SearchNodes(
             settings,
             workspace,
-            ledger,
+            run.ledger,
             proposer,
-            flight,
-            patience,
-            paperwork,
+            run.flight,
+            run.patience,
+            run.paperwork,
             screen,
-            journal,
+            run.journal,
             interrupts,
         )
-        journal.event("opened", directory=str(workspace.directory), trials=len(ledger.trials()))
-        yield Search(workspace, flight, nodes, ledger, paperwork, journal, loaded)
+        yield Search(workspace, run.flight, nodes, run.ledger, run.paperwork, run.journal, loaded)
 
 
 def open_cluster(loaded: LoadedConfig, workspace: Workspace) -> Cluster:

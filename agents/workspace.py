@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 from agents.config.model import DirectorySettings
 from agents.errors import ConfigurationError, RunLocked
@@ -72,6 +72,15 @@ class Workspace:
             return None
 
     @property
+    def is_experiment(self) -> bool:
+        """Whether this is of single experiments (`submit`) and no search has gone on from them."""
+        try:
+            card = json.loads((self.directory / CARD_FILE).read_bytes())
+            return card["kind"] == "experiment" and not self.graph_file.exists()
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
+
+    @property
     def is_finished(self) -> bool:
         """Whether the search has come to its end (`summary.json` is written last)."""
         return self.summary_file.exists()
@@ -81,25 +90,41 @@ class Workspace:
         return RunLock(self.directory / "run.lock")
 
 
-def create(settings: DirectorySettings, experiment: str, config: str, now: datetime) -> Workspace:
+Kind = Literal["search", "experiment"]
+
+
+def create(
+    settings: DirectorySettings,
+    experiment: str,
+    config: str,
+    now: datetime,
+    kind: Kind = "search",
+) -> Workspace:
     """Make a new run directory with its layout. Raises ConfigurationError where it cannot."""
     base = settings.local_base.expanduser().absolute()
     timestamp = now.strftime("%Y%m%d_%H%M%S")
     name = settings.run_pattern.format(timestamp=timestamp, experiment=experiment)
     try:
-        directory = _new_directory(base, name)
-        for part in ("logs", "reports", "checkpoints", "tensorboard"):
-            (directory / part).mkdir()
-        workspace = Workspace(directory)
-        write_atomically(workspace.config_file, config.encode())
-        # The card comes last: a directory without one is not taken for a run.
-        card = {"schema": 1, "experiment": experiment, "created_at": now.isoformat()}
-        write_atomically(directory / CARD_FILE, to_json_bytes(card))
+        workspace = lay_out(_new_directory(base, name), experiment, config, now, kind)
     except OSError as error:
         raise ConfigurationError(
             f"directories.local_base: cannot write to {base}: {error.strerror}; choose a "
             "directory that you can write"
         ) from error
+    return workspace
+
+
+def lay_out(
+    directory: Path, experiment: str, config: str, now: datetime, kind: Kind = "search"
+) -> Workspace:
+    """Make an empty directory (absolute) one of a run. Raises OSError."""
+    for part in ("logs", "reports", "checkpoints", "tensorboard"):
+        (directory / part).mkdir(exist_ok=True)
+    workspace = Workspace(directory)
+    write_atomically(workspace.config_file, config.encode())
+    # The card comes last: a directory without one is not taken for a run.
+    card = {"schema": 1, "kind": kind, "experiment": experiment, "created_at": now.isoformat()}
+    write_atomically(directory / CARD_FILE, to_json_bytes(card))
     return workspace
 
 
@@ -130,7 +155,11 @@ def existing(directory: Path) -> Workspace:
 
 def unfinished(base: Path, experiment: str) -> list[Workspace]:
     """Runs of `experiment` under `base` that have not come to their end, the newest last."""
-    return [run for run in runs(base) if run.experiment == experiment and not run.is_finished]
+    return [
+        run
+        for run in runs(base)
+        if run.experiment == experiment and not run.is_finished and not run.is_experiment
+    ]
 
 
 def runs(base: Path) -> Iterator[Workspace]:
