@@ -1,7 +1,7 @@
 """The machine-readable reports: one iteration, and the whole run. Pure.
 
 Whatever two runs of the same search may differ in lies under keys that end in ``_at`` or
-``seconds``, in ``job``, ``environment`` and ``run``.
+``seconds``, in ``job``, ``cost``, ``run``, and in what is named after the ``environment``.
 """
 
 from __future__ import annotations
@@ -12,8 +12,12 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
+from agents.report.cost import cost_document
 from agents.report.facts import RunFacts
+from agents.report.steering import steering_document
 from agents.report.study import Gain, gain_of, until
+from agents.report.surroundings import differences
+from agents.report.tradeoff import front, points
 from agents.trial import Job, StudyView, Trial, TrialState
 from scheduler.job import Failure
 
@@ -55,6 +59,11 @@ def summary_document(view: StudyView, facts: RunFacts) -> dict[str, Any]:
     * ``counts``: trials by state; ``origins``: trials and best value by who proposed them;
     * ``failures``: failed trials by cause;
     * ``totals``: ``trials``, ``iterations``, ``trial_seconds`` (the sum over all trials);
+    * ``cost``: ``node_hours`` (all attempts), ``queued_seconds``, … and the ``llm``'s tokens;
+    * ``trade_off``: the second ``metric``, its ``direction``, the trials on the Pareto ``front``;
+    * ``steering``: what people asked for meanwhile (``what``, ``by``, ``asked_at``, ``taken_at``,
+      ``effect``);
+    * ``environment_differences``: what was not the same for all trials, values with their trials;
     * ``notices``.
     """
     return {
@@ -71,8 +80,24 @@ def summary_document(view: StudyView, facts: RunFacts) -> dict[str, Any]:
             "iterations": max((trial.iteration for trial in view.trials), default=0),
             "trial_seconds": sum(trial.seconds or 0.0 for trial in view.trials),
         },
+        "cost": cost_document(view, facts),
+        "trade_off": _trade_off(view, facts),
+        "steering": steering_document(facts),
+        "environment_differences": {
+            one.key: {value: list(trials) for value, trials in one.values}
+            for one in differences(view)
+        },
         "notices": list(facts.notices),
         "run": _run(facts),
+    }
+
+
+def _trade_off(view: StudyView, facts: RunFacts) -> dict[str, Any]:
+    best = front(points(view, facts), view.direction, facts.second_direction)
+    return {
+        "metric": facts.second_metric,
+        "direction": facts.second_direction,
+        "front": [{"trial": p.trial.number, "value": p.value, "second": p.second} for p in best],
     }
 
 

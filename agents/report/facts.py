@@ -41,6 +41,8 @@ class RunFacts:
     second_direction: Direction = "minimize"
     command: Sequence[str] = ()
     """The training command as it is configured."""
+    budget: Mapping[str, float | int] = field(default_factory=dict)
+    """What each training may use, such as epochs."""
     code: Mapping[str, Any] = field(default_factory=dict)
     """The snapshot of the training code: path, digest, files, git; empty where none was staged."""
     steering: Sequence[Mapping[str, Any]] = ()
@@ -78,6 +80,7 @@ def run_facts(
         second_metric=settings.report.second_metric,
         second_direction=settings.report.second_direction,
         command=tuple(settings.training.command),
+        budget=settings.training.budget,
         code=kept.get("code") or {},
         steering=tuple(entry for entry in kept.get("steering", ()) if isinstance(entry, Mapping)),
         usage=usage,

@@ -6,24 +6,35 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from agents.config.model import FixedParameter, Parameter
+from agents.report.ahead import are_compared, told
 from agents.report.charts.curves import curves_chart, drawn_curves, with_curve, within_scale
 from agents.report.charts.frame import NARROW, WIDE
 from agents.report.charts.history import drawn_points, history_chart
 from agents.report.charts.objective import pinned
 from agents.report.charts.parallel import MOST_AXES, drawn_lines, parallel_chart
+from agents.report.charts.race import race_chart
 from agents.report.charts.slices import MOST_CHARTS, MOST_POINTS, slice_charts
+from agents.report.charts.timeline import timeline_chart, timeline_note
+from agents.report.charts.tradeoff import drawn, second_name, tradeoff_chart
+from agents.report.facts import RunFacts
 from agents.report.importance import Importances, importances
-from agents.report.numbers import count, measure
-from agents.report.study import valued
+from agents.report.numbers import count, measure, number
+from agents.report.spans import spans
+from agents.report.study import spread, valued
+from agents.report.tradeoff import front, points
 from agents.report.words import ORIGINS, origin_name
 from agents.trial import StudyView
 
 if TYPE_CHECKING:
     from markupsafe import Markup
 
+MOST_FRONT = 12
+"""Trials of the Pareto front in its table, its ends among them."""
 
-def figures(view: StudyView, parameters: Mapping[str, Parameter]) -> dict[str, Any]:
+
+def figures(view: StudyView, facts: RunFacts) -> dict[str, Any]:
     """Every figure in a wide and a narrow form (or None), with a caption each."""
+    parameters = facts.parameters
     found = importances(view, parameters)
     names = _by_importance(parameters, found)
     return {
@@ -48,6 +59,50 @@ def figures(view: StudyView, parameters: Mapping[str, Parameter]) -> dict[str, A
         "parallel_note": _parallel_note(view, names),
         "slices": slice_charts(view, parameters, names),
         "slices_note": _slices_note(view, names),
+        "race": _pair(race_chart(view, "race-wide", WIDE), race_chart(view, "race-narrow", NARROW)),
+        "race_note": told(view) if are_compared(view) else "",
+        **_tradeoff(view, facts),
+        **_timeline(view, facts),
+    }
+
+
+def _tradeoff(view: StudyView, facts: RunFacts) -> dict[str, Any]:
+    found = points(view, facts)
+    best = front(found, view.direction, facts.second_direction)
+    rows = [
+        {
+            "number": point.trial.number,
+            "value": measure(point.value),
+            "second": number(point.second),
+            "by": origin_name(point.trial.origin),
+        }
+        for point in spread(best, MOST_FRONT)
+    ]
+    shown = len(drawn(found, best))
+    said = ["Ringed: on the Pareto front, where no other trial is better in both."]
+    if shown < len(found):
+        said.append(f"{shown} of {len(found)} trials are drawn, the front among them.")
+    return {
+        "tradeoff": _pair(
+            tradeoff_chart(view, facts, "tradeoff-wide", WIDE),
+            tradeoff_chart(view, facts, "tradeoff-narrow", NARROW),
+        ),
+        "tradeoff_note": " ".join(said),
+        "second": second_name(facts),
+        "front": rows,
+    }
+
+
+def _timeline(view: StudyView, facts: RunFacts) -> dict[str, Any]:
+    found = spans(view, facts.updated_at)
+    began = facts.started_at
+    return {
+        "timeline": _pair(
+            timeline_chart(found, began, "timeline-wide", WIDE),
+            timeline_chart(found, began, "timeline-narrow", NARROW),
+        ),
+        "timeline_note": timeline_note(found) if found else "",
+        "timeline_flying": any(span.in_flight for span in found),
     }
 
 

@@ -7,11 +7,15 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 from agents.report.charts.svg import marker
+from agents.report.cost import cost_section
 from agents.report.facts import RunFacts
 from agents.report.figures import figures
 from agents.report.headline import headline
-from agents.report.numbers import MISSING, duration, moment
+from agents.report.numbers import duration, moment
 from agents.report.plain import printable
+from agents.report.reasoning import reasoning
+from agents.report.reproduction import reproduction
+from agents.report.steering import steering
 from agents.report.tables import failures, notes, trial_table
 from agents.report.templates import environment, text
 from agents.report.words import SHAPES
@@ -35,11 +39,14 @@ def html_page(view: StudyView, facts: RunFacts) -> str:
         updated=moment(facts.updated_at),
         elapsed=duration(facts.elapsed_seconds),
         head=headline(view, facts),
-        figures=figures(view, facts.parameters),
+        figures=figures(view, facts),
+        reasoning=reasoning(view, facts.parameters),
+        cost=cost_section(view, facts),
+        steering=steering(facts),
         table=trial_table(view, facts.parameters),
         failures=failures(view),
         notes=notes(view, facts.notices),
-        provenance=_provenance(facts),
+        reproduction=reproduction(view, facts),
         markers={origin: marker(shape, (0, 0), 4) for origin, shape in SHAPES.items()},
     )
 
@@ -63,14 +70,3 @@ def _policy(style: str, script: str) -> str:
 def _digest(content: str) -> str:
     digest = hashlib.sha256(content.encode()).digest()
     return f"'sha256-{base64.b64encode(digest).decode()}'"
-
-
-def _provenance(facts: RunFacts) -> list[tuple[str, str]]:
-    environment = list(facts.environment.items())
-    return environment + [(f"git {name}", _word(value)) for name, value in facts.git.items()]
-
-
-def _word(value: str | bool | None) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return value or MISSING

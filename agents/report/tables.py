@@ -76,7 +76,18 @@ def failures(view: StudyView) -> dict[str, Any]:
         "causes": [(amount, cause) for cause, amount in causes.most_common()],
         "told": [_failure(trial, failure) for trial, failure in reversed(failed[-MOST_FAILURES:])],
         "all": len(failed),
+        "most": max(causes.values(), default=1),
+        "again": _again(view),
     }
+
+
+def _again(view: StudyView) -> str:
+    """Attempts that failed and were made again; their trials need not be among the failed."""
+    causes = Counter(past.failure.cause.value for t in view.trials for past in t.attempts)
+    if not causes:
+        return ""
+    each = ", ".join(f"{cause} {amount}" for cause, amount in causes.most_common())
+    return f"Besides, {count(causes.total(), 'attempt')} failed and were made again: {each}."
 
 
 def _failure(trial: Trial, failure: Failure) -> dict[str, Any]:
@@ -103,7 +114,7 @@ def notes(view: StudyView, notices: Sequence[str]) -> dict[str, Any]:
     for trial in view.trials:
         for warning in trial.warnings:
             by_text.setdefault(warning, []).append(trial.number)
-    warnings = [(_trials(numbers), text) for text, numbers in by_text.items()]
+    warnings = [(trials_text(numbers), text) for text, numbers in by_text.items()]
     return {
         "any": bool(notices or warnings),
         "notices": list(notices),
@@ -112,7 +123,8 @@ def notes(view: StudyView, notices: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _trials(numbers: Sequence[int]) -> str:
+def trials_text(numbers: Sequence[int]) -> str:
+    """Which trials, or how many where they are more than five."""
     if len(numbers) <= 5:
         return f"trial{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"
     return count(len(numbers), "trial")

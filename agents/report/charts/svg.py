@@ -103,6 +103,13 @@ def dots(points: Iterable[Point]) -> str:
     return "".join(f"M{px(x)} {px(y)}h0" for x, y in points)
 
 
+def bar(start: Point, end: float, thickness: float) -> str:
+    """A horizontal bar around the line from a point to `end`; never thinner than a pixel's half."""
+    x, y = start
+    width = max(0.5, end - x)
+    return f"M{px(x)} {px(y - thickness / 2)}h{px(width)}v{px(thickness)}h{px(-width)}z"
+
+
 def marker(shape: str, at: Point, size: float) -> str:
     """The outline of a marker around a point: circle, diamond, square, triangle or cross."""
     x, y = at

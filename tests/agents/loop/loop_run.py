@@ -169,6 +169,7 @@ TIMES = {
     "ended_at",
     "submitted_at",
     "run_directory",
+    "cost",
     "directory",
 }
 
@@ -190,6 +191,7 @@ def documents(config):
     files = [directory / "summary.json", *sorted((directory / "reports").glob("*.json"))]
     found = {path.name: _without_times(json.loads(path.read_text()), directory) for path in files}
     page = (directory / "reports" / "report.html").read_text()
+    page = re.sub(r"<!--times-->.*?<!--/times-->", "TIMES", page, flags=re.DOTALL)
     page = re.sub(r"<time\b.*?</time>", "TIME", page, flags=re.DOTALL)
     return {**found, "report.html": _without_times(page, directory)}
 

@@ -161,8 +161,8 @@ def test_what_was_left_out_is_said():
 def test_a_large_study_makes_a_small_page():
     """A row for each trial; the pictures are bounded."""
     page = content(study(3000))
-    assert len(page) < 600 * 3000
-    assert sum(map(len, re.findall(r"<svg\b.*?</svg>", page, re.DOTALL))) < 650_000
+    assert len(page) < 640 * 3000
+    assert sum(map(len, re.findall(r"<svg\b.*?</svg>", page, re.DOTALL))) < 750_000
 
 
 def test_every_origin_has_a_name_a_marker_and_a_colour():

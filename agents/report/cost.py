@@ -1,0 +1,164 @@
+"""What a search took: node-hours, waiting, and what the LLM was asked. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from agents.report.facts import RunFacts
+from agents.report.numbers import count, duration, measure, number
+from agents.report.spans import Span, spans
+from agents.report.usage import Usage
+from agents.report.words import ORIGINS, origin_name
+from agents.trial import StudyView, TrialState
+
+_HOUR = 3600.0
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Sums over all attempts. Jobs that trials shared count once."""
+
+    jobs: int
+    node_hours: float
+    gpu_hours: float
+    lost_node_hours: float
+    """Of attempts that failed."""
+    ran_seconds: float
+    queued_seconds: float
+
+
+def cost(view: StudyView, facts: RunFacts) -> Cost:
+    """What the jobs of the run took so far."""
+    return cost_of(spans(view, facts.updated_at))
+
+
+def cost_of(found: Sequence[Span]) -> Cost:
+    """What these attempts took."""
+    groups = _jobs(found)
+    failed = [group for group in groups if all(span.cause for span in group)]
+    return Cost(
+        jobs=len(groups),
+        node_hours=sum(map(_node_hours, groups)),
+        gpu_hours=sum(_node_hours(group) * (group[0].job.resources.gpus or 0) for group in groups),
+        lost_node_hours=sum(map(_node_hours, failed)),
+        ran_seconds=sum(map(_seconds, groups)),
+        queued_seconds=sum(group[0].queued for group in groups),
+    )
+
+
+def _jobs(found: Sequence[Span]) -> list[list[Span]]:
+    """The attempts by the job that they ran in."""
+    groups: dict[tuple[object, ...], list[Span]] = {}
+    for span in found:
+        alone = (span.trial.number, span.job.attempt)
+        groups.setdefault((span.job.pack,) if span.job.pack else alone, []).append(span)
+    return list(groups.values())
+
+
+def _seconds(group: Sequence[Span]) -> float:
+    return max(span.ran for span in group)
+
+
+def _node_hours(group: Sequence[Span]) -> float:
+    return _seconds(group) * group[0].job.resources.nodes / _HOUR
+
+
+def cost_document(view: StudyView, facts: RunFacts) -> dict[str, Any]:
+    """For programs: `Cost` and what the LLM was asked."""
+    used, jobs = facts.usage, cost(view, facts)
+    return {
+        "jobs": jobs.jobs,
+        "node_hours": jobs.node_hours,
+        "gpu_hours": jobs.gpu_hours,
+        "lost_node_hours": jobs.lost_node_hours,
+        "queued_seconds": jobs.queued_seconds,
+        "llm": {
+            "exchanges": used.exchanges,
+            "unanswered": used.unanswered,
+            "input_tokens": used.input_tokens,
+            "output_tokens": used.output_tokens,
+            "money": dict(used.money),
+            "unpriced": used.unpriced,
+        },
+    }
+
+
+def cost_section(view: StudyView, facts: RunFacts) -> dict[str, Any] | None:
+    """The section on the page; None where nothing was spent yet."""
+    found = spans(view, facts.updated_at)
+    if not found and not facts.usage.exchanges:
+        return None
+    whole = cost_of(found)
+    return {
+        "figures": [*_job_figures(whole), *_llm_figures(facts.usage)],
+        "rows": _by_origin(view, found),
+        "note": _note(whole, facts.usage),
+    }
+
+
+def _job_figures(whole: Cost) -> list[tuple[str, str]]:
+    figures = [
+        ("node-hours", number(whole.node_hours, 3)),
+        ("jobs", str(whole.jobs)),
+        ("running", duration(whole.ran_seconds)),
+        ("in the queue", duration(whole.queued_seconds)),
+    ]
+    if whole.gpu_hours:
+        figures.insert(1, ("GPU-hours", number(whole.gpu_hours, 3)))
+    return figures
+
+
+def _llm_figures(used: Usage) -> list[tuple[str, str]]:
+    if not used.exchanges:
+        return []
+    figures = [
+        ("LLM exchanges", str(used.exchanges)),
+        ("tokens in", _thousands(used.input_tokens)),
+        ("tokens out", _thousands(used.output_tokens)),
+    ]
+    for currency, amount in used.money.items():
+        figures.append(("for the LLM", f"{amount:.2f} {currency}".strip()))
+    return figures
+
+
+def _thousands(amount: int) -> str:
+    return f"{amount:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+
+
+def _by_origin(view: StudyView, found: Sequence[Span]) -> list[list[str]]:
+    """Who proposed: trials, node-hours, the best value that they led to."""
+    rows = []
+    for origin in ORIGINS:
+        trials = [trial for trial in view.trials if trial.origin == origin]
+        if not trials:
+            continue
+        best = StudyView(view.experiment, view.metric, view.direction, trials).best
+        own = cost_of([span for span in found if span.trial.origin == origin])
+        failed = sum(trial.state is TrialState.FAILED for trial in trials)
+        rows.append(
+            [
+                origin_name(origin),
+                str(len(trials)),
+                str(failed),
+                number(own.node_hours, 3),
+                measure(best.value if best else None),
+            ]
+        )
+    return rows
+
+
+def _note(whole: Cost, used: Usage) -> str:
+    said = []
+    if whole.lost_node_hours:
+        share = whole.lost_node_hours / whole.node_hours
+        said.append(
+            f"{number(whole.lost_node_hours, 3)} node-hours ({share:.0%}) went into attempts "
+            "that failed."
+        )
+    if used.unanswered:
+        said.append(f"{count(used.unanswered, 'exchange')} with the LLM got no answer.")
+    if used.money and used.unpriced:
+        said.append(f"{count(used.unpriced, 'answer')} came without a price.")
+    return " ".join(said)
