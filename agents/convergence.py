@@ -6,10 +6,11 @@ like convergence.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import statistics
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from agents.config.model import LoopSettings, StopSettings
+from agents.config.model import ConfirmSettings, LoopSettings, StopSettings
 from agents.trial import Direction, StudyView, Trial, TrialState
 
 
@@ -22,18 +23,37 @@ class StopReason:
     numbers: Mapping[str, float]
 
 
+@dataclass(frozen=True)
+class Reserve:
+    """What is kept back of the budgets to confirm the best trials at the end."""
+
+    seconds: float = 0.0
+    node_hours: float = 0.0
+
+
 def stop_reason(
-    view: StudyView, iteration: int, elapsed: float, loop: LoopSettings, stop: StopSettings
+    view: StudyView,
+    iteration: int,
+    elapsed: float,
+    loop: LoopSettings,
+    stop: StopSettings,
+    *,
+    reserve: Reserve | None = None,
+    cancelled: Collection[int] = (),
 ) -> StopReason | None:
-    """The first rule that holds after `iteration` iterations and `elapsed` seconds, or None."""
+    """The first rule that holds after `iteration` iterations and `elapsed` seconds, or None.
+
+    `cancelled`: trials that a person ended, which are no failures.
+    """
+    kept = reserve or Reserve()
     rules = (
         _target(view, stop),
-        _failures(view, stop),
+        _failures(view, stop, cancelled),
         _iterations(iteration, loop),
         _trials(view, loop),
         _patience(view, stop),
-        _wall_clock(elapsed, stop),
-        _node_hours(view, stop),
+        _wall_clock(elapsed, stop, kept.seconds),
+        _node_hours(view, stop, kept.node_hours),
     )
     return next((reason for reason in rules if reason is not None), None)
 
@@ -51,13 +71,25 @@ def _target(view: StudyView, stop: StopSettings) -> StopReason | None:
     )
 
 
-def _failures(view: StudyView, stop: StopSettings) -> StopReason | None:
+def reserve_for(view: StudyView, confirm: ConfirmSettings, loop: LoopSettings) -> Reserve:
+    """What confirming will take, by what the completed trials took."""
+    took = [trial.seconds for trial in view.completed if trial.seconds is not None]
+    runs = confirm.trials * confirm.seeds
+    if not took or not runs:
+        return Reserve()
+    rounds = -(-runs // loop.jobs_per_iteration)
+    each = _node_hours_of(view.completed) / len(took)
+    return Reserve(rounds * statistics.fmean(took), runs * each)
+
+
+def _failures(view: StudyView, stop: StopSettings, cancelled: Collection[int]) -> StopReason | None:
     if stop.failures_in_a_row is None:
         return None
-    failed = failures_in_a_row(view.trials)
+    trials = [t for t in view.trials if t.number not in cancelled and t.confirms is None]
+    failed = failures_in_a_row(trials)
     if failed < stop.failures_in_a_row:
         return None
-    last = [trial for trial in view.trials if trial.state is TrialState.FAILED][-1]
+    last = [trial for trial in trials if trial.state is TrialState.FAILED][-1]
     cause = f"; the last one: {last.failure.message}" if last.failure else ""
     return StopReason(
         "failures_in_a_row",
@@ -77,12 +109,13 @@ def _iterations(iteration: int, loop: LoopSettings) -> StopReason | None:
 
 
 def _trials(view: StudyView, loop: LoopSettings) -> StopReason | None:
-    if loop.max_trials is None or len(view.trials) < loop.max_trials:
+    count = sum(trial.confirms is None for trial in view.trials)
+    if loop.max_trials is None or count < loop.max_trials:
         return None
     return StopReason(
         "max_trials",
-        f"{len(view.trials)} of {loop.max_trials} trials are done",
-        {"trials": len(view.trials), "limit": loop.max_trials},
+        f"{count} of {loop.max_trials} trials are done",
+        {"trials": count, "limit": loop.max_trials},
     )
 
 
@@ -102,13 +135,14 @@ def _patience(view: StudyView, stop: StopSettings) -> StopReason | None:
     )
 
 
-def _wall_clock(elapsed: float, stop: StopSettings) -> StopReason | None:
-    if stop.wall_clock is None or elapsed < stop.wall_clock:
+def _wall_clock(elapsed: float, stop: StopSettings, reserve: float) -> StopReason | None:
+    if stop.wall_clock is None or elapsed + reserve < stop.wall_clock:
         return None
+    kept = f", and {reserve:.0f} s are kept back to confirm the best" if reserve else ""
     return StopReason(
         "wall_clock",
-        f"{elapsed:.0f} s have gone by; the limit is {stop.wall_clock:.0f} s",
-        {"seconds": elapsed, "limit": stop.wall_clock},
+        f"{elapsed:.0f} s have gone by; the limit is {stop.wall_clock:.0f} s{kept}",
+        {"wall_clock": elapsed, "limit": stop.wall_clock},
     )
 
 
@@ -117,24 +151,29 @@ def is_at_least(value: float, other: float, direction: Direction) -> bool:
     return value >= other if direction == "maximize" else value <= other
 
 
-def _node_hours(view: StudyView, stop: StopSettings) -> StopReason | None:
+def _node_hours(view: StudyView, stop: StopSettings, reserve: float) -> StopReason | None:
     if stop.node_hours is None:
         return None
     spent = node_hours(view)
-    if spent < stop.node_hours:
+    if spent + reserve < stop.node_hours:
         return None
+    kept = f", and {reserve:.3g} are kept back to confirm the best" if reserve else ""
     return StopReason(
         "node_hours",
-        f"{spent:.3g} node-hours are spent; the budget is {stop.node_hours:g}",
+        f"{spent:.3g} node-hours are spent; the budget is {stop.node_hours:g}{kept}",
         {"node_hours": spent, "limit": stop.node_hours},
     )
 
 
 def node_hours(view: StudyView) -> float:
     """Node-hours of the trials that have told how long they took."""
+    return _node_hours_of(view.trials)
+
+
+def _node_hours_of(trials: Sequence[Trial]) -> float:
     spent = [
         (trial.seconds or 0.0) * (trial.job.resources.nodes if trial.job is not None else 1)
-        for trial in view.trials
+        for trial in trials
     ]
     return sum(spent) / 3600
 

@@ -78,9 +78,19 @@ class Flight:
         self._durations: list[float] = []
         self._reported: dict[int, int] = {}
         self._again: set[str] = set()
+        self.held_back: dict[int, str] = {}
+        """Why trials could not be submitted so far, by number."""
+        self._on_request: Mapping[int, str] = {}
+        self._told_to_end: set[str] = set()
+        self.paused = False
+        """No job is submitted while it is."""
         self._not_before = 0.0
         self._ready = False
         self._code: str | None = None
+
+    def configure(self, settings: Settings) -> None:
+        """Go on with other caps."""
+        self._settings = settings
 
     def reach(self) -> None:
         """Make the run directory on the cluster and put the code there, once in this process."""
@@ -124,6 +134,8 @@ class Flight:
 
     def submittable(self) -> list[Trial]:
         """Those without a job id, as many as the caps leave room for."""
+        if self.paused:
+            return []
         running = self.running()
         waiting = [t for t in running if t.job is None or t.job.job_id is None]
         cluster = self._settings.cluster
@@ -198,6 +210,7 @@ class Flight:
         match answer:
             case Submitted(job_id=job_id):
                 self._again.discard(name)
+                self.held_back.pop(trial.number, None)
                 job = replace(trial.job, job_id=job_id, submitted_at=now)
                 self._ledger.record_job(trial.number, job, trial.attempts)
                 self._journal.event("submitted", trial=trial.number, job=job.name, job_id=job_id)
@@ -212,6 +225,7 @@ class Flight:
 
     def _later(self, trial: Trial, why: str) -> None:
         self._not_before = time.monotonic() + self._settings.cluster.poll.ceiling
+        self.held_back[trial.number] = why
         self._journal.event("submit_later", "warning", trial=trial.number, why=why)
 
     # -- watching --------------------------------------------------------------------------------
@@ -292,14 +306,15 @@ class Flight:
                 continue
             if not (isinstance(verdict, Failed) and self._run_again(trial, verdict.failure)):
                 self._report_points(trial)
-                self._finish(trial, outcome(verdict, self._settings.objective.metric))
+                ended = outcome(verdict, self._settings.objective.metric)
+                self._finish(trial, self._as_asked(trial, ended))
             self.watch.forget(trial)
 
     def _run_again(self, trial: Trial, failure: Failure) -> bool:
         """Enter another attempt where the retry policy has one; `submit` takes it from there."""
         assert trial.job is not None
         job = next_attempt(trial, failure, self._settings, self._token)
-        if job is None:
+        if job is None or trial.number in self._on_request:
             return False
         ended = replace(
             trial.job, started_at=self._started(trial, None), ended_at=datetime.now(UTC)
@@ -343,16 +358,71 @@ class Flight:
 
     # -- cancelling ------------------------------------------------------------------------------
 
+    def obey(self, cancelled: Mapping[int, str]) -> None:
+        """End the trials that people cancelled, whose failures get these messages.
+
+        One that was never submitted ends at once. One whose submission is in doubt is submitted
+        first, which tells what became of it. What is asked twice of a cluster does no harm.
+        """
+        self._on_request = cancelled
+        due = [t for t in self.running() if t.number in cancelled]
+        for trial in due:
+            if trial.job is None or (trial.job.job_id is None and self._was_refused(trial)):
+                self._finish(trial, self._as_asked(trial, Outcome(TrialState.FAILED)))
+        jobs = [t for t in due if t.job is not None and t.job.job_id is not None]
+        new = [t for t in jobs if t.job is not None and t.job.name not in self._told_to_end]
+        if new:
+            self._end_jobs(new)
+
+    def _was_refused(self, trial: Trial) -> bool:
+        """Whether the batch system certainly has no job of it."""
+        return not self._again.isdisjoint(self._groups([trial]))
+
+    def _end_jobs(self, trials: Sequence[Trial]) -> None:
+        self._note_cancelled(trials)
+        if not self._ready:
+            self._patience(self._cluster.prepare)
+        sharing = [trial for trial in trials if self._shares_with_others(trial)]
+        alone = [trial for trial in trials if trial not in sharing]
+        if alone:
+            self._patience(lambda: self._cluster.cancel(self.watch.refs(alone)))
+        if sharing:
+            self._patience(lambda: self._cluster.ask_to_end(self.watch.refs(sharing)))
+        self._told_to_end |= {t.job.name for t in trials if t.job is not None}
+        self.watch.changed()
+
+    def _shares_with_others(self, trial: Trial) -> bool:
+        """Whether its job runs trials that nobody cancelled."""
+        assert trial.job is not None
+        return trial.job.pack is not None and any(
+            other.job is not None
+            and other.job.job_id == trial.job.job_id
+            and other.number not in self._on_request
+            for other in self.running()
+        )
+
+    def _as_asked(self, trial: Trial, ended: Outcome) -> Outcome:
+        """How a trial ended that may have been cancelled; a result that came first counts."""
+        message = self._on_request.get(trial.number)
+        if message is None or ended.state is TrialState.COMPLETED:
+            return ended
+        failure = ended.failure or Failure(Cause.CANCELLED, message)
+        failure = replace(failure, cause=Cause.CANCELLED, message=message)
+        return replace(ended, state=TrialState.FAILED, value=None, failure=failure)
+
     def cancel(self) -> list[int]:
         """Cancel all jobs in flight. Returns their trials. May raise scheduler.errors.Away."""
         trials = self.watched()
-        names = [trial.job.name for trial in trials if trial.job is not None]
-        # Entered first: a job that we ended must never look like one that somebody preempted.
-        self._ledger.set_attribute("cancelled", sorted({*self._cancelled(), *names}))
+        self._note_cancelled(trials)
         if trials:
             self._cluster.prepare()
             self._cluster.cancel(self.watch.refs(trials))
         return [trial.number for trial in trials]
+
+    def _note_cancelled(self, trials: Sequence[Trial]) -> None:
+        """Entered first: a job that we ended must never look like one that somebody preempted."""
+        names = [trial.job.name for trial in trials if trial.job is not None]
+        self._ledger.set_attribute("cancelled", sorted({*self._cancelled(), *names}))
 
     def _cancelled(self) -> Sequence[str]:
         names: list[str] = self._ledger.attributes().get("cancelled", [])

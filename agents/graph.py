@@ -24,9 +24,21 @@ class Position(TypedDict):
     """Why the search stops (`StopReason` as JSON); None while it goes on."""
 
 
+NODES = (
+    "prepare",
+    "propose",
+    "submit",
+    "wait",
+    "collect",
+    "report",
+    "decide",
+    "confirm",
+    "finish",
+)
+
 Update = Mapping[str, Any]
 AfterCollect = Literal["submit", "wait", "report"]
-AfterDecide = Literal["propose", "wait", "finish"]
+AfterDecide = Literal["propose", "wait", "confirm", "finish"]
 
 
 class Nodes(Protocol):
@@ -39,6 +51,7 @@ class Nodes(Protocol):
     def collect(self, position: Position) -> Update: ...
     def report(self, position: Position) -> Update: ...
     def decide(self, position: Position) -> Update: ...
+    def confirm(self, position: Position) -> Update: ...
     def finish(self, position: Position) -> Update: ...
     def after_collect(self, position: Position) -> AfterCollect: ...
     def after_decide(self, position: Position) -> AfterDecide: ...
@@ -51,7 +64,7 @@ def build_graph(
     from langgraph.graph import END, START, StateGraph
 
     graph = StateGraph(Position)
-    for name in ("prepare", "propose", "submit", "wait", "collect", "report", "decide", "finish"):
+    for name in NODES:
         graph.add_node(name, getattr(nodes, name))
     graph.add_edge(START, "prepare")
     for source, target in (
@@ -60,11 +73,14 @@ def build_graph(
         ("submit", "wait"),
         ("wait", "collect"),
         ("report", "decide"),
+        ("confirm", "submit"),
         ("finish", END),
     ):
         graph.add_edge(source, target)
     graph.add_conditional_edges("collect", nodes.after_collect, ["submit", "wait", "report"])
-    graph.add_conditional_edges("decide", nodes.after_decide, ["propose", "wait", "finish"])
+    graph.add_conditional_edges(
+        "decide", nodes.after_decide, ["propose", "wait", "confirm", "finish"]
+    )
     return graph.compile(checkpointer=checkpointer)
 
 
@@ -79,7 +95,7 @@ class _Shape:
     def _nothing(self, position: Position) -> Update:
         return {}
 
-    prepare = propose = submit = wait = collect = report = decide = finish = _nothing
+    prepare = propose = submit = wait = collect = report = decide = confirm = finish = _nothing
 
     def after_collect(self, position: Position) -> AfterCollect:
         return "report"

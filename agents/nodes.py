@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+import time
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
 
-from agents.config.model import Settings
-from agents.convergence import StopReason, stop_reason
+from agents import confirm
+from agents.convergence import StopReason, reserve_for, stop_reason
 from agents.flight import Flight
 from agents.graph import AfterCollect, AfterDecide, Position, Update
+from agents.helm import Circumstances, Helm
 from agents.interrupts import Interrupts
 from agents.jobs import trial_seed
 from agents.journal import Journal
@@ -17,22 +21,39 @@ from agents.paperwork import Paperwork
 from agents.patience import Patience
 from agents.progress import write_heartbeat
 from agents.proposers import Proposed, Proposer
-from agents.schedule import complete_iterations, iteration_of, next_iteration, wanted
-from agents.screen import Screen
-from agents.standing import standing
-from agents.trial import StudyView, Trial
+from agents.proposers.pending import with_pending
+from agents.schedule import (
+    complete_iterations,
+    confirming,
+    iteration_of,
+    last_iteration,
+    next_iteration,
+    wanted,
+)
+from agents.screen import Screen, confirmed_text
+from agents.standing import budgets_of, standing
+from agents.steering import cancelled_by, lessons, waiting_additions
+from agents.trial import Proposal, StudyView, Trial
 from agents.workspace import Workspace
+
+LOOK_SECONDS = 1.0
+"""Between two looks for requests, while there is nothing else to do."""
+SIGN_OF_LIFE_SECONDS = 60.0
 
 
 class SearchNodes:
-    """Implements `agents.graph.Nodes` over the real world."""
+    """Implements `agents.graph.Nodes` over the real world.
+
+    What people ask for while the search runs is taken at the beginning of every node, and while
+    `wait` rests between two polls.
+    """
 
     def __init__(
         self,
-        settings: Settings,
         workspace: Workspace,
         ledger: Ledger,
-        proposer: Proposer,
+        helm: Helm,
+        build_proposer: Callable[[Helm], Proposer],
         flight: Flight,
         patience: Patience,
         paperwork: Paperwork,
@@ -40,10 +61,12 @@ class SearchNodes:
         journal: Journal,
         interrupts: Interrupts,
     ) -> None:
-        self._settings = settings
+        self._settings = helm.settings
         self._workspace = workspace
         self._ledger = ledger
-        self._proposer = proposer
+        self._helm = helm
+        self._build_proposer = build_proposer
+        self._proposer = build_proposer(helm)
         self._flight = flight
         self._patience = patience
         self._paperwork = paperwork
@@ -51,7 +74,8 @@ class SearchNodes:
         self._journal = journal
         self._interrupts = interrupts
         self._iteration = 1
-        self._doing = "prepare"
+        self._doing, self._since = "prepare", datetime.now(UTC)
+        self._configure()
         flight.ended = self._say_outcome
         flight.said = screen.say
         patience.changed = self._show
@@ -67,12 +91,12 @@ class SearchNodes:
     def propose(self, position: Position) -> Update:
         """Fill the iteration (or the free slots) with new trials, entered in the ledger."""
         self._begin(position, "propose")
+        self._hold(position)
         known = self.view()
         count = wanted(known.trials, position["iteration"], self._settings.loop)
-        if count == 0:
+        if count == 0 or self._helm.now.paused or self._helm.now.stop:
             return {"in_flight": self._flight.numbers()}
-        proposed = self._proposer.propose(known, count)
-        self._enter(proposed, position["iteration"])
+        self._enter(self._proposals(known, count), position["iteration"])
         running = self._flight.numbers()
         if running:
             return {"in_flight": running}
@@ -88,12 +112,12 @@ class SearchNodes:
     def wait(self, position: Position) -> Update:
         """Poll until a job has ended, or until it is time to submit what could not be before."""
         self._begin(position, "wait")
-        while self._flight.watched() and not self._flight.may_submit():
+        while self._flight.running() and not self._flight.may_submit():
             ended = self._flight.poll()
             self._show()
             if ended:
                 break
-            self._interrupts.sleep(self._flight.interval())
+            self._rest(position, self._flight.interval())
         return {}
 
     def collect(self, position: Position) -> Update:
@@ -106,6 +130,7 @@ class SearchNodes:
         """Write the reports of the iterations that are complete."""
         self._begin(position, "report")
         known = self.view()
+        self._helm.settle(known.trials)
         for iteration in self._paperwork.write_iterations(known, self._complete(position)):
             self._say_iteration(known, iteration)
         return {}
@@ -116,26 +141,36 @@ class SearchNodes:
         if position["stop"] is not None:
             return {}
         known = self.view()
-        reason = stop_reason(
-            known,
-            len(self._complete(position)),
-            self._paperwork.elapsed(),
-            self._settings.loop,
-            self._settings.stop,
-        )
+        reason = self._stop_reason(known, position)
         if reason is None:
             return {"iteration": next_iteration(known.trials, self._settings.loop)}
         self._journal.event("stop", **asdict(reason))
         return {"stop": asdict(reason)}
+
+    def confirm(self, position: Position) -> Update:
+        """Enter runs of the best trials with fresh seeds, as many as may run side by side."""
+        self._begin(position, "confirm")
+        self._hold(position)
+        if self._helm.now.paused:
+            return {"in_flight": self._flight.numbers()}
+        known = self.view()
+        due = confirm.due(known, self._settings.confirm)[: self._settings.loop.jobs_per_iteration]
+        iteration = last_iteration(known.trials) + 1
+        for proposal in due:
+            self._enter_one(proposal, iteration, None)
+        return {"in_flight": self._flight.numbers()}
 
     def finish(self, position: Position) -> Update:
         """Write the last reports and the summary, which marks the run as finished."""
         self._begin(position, "finish")
         known = self.view()
         stop = StopReason(**position["stop"]) if position["stop"] else None
+        self._helm.settle(known.trials)
+        self._helm.stopped(known.trials)
         self._paperwork.write_iterations(known, self._complete(position))
         self._paperwork.write_last(known, stop)
         self._journal.event("finished", stop=stop.sentence if stop else None)
+        self._steer(position, ended=True)
         return {}
 
     def after_collect(self, position: Position) -> AfterCollect:
@@ -150,20 +185,60 @@ class SearchNodes:
         """Go on, let the last jobs end, or finish."""
         if position["stop"] is None:
             return "propose"
-        return "wait" if position["in_flight"] else "finish"
+        if position["in_flight"]:
+            return "wait"
+        return "confirm" if self._has_to_confirm(position) else "finish"
 
     # -- parts of them ---------------------------------------------------------------------------
 
     def view(self) -> StudyView:
         """A snapshot of the ledger."""
         objective = self._settings.objective
-        return snapshot(
+        known = snapshot(
             self._ledger, self._settings.experiment.id, objective.metric, objective.direction
         )
+        return replace(known, notes=self._helm.now.notes)
 
     def _complete(self, position: Position) -> list[int]:
         stopping = position["stop"] is not None
         return complete_iterations(self._ledger.trials(), self._settings.loop, stopping=stopping)
+
+    def _stop_reason(self, known: StudyView, position: Position) -> StopReason | None:
+        if self._helm.now.stop is not None:
+            return StopReason("asked", f"{self._helm.now.stop.request.by} asked for it", {})
+        searched = set(self._complete(position)) - confirming(known.trials)
+        return stop_reason(
+            known,
+            len(searched),
+            self._paperwork.elapsed(),
+            self._settings.loop,
+            self._settings.stop,
+            reserve=reserve_for(known, self._settings.confirm, self._settings.loop),
+            cancelled=self._helm.now.cancelled,
+        )
+
+    def _has_to_confirm(self, position: Position) -> bool:
+        assert position["stop"] is not None
+        is_wanted = confirm.is_wanted(StopReason(**position["stop"]))
+        return is_wanted and bool(confirm.due(self.view(), self._settings.confirm))
+
+    def _proposals(self, known: StudyView, count: int) -> Proposed:
+        """What people asked for first, then the proposer's."""
+        asked = [
+            Proposal(
+                self._helm.space.validate(self._helm.space.complete(given["parameters"])),
+                "user",
+                f"asked for by {taken.request.by}",
+                request=taken.id,
+            )
+            for taken in waiting_additions(self._helm.now, known.trials)[:count]
+            for given in (taken.request.arguments,)
+        ]
+        learnt = lessons(known, self._helm.now)
+        if len(asked) == count:
+            return Proposed(asked, sampler_state=known.sampler_state)
+        rest = self._proposer.propose(with_pending(learnt, asked), count - len(asked))
+        return replace(rest, proposals=[*asked, *rest.proposals])
 
     def _enter(self, proposed: Proposed, iteration: int) -> None:
         for notice in proposed.notices:
@@ -172,38 +247,97 @@ class SearchNodes:
                 self._journal.event("notice", "warning", text=notice)
         last = len(proposed.proposals) - 1
         for place, proposal in enumerate(proposed.proposals):
-            number = len(self._ledger.trials())
-            own = iteration_of(number, iteration, self._settings.loop)
-            seed = trial_seed(self._settings.experiment.seed, number)
-            state = proposed.sampler_state if place == last else None
-            self._ledger.add(proposal, own, seed, state)
-            self._journal.event(
-                "proposed",
-                trial=number,
-                iteration=own,
-                origin=proposal.origin,
-                parameters=dict(proposal.parameters),
-                fallback_reason=proposal.fallback_reason,
-            )
+            own = iteration_of(self._ledger.trials(), iteration, self._settings.loop)
+            self._enter_one(proposal, own, proposed if place == last else None)
+
+    def _enter_one(self, proposal: Proposal, iteration: int, last_of: Proposed | None) -> None:
+        number = len(self._ledger.trials())
+        seed = trial_seed(self._settings.experiment.seed, number)
+        state = last_of.sampler_state if last_of is not None else None
+        self._ledger.add(proposal, iteration, seed, state)
+        self._journal.event(
+            "proposed",
+            trial=number,
+            iteration=iteration,
+            origin=proposal.origin,
+            parameters=dict(proposal.parameters),
+            fallback_reason=proposal.fallback_reason,
+            confirms=proposal.confirms,
+        )
+
+    # -- steering --------------------------------------------------------------------------------
+
+    def _steer(self, position: Position, *, ended: bool = False) -> None:
+        """Take what people ask for, and act on it."""
+        stop = position["stop"]
+        here = Circumstances(
+            self._ledger.trials(),
+            ending=stop["sentence"] if stop is not None else None,
+            ended=ended,
+        )
+        taken = self._helm.take(here)
+        for one in taken:
+            verdict = "refused: " if one.refused else ""
+            self._screen.say(f"{one.request.by} asked: {one.request.what}: {verdict}{one.effect}")
+        if any(one.request.verb in ("set", "forbid") and not one.refused for one in taken):
+            self._proposer = self._build_proposer(self._helm)
+        if taken:
+            self._configure()
+        self._flight.obey({n: cancelled_by(t) for n, t in self._helm.now.cancelled.items()})
+        if taken:
+            self._show()
+
+    def _configure(self) -> None:
+        """Bring everything up to what is in force."""
+        self._settings = self._helm.settings
+        self._flight.configure(self._settings)
+        self._flight.paused = self._helm.now.paused is not None
+        self._paperwork.configure(self._settings, self._helm.loaded.resolved)
+
+    def _hold(self, position: Position) -> None:
+        """While a person has paused the search and nothing runs that must be watched: wait."""
+        while self._helm.now.paused and not self._helm.now.stop and not self._flight.running():
+            self._rest(position, SIGN_OF_LIFE_SECONDS)
+            self._show()
+
+    def _rest(self, position: Position, seconds: float) -> None:
+        """Sleep, at most until a request comes, which is taken; give signs of life meanwhile."""
+        until = time.monotonic() + seconds
+        shown = time.monotonic()
+        while (left := until - time.monotonic()) > 0:
+            self._interrupts.sleep(min(left, LOOK_SECONDS))
+            if self._helm.is_asked():
+                self._steer(position)
+                return
+            if time.monotonic() - shown > SIGN_OF_LIFE_SECONDS:
+                self._show()
+                shown = time.monotonic()
 
     # -- saying ----------------------------------------------------------------------------------
 
     def _begin(self, position: Position, node: str) -> None:
         self._interrupts.check()
-        self._iteration, self._doing = position["iteration"], node
+        self._iteration = position["iteration"]
+        if node != self._doing:
+            self._doing, self._since = node, datetime.now(UTC)
         self._ledger.refresh()
+        self._steer(position)
         self._journal.event("node", "debug", node=node, iteration=position["iteration"])
         self._show()
 
     def _show(self) -> None:
+        known, elapsed = self.view(), self._paperwork.elapsed()
         progress = standing(
-            self.view(),
+            known,
             self._flight.watch,
             iteration=self._iteration,
             max_iterations=self._settings.loop.max_iterations,
-            elapsed=self._paperwork.elapsed(),
+            elapsed=elapsed,
             doing=self._doing,
             waiting=self._patience.waiting,
+            doing_since=self._since,
+            budgets=budgets_of(known, self._settings, elapsed),
+            history=self._helm.history,
         )
         self._screen.show(progress)
         write_heartbeat(self._workspace.progress_file, progress)
@@ -214,6 +348,13 @@ class SearchNodes:
     def _say_iteration(self, known: StudyView, iteration: int) -> None:
         best = known.best
         text = f"{known.metric} {best.value:.4f} (trial {best.number})" if best else "none yet"
+        if iteration in confirming(known.trials):
+            self._say_confirmed(known)
+            return
         total = self._settings.loop.max_iterations
         self._screen.say(f"iteration {iteration} of {total} is done; best: {text}", important=True)
         self._journal.event("iteration", iteration=iteration, best=best.number if best else None)
+
+    def _say_confirmed(self, known: StudyView) -> None:
+        for one in confirm.confirmed(known):
+            self._screen.say(f"trial {one.trial.number} again: {confirmed_text(one)}")

@@ -39,6 +39,10 @@ class Paperwork:
         self.stop_sentence: str | None = None
         """Why the search stopped, once it has."""
 
+    def configure(self, settings: Settings, configuration: str) -> None:
+        """Go on with another configuration (YAML in `configuration`)."""
+        self._settings, self._configuration = settings, configuration
+
     @property
     def started_at(self) -> datetime:
         """When the search began, in whatever process (UTC)."""

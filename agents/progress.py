@@ -1,4 +1,8 @@
-"""Where a run stands, for people and other programs: data, and the file progress.json."""
+"""Where a run stands, for people and other programs: data, and the file progress.json.
+
+Whatever looks at a run from outside (`status`, `watch`) reads that file alone: its size does not
+grow with the search, and reading it disturbs nobody.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,8 @@ from typing import Any
 from agents.trial import StudyView, TrialState
 from training.contract import ParameterValue, finite_or_none
 
+SCHEMA = 1
+
 
 @dataclass(frozen=True)
 class Waiting:
@@ -23,6 +29,8 @@ class Waiting:
     """``ssh``, ``scheduler``, ``ssh login`` …"""
     why: str
     remedy: str = ""
+    since: datetime | None = None
+    """UTC."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +44,27 @@ class JobLine:
     """The last epoch it reported."""
     accuracy: float | None = None
     reason: str = ""
+    origin: str = ""
+    curve: Sequence[float] = ()
+    """The objective (or the accuracy) over the epochs so far, thinned."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Something that the search may use up."""
+
+    name: str
+    """``iterations``, ``trials``, ``time``, ``node-hours``."""
+    used: float
+    limit: float
+
+
+@dataclass(frozen=True)
+class Source:
+    """What came of one kind of proposer."""
+
+    trials: int
+    best: float | None
 
 
 @dataclass(frozen=True)
@@ -48,15 +77,27 @@ class Progress:
     metric: str
     elapsed: float
     """Seconds since the start."""
+    direction: str = "maximize"
     trials: Mapping[str, int] = field(default_factory=dict)
     """Number of trials by state."""
     jobs: Sequence[JobLine] = ()
     best_value: float | None = None
     best_trial: int | None = None
     best_parameters: Mapping[str, ParameterValue] = field(default_factory=dict)
+    best_so_far: Sequence[float] = ()
+    """The best objective after each completed trial, thinned."""
+    sources: Mapping[str, Source] = field(default_factory=dict)
+    """By who proposed: ``llm``, ``sampler`` …"""
+    budgets: Sequence[Budget] = ()
     doing: str = ""
     """The node of the loop: ``propose``, ``wait`` …"""
+    doing_since: datetime | None = None
+    """UTC."""
     waiting: Waiting | None = None
+    paused: Mapping[str, Any] | None = None
+    """Who paused it (``by``) and when (``taken_at``)."""
+    steering: Sequence[Mapping[str, Any]] = ()
+    """The last things that people asked for, as the ledger has them."""
 
 
 def trials_by_state(view: StudyView) -> dict[str, int]:
@@ -71,7 +112,7 @@ def write_heartbeat(path: Path, progress: Progress) -> None:
     """Write progress.json by rename: a sign of life for other programs and other hosts."""
     document = finite_or_none(
         {
-            "schema": 1,
+            "schema": SCHEMA,
             "updated_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "host": socket.gethostname(),
             "pid": os.getpid(),
@@ -79,8 +120,12 @@ def write_heartbeat(path: Path, progress: Progress) -> None:
         }
     )
     temporary = path.with_name(f"{path.name}.tmp")
-    temporary.write_text(json.dumps(document, indent=1, default=str), encoding="utf-8")
+    temporary.write_text(json.dumps(document, default=_plain), encoding="utf-8")
     os.replace(temporary, path)
+
+
+def _plain(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
 def read_heartbeat(path: Path) -> dict[str, Any] | None:

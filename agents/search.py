@@ -5,16 +5,18 @@ from __future__ import annotations
 import secrets
 import shlex
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from agents.config import LoadedConfig
 from agents.config.model import Settings
+from agents.confirm import Confirmed, confirmed, winner
 from agents.errors import ConfigurationError, UnexpectedError
 from agents.flight import Flight
 from agents.graph import Position, run_graph
+from agents.helm import Helm
 from agents.interrupts import Interrupts
 from agents.jobs import is_local
 from agents.journal import Journal
@@ -22,6 +24,7 @@ from agents.ledger import Ledger
 from agents.nodes import SearchNodes
 from agents.paperwork import Paperwork
 from agents.patience import Patience
+from agents.proposers import Proposer
 from agents.proposers.build import build_proposer
 from agents.provenance import environment, git_state
 from agents.schedule import current_iteration
@@ -71,8 +74,8 @@ class Search:
     def summary(self) -> Ending:
         """What there is to say at the end."""
         known = self.nodes.view()
-        best, elapsed = known.best, self.paperwork.elapsed()
-        return Ending(known.metric, best, elapsed, self.paperwork.stop_sentence)
+        elapsed, reason = self.paperwork.elapsed(), self.paperwork.stop_sentence
+        return Ending(known.metric, winner(known), elapsed, reason, confirmed(known))
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,8 @@ class Ending:
     best: Trial | None
     elapsed: float
     stop_reason: str | None
+    confirmed: Sequence[Confirmed] = ()
+    """What came of running the best trials again, the winner first."""
 
 
 @dataclass(frozen=True)
@@ -143,15 +148,13 @@ def open_search(
 
     Raises RunLocked, LedgerError, ConfigurationError.
     """
-    settings = loaded.settings
-    space = SearchSpace.build(settings.search_space, settings.constraints)
-    proposer = build_proposer(settings, space, workspace.exchanges)
     with open_run(loaded, workspace, interrupts, log_level) as run:
+        helm = Helm(loaded, workspace, run.ledger, run.journal)
         nodes = SearchNodes(
-            settings,
             workspace,
             run.ledger,
-            proposer,
+            helm,
+            _proposer_of(workspace),
             run.flight,
             run.patience,
             run.paperwork,
@@ -159,7 +162,14 @@ def open_search(
             run.journal,
             interrupts,
         )
-        yield Search(workspace, run.flight, nodes, run.ledger, run.paperwork, run.journal, loaded)
+        yield Search(
+            workspace, run.flight, nodes, run.ledger, run.paperwork, run.journal, helm.loaded
+        )
+
+
+def _proposer_of(workspace: Workspace) -> Callable[[Helm], Proposer]:
+    """How the proposer is made: anew where people have changed what it rests on."""
+    return lambda helm: build_proposer(helm.settings, helm.space, workspace.exchanges, helm.allowed)
 
 
 def open_cluster(loaded: LoadedConfig, workspace: Workspace) -> Cluster:

@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
-from agents.progress import JobLine, Progress, Waiting, trials_by_state
+from agents.config.model import Settings
+from agents.convergence import is_at_least, node_hours
+from agents.outcome import intermediate_values
+from agents.progress import Budget, JobLine, Progress, Source, Waiting, trials_by_state
+from agents.schedule import complete_iterations, confirming
+from agents.steering import Taken, steered
 from agents.trial import StudyView, Trial
 from agents.watch import Watch
+
+POINTS = 60
+"""Of a curve, at most."""
+LAST = 20
+"""Requests that are shown, the newest."""
 
 
 def standing(
@@ -18,32 +29,42 @@ def standing(
     elapsed: float,
     doing: str,
     waiting: Waiting | None,
+    doing_since: datetime | None = None,
+    budgets: Sequence[Budget] = (),
+    history: Sequence[Taken] = (),
 ) -> Progress:
-    """Where the run stands."""
-    best = view.best
+    """Where the run stands. `history`: what people asked for."""
+    best, paused = view.best, steered(history).paused
     return Progress(
         experiment=view.experiment,
         iteration=min(iteration, max_iterations),
         max_iterations=max_iterations,
         metric=view.metric,
+        direction=view.direction,
         elapsed=elapsed,
         trials=trials_by_state(view),
-        jobs=_jobs(view.trials, watch),
+        jobs=_jobs(view.trials, watch, view.metric),
         best_value=best.value if best else None,
         best_trial=best.number if best else None,
         best_parameters=best.parameters if best else {},
+        best_so_far=thinned(best_so_far(view), POINTS),
+        sources=sources(view),
+        budgets=budgets,
         doing=doing,
+        doing_since=doing_since,
         waiting=waiting,
+        paused=paused.to_json() if paused else None,
+        steering=[taken.to_json() for taken in history[-LAST:]],
     )
 
 
-def _jobs(trials: Sequence[Trial], watch: Watch) -> list[JobLine]:
-    flying = [trial for trial in trials if not trial.state.is_finished and trial.job is not None]
-    return [_job(trial, watch) for trial in flying]
+def _jobs(trials: Sequence[Trial], watch: Watch, metric: str) -> list[JobLine]:
+    return [_job(trial, watch, metric) for trial in trials if not trial.state.is_finished]
 
 
-def _job(trial: Trial, watch: Watch) -> JobLine:
-    assert trial.job is not None
+def _job(trial: Trial, watch: Watch, metric: str) -> JobLine:
+    if trial.job is None:
+        return JobLine(trial.number, "to be submitted", None, origin=trial.origin)
     lines = watch.lines(trial)
     last = lines[-1] if lines else None
     state = watch.state(trial).value if trial.job.job_id else "to be submitted"
@@ -54,4 +75,51 @@ def _job(trial: Trial, watch: Watch) -> JobLine:
         step=last.step if last else None,
         accuracy=last.values.get("accuracy") if last else None,
         reason=watch.reason(trial),
+        origin=trial.origin,
+        curve=thinned(list(intermediate_values(lines, metric).values()), POINTS),
     )
+
+
+def best_so_far(view: StudyView) -> list[float]:
+    """The best objective after each completed trial."""
+    found: list[float] = []
+    for trial in view.completed:
+        if trial.value is None:
+            continue
+        is_better = not found or is_at_least(trial.value, found[-1], view.direction)
+        found.append(trial.value if is_better else found[-1])
+    return found
+
+
+def thinned(values: Sequence[float], most: int) -> list[float]:
+    """At most `most` of the values, evenly spread; the last one stays."""
+    if len(values) <= most:
+        return list(values)
+    return [values[(place + 1) * len(values) // most - 1] for place in range(most)]
+
+
+def sources(view: StudyView) -> dict[str, Source]:
+    """What came of each kind of proposer; trials that only confirm others are nobody's."""
+    searched = [trial for trial in view.trials if trial.confirms is None]
+    found: dict[str, Source] = {}
+    for origin in dict.fromkeys(trial.origin for trial in searched):
+        own = [trial for trial in searched if trial.origin == origin]
+        values = [t.value for t in own if t.value is not None]
+        best = (max if view.direction == "maximize" else min)(values) if values else None
+        found[origin] = Source(len(own), best)
+    return found
+
+
+def budgets_of(view: StudyView, settings: Settings, elapsed: float) -> list[Budget]:
+    """What is used of what may be used, where there is a limit."""
+    loop, stop = settings.loop, settings.stop
+    done = set(complete_iterations(view.trials, loop)) - confirming(view.trials)
+    searched = sum(trial.confirms is None for trial in view.trials)
+    found = [Budget("iterations", len(done), loop.max_iterations)]
+    if loop.max_trials is not None:
+        found.append(Budget("trials", searched, loop.max_trials))
+    if stop.wall_clock is not None:
+        found.append(Budget("time", elapsed, stop.wall_clock))
+    if stop.node_hours is not None:
+        found.append(Budget("node-hours", node_hours(view), stop.node_hours))
+    return found

@@ -11,9 +11,10 @@ from scheduler.errors import ConnectionLost, SchedulerAway, SchedulerError, Stor
 from scheduler.job import InDoubt, JobRef, JobRequest, Observation
 from scheduler.polling import poll_script, read_observations
 from scheduler.script import render
-from scheduler.shell import home_path, parse_frames
+from scheduler.shell import home_path, parse_frames, quote
 from scheduler.submission import IN_DOUBT_SECONDS, Answer, read_answers, submission
 from scheduler.transport import Completed, Transport
+from training.contract import STOP_FILE
 
 ROOT_MISSING = 95
 CANNOT_WRITE = 94
@@ -106,6 +107,18 @@ class Cluster:
             said = done.stderr.decode(errors="replace").strip()[-500:]
             raise SchedulerAway(f"{self.batch.name} on {self.transport.name} cancelled nothing for "
                                 f"certain: {said}")  # fmt: skip
+
+    def ask_to_end(self, jobs: Sequence[JobRef]) -> None:
+        """Leave a STOP file for each of `jobs`: its program ends after the current epoch.
+
+        For a trial that shares its job with others, which go on.
+        """
+        files = "".join(f": > {quote(f'{job.directory}/{STOP_FILE}')}\n" for job in jobs)
+        done = self.transport.run(
+            f"cd {home_path(self.root)} || exit {ROOT_MISSING}\n{files}true\n",
+            timeout=ROUND_TRIP_SECONDS,
+        )
+        self._check(done)
 
     def _check(self, done: Completed) -> None:
         said = done.stderr.decode(errors="replace").strip()[-500:]

@@ -12,11 +12,10 @@ from pathlib import Path
 from agents.config import LoadedConfig, load
 from agents.errors import ConfigurationError
 from agents.interrupts import Interrupted, Interrupts
-from agents.screen import Screen, duration_text, open_screen
+from agents.screen import Screen, confirmed_text, duration_text, open_screen
 from agents.search import Search, open_search
 from agents.workspace import Workspace, create, existing, unfinished
 from scheduler.errors import Away
-from training.contract import write_atomically
 
 LATEST = "latest"
 
@@ -141,7 +140,6 @@ def _wants_to_resume(run: Workspace, config: Path) -> bool:
 
 
 def _to_the_end(search: Search, screen: Screen) -> int:
-    write_atomically(search.workspace.config_file, search.loaded.resolved.encode())
     try:
         search.run()
     except Interrupted as interrupted:
@@ -197,5 +195,7 @@ def _say_end(search: Search, screen: Screen) -> None:
             important=True,
         )
         screen.say(f"  {parameters}")
+        for one in summary.confirmed:
+            screen.say(f"  trial {one.trial.number} with fresh seeds: {confirmed_text(one)}")
     screen.say(f"elapsed: {duration_text(summary.elapsed)}")
     screen.say(f"report: {reports / 'report.html'}")

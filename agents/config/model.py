@@ -125,6 +125,15 @@ class StopSettings(Section):
     failures_in_a_row: int | None = Field(default=5, ge=1, description="Failed trials in a row.")
 
 
+class ConfirmSettings(Section):
+    """At the end the best trials run again with fresh seeds, before a winner is named."""
+
+    trials: int = Field(
+        default=0, ge=0, description="How many of the best; 0: none. They come beside max_trials."
+    )
+    seeds: int = Field(default=2, ge=1, description="How often each of them runs again.")
+
+
 class SamplerSettings(Section):
     """The sampler, alone or beside an LLM."""
 
@@ -145,6 +154,24 @@ class ProposerSettings(Section):
     sampler: SamplerSettings = Field(default_factory=SamplerSettings)
 
 
+class ToolSettings(Section):
+    """What the LLM may look up about the runs before it answers, once there are some."""
+
+    calls: int = Field(default=6, ge=0, description="Questions in one iteration; 0: no tools.")
+    tokens: int = Field(default=12000, ge=1, description="In and out, for looking things up.")
+    seconds: Duration = Field(default=60.0, description="For looking things up.")
+
+
+class PriceSettings(Section):
+    """What the endpoint costs; kept with each exchange and added up in the report."""
+
+    input: float | None = Field(default=None, ge=0, description="For a million tokens of questions.")
+    output: float | None = Field(default=None, ge=0, description="For a million tokens of answers.")
+    currency: str = Field(
+        default="USD", pattern=r"^[A-Za-z]{1,8}$", description="Such as EUR; a name, nothing is converted."
+    )
+
+
 class LlmSettings(Section):
     """An OpenAI-compatible endpoint (vLLM, Ollama, llama.cpp, a commercial API)."""
 
@@ -160,6 +187,17 @@ class LlmSettings(Section):
         default=0.7, ge=0, le=2, description="null: the server's own."
     )
     max_tokens: int = Field(default=4000, ge=64, description="Of one answer.")
+    prompt: Path | None = Field(
+        default=None, description="Your own prompt (Jinja2); none: the one that comes along."
+    )
+    prompt_tokens: int = Field(
+        default=6000, ge=200, description="Of one question, counted high, however long the history."
+    )
+    tools: ToolSettings = Field(default_factory=ToolSettings)
+    prices: PriceSettings = Field(default_factory=PriceSettings)
+    replay: Path | None = Field(
+        default=None, description="A run whose kept exchanges answer in the endpoint's place."
+    )
 
 
 class TrainingSettings(Section):
@@ -237,6 +275,7 @@ class Settings(Section):
     )
     loop: LoopSettings = Field(default_factory=LoopSettings)
     stop: StopSettings = Field(default_factory=StopSettings)
+    confirm: ConfirmSettings = Field(default_factory=ConfirmSettings)
     proposer: ProposerSettings = Field(default_factory=ProposerSettings)
     llm: LlmSettings = Field(default_factory=LlmSettings)
     training: TrainingSettings

@@ -19,17 +19,21 @@ from agents.schedule import quota
 from agents.space import SearchSpace
 
 
-def build_proposer(settings: Settings, space: SearchSpace, exchanges: Path) -> Proposer:
+def build_proposer(
+    settings: Settings, space: SearchSpace, exchanges: Path, allowed: SearchSpace | None = None
+) -> Proposer:
     """The proposer of `settings.proposer`, with the user's starters in front.
 
     `exchanges`: directory for the exchanges with an LLM; made when the first one happens.
+    `allowed`: what people have left of the space since the search began.
     Raises ConfigurationError, also for a key's environment variable that is not set.
     """
-    sampler = build_sampler(settings, space)
+    left = allowed or space
+    sampler = build_sampler(settings, left)
     mind = sampler
     if settings.proposer.kind != "sampler":
-        mind = _with_llm(settings, space, sampler, exchanges)
-    return StarterProposer(space, settings.initial_trials, mind)
+        mind = _with_llm(settings, left, sampler, exchanges)
+    return StarterProposer(space, settings.initial_trials, mind, left)
 
 
 def build_sampler(settings: Settings, space: SearchSpace) -> Proposer:

@@ -23,9 +23,17 @@ class StarterProposer:
     """
 
     def __init__(
-        self, space: SearchSpace, initial_trials: Sequence[Mapping[str, Any]], inner: Proposer
+        self,
+        space: SearchSpace,
+        initial_trials: Sequence[Mapping[str, Any]],
+        inner: Proposer,
+        allowed: SearchSpace | None = None,
     ) -> None:
-        self._starters = starters(space, initial_trials)
+        """`allowed`: starters outside of it, which was forbidden since, are left out."""
+        left = allowed or space
+        self._starters = [
+            one for one in starters(space, initial_trials) if left.allows(dict(one.parameters))
+        ]
         self._inner = inner
 
     def propose(self, view: StudyView, count: int) -> Proposed:

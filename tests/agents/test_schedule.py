@@ -59,7 +59,7 @@ def test_any_order_of_ends_leads_to_the_quota_with_iterations_without_a_hole(
     trials, iteration = [], 1
     for _ in range(200):
         for _ in range(wanted(trials, iteration, loop)):
-            own = iteration_of(len(trials), iteration, loop)
+            own = iteration_of(trials, iteration, loop)
             trials.append(trial(len(trials), iteration=own))
         running = [t.number for t in trials if not t.state.is_finished]
         if not running:

@@ -1,0 +1,101 @@
+"""Before a winner is named, the best trials run again with fresh seeds. Pure.
+
+One run of a noisy training is worth little: the best of many is the luckiest of the good ones. The
+trials that run again belong to the search's ledger, with the number of the trial that they confirm;
+proposers and convergence pass over them.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from agents.config.model import ConfirmSettings
+from agents.convergence import StopReason
+from agents.trial import Proposal, StudyView, Trial, TrialState
+
+_WITHOUT = frozenset({"failures_in_a_row", "asked"})
+"""Rules after which nothing is confirmed: the jobs fail, or a person wants an end."""
+
+
+@dataclass(frozen=True)
+class Confirmed:
+    """A trial and what came of running it again."""
+
+    trial: Trial
+    values: Sequence[float]
+    """Of the runs with fresh seeds alone: the first was chosen for being high."""
+
+    @property
+    def mean(self) -> float:
+        return statistics.fmean(self.values)
+
+    @property
+    def deviation(self) -> float | None:
+        """Standard deviation; None for a single run."""
+        return statistics.stdev(self.values) if len(self.values) > 1 else None
+
+
+def due(view: StudyView, settings: ConfirmSettings) -> list[Proposal]:
+    """What has to run, the best trial's repeats first; nothing where all have run, or run now.
+
+    The same for the same history, whatever has been confirmed of it.
+    """
+    again = [trial.confirms for trial in view.trials]
+    return [
+        Proposal(
+            parameters=trial.parameters,
+            origin=trial.origin,
+            rationale=f"trial {trial.number} once more, with another seed",
+            confirms=trial.number,
+        )
+        for trial in candidates(view, settings.trials)
+        for _ in range(settings.seeds - again.count(trial.number))
+    ]
+
+
+def candidates(view: StudyView, count: int) -> list[Trial]:
+    """The best trials of the search, each point once."""
+    chosen: list[Trial] = []
+    for trial in _best_first(view):
+        if len(chosen) == count:
+            break
+        if all(trial.parameters != other.parameters for other in chosen):
+            chosen.append(trial)
+    return chosen
+
+
+def _best_first(view: StudyView) -> list[Trial]:
+    sign = -1.0 if view.direction == "maximize" else 1.0
+    valued = [t for t in view.completed if t.value is not None and math.isfinite(t.value)]
+    return sorted(valued, key=lambda t: (sign * (t.value or 0.0), t.number))
+
+
+def is_wanted(stop: StopReason) -> bool:
+    """Whether the best are confirmed after the search has stopped for this reason."""
+    if stop.rule in _WITHOUT:
+        return False
+    if stop.rule in ("wall_clock", "node_hours"):
+        return stop.numbers[stop.rule] < stop.numbers["limit"]
+    return True
+
+
+def confirmed(view: StudyView) -> list[Confirmed]:
+    """The trials that ran again with success at least once, the best mean first."""
+    values: dict[int, list[float]] = {}
+    for trial in view.trials:
+        if trial.confirms is None or trial.state is not TrialState.COMPLETED:
+            continue
+        if trial.value is not None and math.isfinite(trial.value):
+            values.setdefault(trial.confirms, []).append(trial.value)
+    found = [Confirmed(view.trials[number], tuple(runs)) for number, runs in values.items()]
+    sign = -1.0 if view.direction == "maximize" else 1.0
+    return sorted(found, key=lambda one: (sign * one.mean, one.trial.number))
+
+
+def winner(view: StudyView) -> Trial | None:
+    """The confirmed trial with the best mean; the best trial where none was confirmed."""
+    found = confirmed(view)
+    return found[0].trial if found else view.best
