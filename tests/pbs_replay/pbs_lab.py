@@ -56,7 +56,7 @@ class ReplayedPbs:
 class RealPbs:
     """The server that ``qsub`` reaches, which the tests may reconfigure and stop."""
 
-    environment = {}
+    environment = {"PATH": os.environ["PATH"]}
     how = "set PILOTHOUSE_TEST_PBS=1 where qsub reaches an OpenPBS that may be reconfigured"
 
     def __init__(self):

@@ -21,8 +21,9 @@ def site(request, tmp_path_factory):
     if request.param == "slurm":
         yield request.getfixturevalue("slurm_site")
         return
-    replay = ReplayedPbs(tmp_path_factory.mktemp("replay")) if "replay" in request.param else None
-    yield from _site(tmp_path_factory, "pbs", replay.environment if replay else {})
+    replayed = request.param == "pbs-replay"
+    pbs = ReplayedPbs(tmp_path_factory.mktemp("replay")) if replayed else RealPbs()
+    yield from _site(tmp_path_factory, "pbs", pbs.environment)
 
 
 @pytest.fixture(scope="module")

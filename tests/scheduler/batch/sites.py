@@ -31,7 +31,7 @@ class Sites:
             return self._request.getfixturevalue("plain_slurm").environment
         if name == "pbs-replay":
             return ReplayedPbs(self._factory.mktemp("replay")).environment
-        return {}
+        return RealPbs.environment if name == "pbs" else {}
 
     def close(self):
         self._close.close()
