@@ -124,6 +124,20 @@ def _proposer_problems(settings: Settings) -> Iterator[Problem]:
             f"{key} must be the name of an environment variable, such as OPENAI_API_KEY; the key "
             "itself does not belong in a file",
         )
+    yield from _prompt_problems(settings)
+    if llm.replay is not None and not llm.replay.is_dir():
+        yield "llm.replay", f"llm.replay: there is no run directory {llm.replay}"
+
+
+def _prompt_problems(settings: Settings) -> Iterator[Problem]:
+    if settings.llm.prompt is None:
+        return
+    from agents.proposers.template import prompt_template
+
+    try:
+        prompt_template(settings.llm.prompt)
+    except ConfigurationError as error:
+        yield from (("llm.prompt", text) for text in error.problems)
 
 
 def _training_problems(settings: Settings) -> Iterator[Problem]:

@@ -165,10 +165,16 @@ class ToolSettings(Section):
 class PriceSettings(Section):
     """What the endpoint costs; kept with each exchange and added up in the report."""
 
-    input: float | None = Field(default=None, ge=0, description="For a million tokens of questions.")
-    output: float | None = Field(default=None, ge=0, description="For a million tokens of answers.")
+    prompt: float | None = Field(
+        default=None, ge=0, description="For a million tokens of questions (input)."
+    )
+    completion: float | None = Field(
+        default=None, ge=0, description="For a million tokens of answers (output)."
+    )
     currency: str = Field(
-        default="USD", pattern=r"^[A-Za-z]{1,8}$", description="Such as EUR; a name, nothing is converted."
+        default="USD",
+        pattern=r"^[A-Za-z]{1,8}$",
+        description="Such as EUR; a name, nothing is converted.",
     )
 
 

@@ -19,6 +19,8 @@ BESIDE_THE_FILE = (
     "cluster.transport.control_path",
     "cluster.transport.key_file",
     "cluster.transport.known_hosts",
+    "llm.prompt",
+    "llm.replay",
 )
 """Relative to the file that names them. The training directory only where jobs run on this
 machine; else it is a path of the cluster."""

@@ -1,48 +1,77 @@
 """The question to the LLM: the task, the space and the history, rendered into one message.
 
-The length is bounded however long the history is: only a few runs of each sort are shown, and
-where the text is still longer than `MAX_PROMPT`, fewer, by the steps of `SHOWN`. The task and the
-space are always there in full.
+The length is bounded however long the history is, by a budget of tokens (`llm.prompt_tokens`). What
+is dropped, in this order, until the text fits (`SHOWN`): first fewer of the latest, the running and
+the failed runs, of the neighbours of the best, of the optimizer's candidates and of what was looked
+up, then fewer of the best runs, then the user's notes from the oldest on. The task, the space and
+the form of the answer are always there in full; a budget that does not hold them is refused.
 """
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from agents.errors import ConfigurationError
 from agents.proposers.answer import plain_text
 from agents.proposers.curve import condensed
-from agents.report.numbers import number, parameter_text
+from agents.proposers.template import prompt_template
+from agents.proposers.tokens import token_estimate
+from agents.report.numbers import as_float, duration, number, parameter_text
 from agents.space import SearchSpace
 from agents.trial import Direction, StudyView, Trial, TrialState
 
 if TYPE_CHECKING:
     from jinja2 import Template
 
-MAX_PROMPT = 16_000
-"""Characters, about 4,000 to 5,000 tokens: beyond that models get worse, and servers refuse."""
+PROMPT_TOKENS = 6000
+"""Beyond a few thousand models get worse, and servers for small ones refuse."""
 
 MAX_MESSAGE = 160
 """Characters of a failed run's own words that are shown."""
-
+MAX_NOTE = 1000
+"""Characters of one of the user's notes."""
+MAX_VALUES = 1000
+"""Characters of one run's parameters."""
 
 MATTERING = 8
 """Parameters whose importance is shown."""
+FEWEST_FREE = 50
+"""Tokens that must be left for the history."""
+
+_QUOTES = str.maketrans(
+    dict.fromkeys('"\u201c\u201d\u201e\u201f\u00ab\u00bb\u2033\u301d\u301e\uff02', "'")
+)
+"""Whatever looks like a quotation mark: those around a run's words are ours alone."""
 
 
 @dataclass(frozen=True)
 class Shown:
-    """How many runs of each sort the prompt shows."""
+    """How much of each sort the prompt shows, at most."""
 
     best: int
     recent: int
     running: int
     failures: int
+    near: int
+    hints: int
+    looked_up: int
+    notes: int
 
 
-SHOWN = (Shown(10, 8, 16, 6), Shown(6, 5, 8, 4), Shown(4, 3, 4, 2), Shown(2, 1, 2, 1))
+SHOWN = (
+    Shown(10, 8, 16, 6, 4, 8, 12, 8),
+    Shown(8, 6, 8, 4, 3, 6, 8, 8),
+    Shown(6, 4, 4, 2, 2, 4, 4, 8),
+    Shown(4, 2, 2, 1, 1, 3, 2, 8),
+    Shown(2, 1, 1, 1, 0, 2, 1, 8),
+    Shown(1, 0, 0, 0, 0, 0, 0, 4),
+    Shown(1, 0, 0, 0, 0, 0, 0, 1),
+    Shown(0, 0, 0, 0, 0, 0, 0, 1),
+    Shown(0, 0, 0, 0, 0, 0, 0, 0),
+)
 """From the most to the least; the first that fits is taken."""
 
 
@@ -60,6 +89,33 @@ class TaskCard:
     planned: int
     """Runs in the whole search, at most."""
     budget: Mapping[str, float | int] = field(default_factory=dict)
+    hardware: str = ""
+    """Of one run, in words."""
+    node_hours: float | None = None
+    """That may be spent in the whole search."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What was found out about the runs, beside the runs themselves."""
+
+    hints: Sequence[str] = ()
+    """Lines about an optimizer's candidates."""
+    importances: Sequence[tuple[str, float]] = ()
+    """Each parameter's share in what made runs good, the largest first."""
+    near: Sequence[str] = ()
+    """Lines about the runs nearest to the best one."""
+    looked_up: Sequence[str] = ()
+    """Lines that answer the LLM's own questions."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """A rendered question, and what is in it."""
+
+    text: str
+    saw: Mapping[str, Any]
+    """Numbers of the runs shown of each sort, and how much of the rest."""
 
 
 def render_prompt(
@@ -69,51 +125,106 @@ def render_prompt(
     hints: Sequence[str] = (),
     importances: Sequence[tuple[str, float]] = (),
 ) -> str:
-    """The question for `count` proposals.
+    """The question for `count` proposals, by the default prompt and budget."""
+    return ask_for(card, view, count, Evidence(hints, importances)).text
 
-    `hints`: lines about an optimizer's candidates. `importances`: each parameter's share in what
-    made runs good, the largest first.
+
+def ask_for(
+    card: TaskCard,
+    view: StudyView,
+    count: int,
+    evidence: Evidence,
+    template: Template | None = None,
+    tokens: int = PROMPT_TOKENS,
+) -> Question:
+    """The question for `count` proposals, of at most `tokens` tokens (`token_estimate`).
+
+    Raises ConfigurationError where the task and the space alone are longer.
     """
-    matters = [f"{name} {share:.0%}" for name, share in importances[:MATTERING]]
+    template = template or prompt_template()
+    last: tuple[int, ...] = ()
     for shown in SHOWN:
-        text = _rendered(card, view, count, shown, {"hints": list(hints), "matters": matters})
-        if len(text) <= MAX_PROMPT:
-            break
-    return text
+        names, saw = _names(card, view, count, shown, evidence)
+        if tuple(map(len, saw.values())) == last:
+            continue  # there was no more to leave out
+        last = tuple(map(len, saw.values()))
+        text: str = template.render(names)
+        needed = token_estimate(text)
+        if needed <= tokens:
+            return Question(text, {**{k: list(v) for k, v in saw.items()}, "tokens": needed})
+    raise ConfigurationError(
+        f"llm.prompt_tokens: the task and the search space alone take about {needed} tokens, and "
+        f"the budget is {tokens}: raise it to {needed + 1000} or more, or shorten the descriptions"
+    )
 
 
-def _rendered(
-    card: TaskCard, view: StudyView, count: int, shown: Shown, advice: Mapping[str, list[str]]
-) -> str:
-    states = [trial.state for trial in view.trials]
+def require_room(card: TaskCard, template: Template | None, tokens: int) -> None:
+    """Raise ConfigurationError where the budget holds no more than the task and the space."""
+    nothing = StudyView("", card.metric, card.direction, ())
+    ask_for(card, nothing, 1, Evidence(), template, tokens - FEWEST_FREE)
+
+
+def _names(
+    card: TaskCard, view: StudyView, count: int, shown: Shown, evidence: Evidence
+) -> tuple[dict[str, Any], dict[str, list[Any]]]:
+    """What a template may say, and what of it is shown."""
     best = ranked(view)[: shown.best]
     known = {trial.number for trial in best}
     measured = [t for t in view.trials if t.state in (TrialState.COMPLETED, TrialState.PRUNED)]
-    latest = [trial for trial in measured[-shown.recent :] if trial.number not in known]
-    failures = [t for t in view.trials if t.state is TrialState.FAILED][-shown.failures :]
-    running = [t for t in view.trials if t.state is TrialState.RUNNING][-shown.running :]
-    text: str = _template().render(
-        task={
-            "description": card.description.strip(),
-            "metric": card.metric,
-            "direction": card.direction,
-            "budget": ", ".join(f"{name} = {value}" for name, value in card.budget.items()),
-            "space": card.space,
-            "names": list(card.names),
-        },
-        history={
-            "total": len(states),
-            "left": max(0, card.planned - len(states)),
-            **{state.value: states.count(state) for state in TrialState},
-        },
-        best=[run_line(trial) for trial in best],
-        recent=[run_line(trial) for trial in latest],
-        running=[run_line(trial) for trial in running],
-        failures=[run_line(trial) for trial in failures],
-        count=count,
-        **advice,
+    latest = [trial for trial in _last(measured, shown.recent) if trial.number not in known]
+    failures = _last([t for t in view.trials if t.state is TrialState.FAILED], shown.failures)
+    running = _last([t for t in view.trials if t.state is TrialState.RUNNING], shown.running)
+    runs = {"best": best, "recent": latest, "running": running, "failures": failures}
+    lines: dict[str, list[Any]] = {
+        "near": list(evidence.near[: shown.near]),
+        "hints": list(evidence.hints[: shown.hints]),
+        "looked_up": _last(evidence.looked_up, shown.looked_up),
+        "notes": [quoted(note, MAX_NOTE) for note in _last(view.notes, shown.notes)],
+    }
+    names = {
+        "task": _task(card),
+        "history": _history(card, view),
+        "matters": [f"{name} {share:.0%}" for name, share in evidence.importances[:MATTERING]],
+        **{name: [run_line(trial) for trial in trials] for name, trials in runs.items()},
+        **lines,
+        "count": count,
+        "form": answer_form(card.names),
+    }
+    numbers: dict[str, list[Any]] = {n: [t.number for t in trials] for n, trials in runs.items()}
+    return names, {**numbers, **lines}
+
+
+def _task(card: TaskCard) -> dict[str, Any]:
+    return {
+        "description": card.description.strip(),
+        "metric": card.metric,
+        "direction": card.direction,
+        "budget": ", ".join(f"{name} = {value}" for name, value in card.budget.items()),
+        "hardware": card.hardware,
+        "space": card.space,
+        "names": list(card.names),
+    }
+
+
+def _history(card: TaskCard, view: StudyView) -> dict[str, Any]:
+    from agents.convergence import node_hours
+
+    states = [trial.state for trial in view.trials]
+    seconds = [trial.seconds for trial in view.completed if trial.seconds is not None]
+    left = (
+        "" if card.node_hours is None else number(max(0.0, card.node_hours - node_hours(view)), 2)
     )
-    return text
+    return {
+        "total": len(states),
+        "left": max(0, card.planned - len(states)),
+        "seconds": f"about {duration(statistics.median(seconds))}" if seconds else "",
+        "node_hours_left": left,
+        **{state.value: states.count(state) for state in TrialState},
+    }
+
+
+def _last(items: Sequence[Any], count: int) -> list[Any]:
+    return list(items[len(items) - count :]) if count < len(items) else list(items)
 
 
 def ranked(view: StudyView) -> list[Trial]:
@@ -125,14 +236,41 @@ def ranked(view: StudyView) -> list[Trial]:
 
 def run_line(trial: Trial) -> str:
     """One run in one line: number, result or failure, parameters, curve."""
-    values = ", ".join(f"{n}={parameter_text(v)}" for n, v in trial.parameters.items())
-    parts = [f"run {trial.number}: {_result(trial)}", plain_text(values, 1000)]
+    parts = [f"run {trial.number}: {_result(trial)}", values_text(trial)]
     curve = condensed(trial.curve)
     if curve:
-        parts.append(f"curve {curve}")
+        parts.append(f"curve {curve}{_telling(trial)}")
     if trial.seconds is not None:
         parts.append(f"{number(trial.seconds, 3)} s")
     return "; ".join(parts)
+
+
+def values_text(trial: Trial) -> str:
+    """The parameters of a run: ``lr=0.001, opt=adam``."""
+    values = ", ".join(f"{n}={parameter_text(v)}" for n, v in trial.parameters.items())
+    return plain_text(values, MAX_VALUES)
+
+
+def quoted(words: str, limit: int) -> str:
+    """Somebody else's words as data: one line, bounded, between quotation marks that it cannot
+    close."""
+    return f'"{plain_text(words, limit).translate(_QUOTES)}"'
+
+
+def _telling(trial: Trial) -> str:
+    """What the metrics say of a curve beyond its points."""
+    words = ""
+    early = as_float(trial.metrics.get("epochs_to_90"))
+    if early is not None and len(trial.curve.step) > 2:
+        words += f", 90% of it at step {number(early)}"
+    train = as_float(trial.metrics.get("train_accuracy"))
+    final = as_float(trial.metrics.get("final_accuracy"))
+    if train is not None and final is not None:
+        words += f", {number(train - final, 2)} above it on the training data"
+    loss = as_float(trial.metrics.get("train_loss"))
+    if loss is not None:
+        words += f", training loss {number(loss, 3)}"
+    return words
 
 
 def _result(trial: Trial) -> str:
@@ -140,8 +278,8 @@ def _result(trial: Trial) -> str:
         case TrialState.COMPLETED:
             return number(trial.value)
         case TrialState.FAILED if trial.failure is not None:
-            words = plain_text(trial.failure.message, MAX_MESSAGE).replace('"', "'")
-            return f'FAILED, {trial.failure.cause.value}: "{words}"'
+            words = quoted(trial.failure.message, MAX_MESSAGE)
+            return f"FAILED, {trial.failure.cause.value}: {words}"
         case _:
             return str(trial.state.value)
 
@@ -153,10 +291,25 @@ def task_card(
     planned: int,
     description: str = "",
     budget: Mapping[str, float | int] | None = None,
+    hardware: str = "",
+    node_hours: float | None = None,
 ) -> TaskCard:
     """The card of a task over a space."""
     names = list(space.json_schema()["properties"])
-    return TaskCard(description, metric, direction, names, space.describe(), planned, budget or {})
+    return TaskCard(
+        description, metric, direction, names, space.describe(), planned, budget or {}, hardware,
+        node_hours,
+    )  # fmt: skip
+
+
+def answer_form(names: Sequence[str]) -> str:
+    """The answer that is wanted, as a pattern in words."""
+    values = ", ".join(f'"{name}": …' for name in names)
+    return (
+        '{"proposals": [{"rationale": "why, in one or two sentences", "parameters": {'
+        f"{values}"
+        '}, "expected": value of the objective that you expect, or null}], "stop": null}'
+    )
 
 
 def answer_schema(space: SearchSpace, count: int) -> dict[str, Any]:
@@ -182,23 +335,12 @@ def answer_schema(space: SearchSpace, count: int) -> dict[str, Any]:
                 "items": proposal,
                 "minItems": count,
                 "maxItems": count,
-            }
+            },
+            "stop": {
+                "type": ["string", "null"],
+                "description": "why the search should end here, or null",
+            },
         },
         "required": ["proposals"],
         "additionalProperties": False,
     }
-
-
-@cache
-def _template() -> Template:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("agents.proposers", "prompts"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        autoescape=False,  # the answer is text for a model; nothing renders it as a page
-        keep_trailing_newline=True,
-    )
-    return environment.get_template("propose.md.j2")
