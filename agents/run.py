@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from agents.errors import ConfigurationError, RunLocked
-from agents.verbs import config, connection, doctor, jobs, report, runs
+from agents.verbs import config, connection, doctor, experiments, jobs, report, runs
 from agents.verbs.options import ConfigOption, SetOption
 from training.contract import PilothouseError
 
@@ -35,6 +35,7 @@ app = typer.Typer(
 )
 app.add_typer(connection.app)
 app.add_typer(doctor.app)
+app.add_typer(experiments.app)
 app.add_typer(jobs.app)
 app.add_typer(report.app)
 app.add_typer(runs.app)

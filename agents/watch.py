@@ -122,6 +122,10 @@ class Watch:
         """Why it waits, in the batch system's words."""
         return self._of(trial).reason
 
+    def is_gone(self, trial: Trial) -> bool:
+        """Whether it was last seen to have left the queue, while its files may still come."""
+        return self._of(trial).gone_since is not None
+
     def ages(self, trials: Sequence[Trial]) -> list[float]:
         """Seconds that each running job has been seen running."""
         now = self._clock()

@@ -1,0 +1,144 @@
+"""``harvest``: ask about experiments, and enter in their ledgers what has ended."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from agents.config import load
+from agents.errors import ConfigurationError, LedgerError, RunLocked
+from agents.experiment import Experiment, Standing, has_failed, relative, remedy_of
+from agents.interrupts import Interrupted, Interrupts
+from agents.patience import OneTry
+from agents.screen import duration_text
+from agents.search import open_run
+from agents.workspace import Workspace, runs
+from scheduler.errors import Away, SchedulerError
+
+_NO_EXPERIMENT = "`python -m agents.run submit --config FILE` makes one"
+
+
+def harvest(places: Sequence[Path], *, wait: bool, as_json: bool) -> int:
+    """Harvest the experiments in, or below, `places`. Returns the exit code.
+
+    1 where one failed or could not be asked about; experiments that go on are no failure.
+    """
+    found: list[Standing] = []
+    workspaces = experiments(places)
+    with Interrupts() as interrupts, ExitStack() as stack:
+        try:
+            open_ones = _first_round(workspaces, interrupts, stack, found)
+            _more_rounds(open_ones, interrupts, wait)
+        except Interrupted as interrupted:
+            return 128 + interrupted.number
+        for experiment in open_ones:
+            found += _standings(experiment)
+    found.sort(key=lambda one: (one.directory, one.trial or 0))
+    print(to_json(found) if as_json else "\n".join(standing_text(one) for one in found))
+    return 1 if has_failed(found) else 0
+
+
+def experiments(places: Sequence[Path]) -> list[Workspace]:
+    """The experiments in or below `places`. Raises ConfigurationError where there is none."""
+    found: dict[Path, Workspace] = {}
+    for place in places:
+        own = Workspace(place.expanduser().absolute())
+        if own.experiment is not None and not own.is_experiment:
+            raise ConfigurationError(
+                f"{place} is a search, no single experiment: "
+                f"`python -m agents.run --resume {place}` goes on with it"
+            )
+        below = [own] if own.experiment is not None else [r for r in runs(place) if r.is_experiment]
+        if not below:
+            what = "no such directory" if not own.directory.is_dir() else "no experiment is there"
+            raise ConfigurationError(f"{place}: {what}; {_NO_EXPERIMENT}")
+        found.update((workspace.directory, workspace) for workspace in below)
+    return list(found.values())
+
+
+def _first_round(
+    workspaces: Sequence[Workspace],
+    interrupts: Interrupts,
+    stack: ExitStack,
+    found: list[Standing],
+) -> list[Experiment]:
+    """Ask about each once. What cannot be opened is told in `found`, and does not stop the others."""
+    open_ones = []
+    for workspace in workspaces:
+        where = str(workspace.directory)
+        try:
+            loaded = load(workspace.config_file)
+            run = stack.enter_context(open_run(loaded, workspace, interrupts, patience=OneTry))
+        except RunLocked as error:
+            found.append(Standing(where, None, "in use", str(error)))
+            continue
+        except (ConfigurationError, LedgerError) as error:
+            found.append(Standing(where, None, "unreadable", str(error)))
+            continue
+        experiment = Experiment(run)
+        open_ones.append(experiment)
+        _advance(experiment)
+    return open_ones
+
+
+def _more_rounds(open_ones: Sequence[Experiment], interrupts: Interrupts, wait: bool) -> None:
+    """Ask again while files of ended jobs may still come and, with `wait`, until all have ended."""
+    while True:
+        due = [
+            experiment
+            for experiment in open_ones
+            if experiment.awaits_files() or (wait and not experiment.is_finished())
+        ]
+        if not due:
+            return
+        interrupts.sleep(min(experiment.run.flight.interval() for experiment in due))
+        for experiment in due:
+            _advance(experiment)
+
+
+def _advance(experiment: Experiment) -> None:
+    """One round; an error is kept with the experiment, for what is said of it."""
+    try:
+        experiment.advance()
+        experiment.trouble = None
+    except (Away, SchedulerError) as error:
+        experiment.trouble = error
+
+
+def _standings(experiment: Experiment) -> list[Standing]:
+    trouble = experiment.trouble
+    if trouble is None:
+        return experiment.standings()
+    remedy = remedy_of(trouble)
+    return [
+        one if one.is_finished else replace(one, state="away", why=str(trouble), remedy=remedy)
+        for one in experiment.standings()
+    ]
+
+
+def standing_text(one: Standing, *, named: bool = True) -> str:
+    """One line (and what to do, on a second) for a person."""
+    parts = [one.state]
+    if one.value is not None:
+        parts[0] += f": {one.metric} {one.value:.4f}"
+    elif one.why:
+        parts[0] += f": {one.why}"
+    if one.seconds is not None:
+        parts.append(f"{duration_text(one.seconds)}")
+    if one.step is not None:
+        parts.append(f"epoch {one.step}")
+    if one.job_id is not None and not one.is_finished:
+        parts.append(f"job {one.job_id}")
+    text = ", ".join(parts)
+    if named:
+        trial = f" trial {one.trial}" if one.trial else ""
+        text = f"{relative(one.directory)}{trial}: {text}"
+    return f"{text}\n  first type: {one.remedy}" if one.remedy else text
+
+
+def to_json(found: Sequence[Standing]) -> str:
+    """For scripts: a list of objects, one an experiment."""
+    return json.dumps([asdict(one) for one in found], indent=2, ensure_ascii=False)
