@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -133,7 +134,7 @@ class Helm:
         if here.ended or (here.ending is not None and self._is_too_late(taken.request)):
             raise ConfigurationError(
                 f"the search is at its end ({here.ending}); it goes on with: python -m agents.run "
-                f"resume {self._workspace.directory} --set loop.max_iterations=N"
+                f"resume {shlex.quote(str(self._workspace.directory))} --set loop.max_iterations=N"
             )
         effects: dict[str, Callable[[Taken, Circumstances], Taken]] = {
             "pause": self._pause,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TypeVar
 
 from agents.interrupts import Interrupts
@@ -46,8 +48,10 @@ class Patience:
             return result
 
     def _away(self, error: Away) -> None:
-        waiting = Waiting(error.waiting_for, str(error), error.remedy)
-        if self.waiting is None or waiting.what != self.waiting.what:
+        waiting = Waiting(error.waiting_for, str(error), error.remedy, datetime.now(UTC))
+        if self.waiting is not None and waiting.what == self.waiting.what:
+            waiting = replace(waiting, since=self.waiting.since)
+        else:
             self._journal.event(
                 "waiting", "warning", what=waiting.what, why=waiting.why, remedy=waiting.remedy
             )

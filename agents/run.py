@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from agents.errors import ConfigurationError, RunLocked
-from agents.verbs import config, connection, doctor, experiments, jobs, report, runs
+from agents.verbs import config, connection, doctor, experiments, jobs, report, runs, steering
 from agents.verbs.options import ConfigOption, SetOption
 from training.contract import PilothouseError
 
@@ -39,6 +39,7 @@ app.add_typer(experiments.app)
 app.add_typer(jobs.app)
 app.add_typer(report.app)
 app.add_typer(runs.app)
+app.add_typer(steering.app)
 app.add_typer(config.app, name="config")
 
 

@@ -7,6 +7,7 @@ orchestrator takes it (`agents.helm`), which enters it in the ledger, in the stu
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -71,13 +72,17 @@ def arguments_text(request: Request) -> str:
             return f"{given.get('key')}={given.get('value')}"
         case "add":
             parameters = given.get("parameters") or {}
-            return " ".join(f"{name}={value}" for name, value in parameters.items())
+            return " ".join(f"{name}={_typed(value)}" for name, value in parameters.items())
         case "forbid":
             return str(given.get("expression"))
         case "note":
             return str(given.get("text"))
         case _:
             return ""
+
+
+def _typed(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 @dataclass(frozen=True)

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import fcntl
 import json
-from collections.abc import Sequence
+import shlex
+import socket
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from agents import requests
 from agents.errors import ConfigurationError
-from agents.progress import read_heartbeat
+from agents.progress import SCHEMA, read_heartbeat
 from agents.screen import duration_text
-from agents.workspace import Workspace, runs
+from agents.workspace import CARD_FILE, HEARTBEAT_TIMEOUT_SECONDS, Workspace, runs
+
+MOST_JOBS = 12
+MOST_REQUESTS = 5
 
 
 @dataclass(frozen=True)
@@ -23,7 +30,7 @@ class RunState:
     directory: str
     experiment: str
     state: str
-    """``running``, ``waiting``, ``stopped`` (can be resumed) or ``finished``."""
+    """``running``, ``waiting``, ``paused``, ``stopped`` (can be resumed) or ``finished``."""
     iteration: int | None
     max_iterations: int | None
     metric: str | None
@@ -33,6 +40,43 @@ class RunState:
     jobs: Sequence[dict[str, Any]]
     waiting: dict[str, Any] | None
     seconds_since_sign_of_life: float | None
+    direction: str | None
+    elapsed: float | None
+    """Seconds since the search began, at its last sign of life."""
+    best_parameters: Mapping[str, Any]
+    best_so_far: Sequence[float]
+    sources: Mapping[str, Any]
+    """By who proposed: number of trials, best value."""
+    budgets: Sequence[dict[str, Any]]
+    doing: str
+    doing_since: str | None
+    paused: dict[str, Any] | None
+    steering: Sequence[dict[str, Any]]
+    """The last things that people asked for."""
+    requests: Sequence[dict[str, Any]]
+    """What was asked for and has not been taken yet."""
+
+
+def run_at(directory: Path) -> Workspace:
+    """The run in `directory`. Raises ConfigurationError where there is none that we know."""
+    workspace = Workspace(directory.expanduser().absolute())
+    try:
+        card = json.loads((workspace.directory / CARD_FILE).read_bytes())
+        schema, experiment = card.get("schema"), card.get("experiment")
+    except (OSError, ValueError, AttributeError):
+        schema = experiment = None
+    if experiment is None:
+        why = "it has no run.json" if workspace.directory.is_dir() else "no such directory"
+        raise ConfigurationError(
+            f"{directory} is not a run directory ({why}); `python -m agents.run list BASE` names "
+            "those below BASE"
+        )
+    if schema != SCHEMA:
+        raise ConfigurationError(
+            f"{directory} is a run of another version of Pilothouse (schema {schema}; this is "
+            f"{SCHEMA}): use the version that made it"
+        )
+    return workspace
 
 
 def run_state(workspace: Workspace) -> RunState:
@@ -56,57 +100,250 @@ def run_state(workspace: Workspace) -> RunState:
         jobs=beat.get("jobs") or [],
         waiting=beat.get("waiting"),
         seconds_since_sign_of_life=_age(beat),
+        direction=beat.get("direction"),
+        elapsed=beat.get("elapsed"),
+        best_parameters=beat.get("best_parameters") or {},
+        best_so_far=beat.get("best_so_far") or [],
+        sources=beat.get("sources") or {},
+        budgets=beat.get("budgets") or [],
+        doing=beat.get("doing") or "",
+        doing_since=beat.get("doing_since"),
+        paused=beat.get("paused"),
+        steering=beat.get("steering") or [],
+        requests=[*_untaken(workspace)],
     )
 
 
-def _state(workspace: Workspace, beat: dict[str, Any]) -> str:
-    if is_held(workspace):
-        return "waiting" if beat.get("waiting") else "running"
-    return "finished" if workspace.is_finished else "stopped"
+def _untaken(workspace: Workspace) -> Iterator[dict[str, Any]]:
+    for path in requests.waiting(workspace.directory)[:MOST_REQUESTS]:
+        try:
+            request = requests.read(path)
+        except (OSError, requests.Unreadable):
+            continue  # taken meanwhile, or none: the orchestrator sets it aside
+        yield {
+            "what": request.what,
+            "by": request.by,
+            "asked_at": request.asked_at.isoformat(),
+        }
+
+
+def _state(workspace: Workspace, beat: Mapping[str, Any]) -> str:
+    if not is_held(workspace):
+        return "finished" if workspace.is_finished else "stopped"
+    if beat.get("waiting"):
+        return "waiting"
+    return "paused" if beat.get("paused") else "running"
 
 
 def is_held(workspace: Workspace) -> bool:
-    """Whether an orchestrator on this host works on the run."""
+    """Whether an orchestrator works on the run, here or on a host that shares the directory."""
     try:
         with open(workspace.directory / "run.lock", encoding="utf-8") as stream:
             fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return _is_held_elsewhere(workspace, stream.read())
     except FileNotFoundError:
         return False
     except OSError:
         return True
-    return False
 
 
-def _age(beat: dict[str, Any]) -> float | None:
+def _is_held_elsewhere(workspace: Workspace, card: str) -> bool:
+    """Some network file systems keep locks on one host only: believe the card and the heartbeat."""
     try:
-        written = datetime.fromisoformat(beat["updated_at"])
-    except (KeyError, TypeError, ValueError):
+        host = json.loads(card or "{}").get("host")
+    except (ValueError, AttributeError):
+        return False
+    if host is None or host == socket.gethostname():
+        return False
+    age = _age(read_heartbeat(workspace.progress_file) or {})
+    return age is not None and age < HEARTBEAT_TIMEOUT_SECONDS
+
+
+def _age(beat: Mapping[str, Any]) -> float | None:
+    written = _moment(beat.get("updated_at"))
+    return None if written is None else max(0.0, (datetime.now(UTC) - written).total_seconds())
+
+
+def _moment(text: object) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text) if isinstance(text, str) else None
+    except ValueError:
         return None
-    return max(0.0, (datetime.now(UTC) - written).total_seconds())
+
+
+# -- for a person --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of what a person sees."""
+
+    name: str
+    text: str
+    style: str = ""
+
+
+def resume_command(workspace: Workspace) -> str:
+    """What to type to go on with a run."""
+    return f"python -m agents.run resume {shlex.quote(str(workspace.directory))}"
+
+
+def status_lines(state: RunState) -> list[Line]:
+    """Where the run stands, the same for `status` and `watch`. Changes only when the run does."""
+    return [*_headline(state), *_results(state), *_budgets(state), *_jobs(state), *_people(state)]
+
+
+def _headline(state: RunState) -> Iterator[Line]:
+    style = {"waiting": "bold yellow", "paused": "bold yellow", "stopped": "bold red"}
+    yield Line("state", state.state, style.get(state.state, "bold"))
+    is_alive = state.state in ("running", "waiting", "paused")
+    if state.waiting is not None and is_alive:
+        what, why = state.waiting["what"], state.waiting["why"]
+        yield Line("waits for", f"{what}{since(state.waiting.get('since'))}: {why}", "yellow")
+        if state.waiting.get("remedy"):
+            yield Line("to go on", state.waiting["remedy"], "bold yellow")
+    elif state.doing and state.state == "running":
+        yield Line("doing", f"{_DOING.get(state.doing, state.doing)}{since(state.doing_since)}")
+    if state.paused is not None:
+        text = f"by {state.paused['by']}{since(state.paused.get('taken_at'))}"
+        yield Line("paused", text, "yellow")
+    if state.state == "stopped":
+        yield Line("to go on", resume_command(Workspace(Path(state.directory))), "bold")
+    if state.iteration is not None:
+        counts = ", ".join(f"{count} {name}" for name, count in state.trials.items() if count)
+        of = f"{state.iteration} of {state.max_iterations}"
+        yield Line("iteration", f"{of}; trials: {counts or 'none'}")
+
+
+_DOING = {
+    "propose": "propose: choosing the next trials",
+    "submit": "submit: handing jobs to the cluster",
+    "wait": "wait: for jobs to end",
+    "confirm": "confirm: the best trials run again",
+}
+
+
+def _results(state: RunState) -> Iterator[Line]:
+    if state.best_value is not None:
+        curve = sparkline(state.best_so_far, 24)
+        yield Line(
+            "best", f"{state.metric} {state.best_value:.4f} (trial {state.best_trial})  {curve}"
+        )
+    rivals = [
+        (name, source) for name, source in state.sources.items() if source.get("best") is not None
+    ]
+    if rivals:
+        sign = -1 if state.direction != "minimize" else 1
+        rivals.sort(key=lambda rival: sign * rival[1]["best"])
+        parts = [f"{name} {source['best']:.4f} of {source['trials']}" for name, source in rivals]
+        yield Line("ahead", ", ".join(parts))
+
+
+def _budgets(state: RunState) -> Iterator[Line]:
+    for budget in state.budgets:
+        used, limit = budget["used"], budget["limit"]
+        if budget["name"] == "time":
+            text = f"{_coarse(used)} of {_coarse(limit)}"
+        else:
+            text = f"{used:.3g} of {limit:.6g}"
+        yield Line(str(budget["name"]), f"{text}  {_bar(used / limit if limit else 1.0)}")
+
+
+def _jobs(state: RunState) -> Iterator[Line]:
+    if state.state in ("stopped", "finished"):
+        return
+    for job in state.jobs[:MOST_JOBS]:
+        parts = [str(job["state"])]
+        if job.get("reason"):
+            parts[0] += f" ({job['reason']})"
+        if job.get("step") is not None:
+            parts.append(f"epoch {job['step']}")
+        if job.get("accuracy") is not None:
+            parts.append(f"{job['accuracy']:.4f}")
+        curve = sparkline(job.get("curve") or (), 16)
+        text = f"{', '.join(parts)}  {curve}".rstrip()
+        yield Line(f"trial {job['trial']}", f"{job.get('origin') or ''}: {text}".lstrip(": "))
+    if len(state.jobs) > MOST_JOBS:
+        yield Line("…", f"{len(state.jobs) - MOST_JOBS} more trials are in flight")
+
+
+def _people(state: RunState) -> Iterator[Line]:
+    for taken in state.steering[-MOST_REQUESTS:]:
+        verdict = "refused: " if taken["refused"] else ""
+        text = f"{taken['what']} ({taken['by']}, {_clock(taken['asked_at'])}): {verdict}"
+        yield Line("asked", f"{text}{taken['effect']}", "dim")
+    for request in state.requests:
+        text = f"{request['what']} ({request['by']}, {_clock(request['asked_at'])}): not taken yet"
+        yield Line("asked", text, "yellow")
+
+
+def since(text: object) -> str:
+    """`` since 14:03:10``, or with the day where it was another; nothing where it is not known."""
+    clock = _clock(text)
+    return f" since {clock}" if clock else ""
+
+
+def ago(text: object) -> str:
+    """`` since 14:03:10 (2 min 3 s)``."""
+    moment = _moment(text)
+    if moment is None:
+        return ""
+    return f"{since(text)} ({duration_text((datetime.now(UTC) - moment).total_seconds())})"
+
+
+def _clock(text: object) -> str:
+    moment = _moment(text)
+    if moment is None:
+        return ""
+    local = moment.astimezone()
+    is_today = local.date() == datetime.now(UTC).astimezone().date()
+    return f"{local:%H:%M:%S}" if is_today else f"{local:%Y-%m-%d %H:%M}"
+
+
+def _coarse(seconds: float) -> str:
+    """A duration that does not change every second."""
+    return duration_text(seconds if seconds < 60 else seconds // 60 * 60).replace(" 0 s", "")
+
+
+_BLOCKS = "▁▂▃▄▅▆▇█"
+_PLAIN = "_.-=+*#@"
+
+
+def sparkline(values: Sequence[float], width: int) -> str:
+    """A curve in one line of at most `width` characters, from its least to its greatest value."""
+    from agents.standing import thinned
+
+    shown = thinned([value for value in values if value is not None], width)
+    if len(shown) < 2:
+        return ""
+    marks = _BLOCKS if _shows(_BLOCKS) else _PLAIN
+    low, high = min(shown), max(shown)
+    span = (high - low) or 1.0
+    return "".join(marks[min(7, int((value - low) / span * 8))] for value in shown)
+
+
+def _bar(share: float, width: int = 10) -> str:
+    full, empty = "█░" if _shows("█░") else "#-"
+    filled = round(max(0.0, min(1.0, share)) * width)
+    return full * filled + empty * (width - filled)
+
+
+def _shows(text: str) -> bool:
+    """Whether the terminal's encoding has these characters."""
+    try:
+        text.encode(sys.stdout.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
 
 
 def status_text(state: RunState) -> str:
-    """A few lines for a person."""
+    """For a person who asks once."""
     lines = [f"{state.directory}: {state.state}"]
-    if state.iteration is not None:
-        counts = ", ".join(f"{count} {name}" for name, count in state.trials.items() if count)
-        lines.append(f"  iteration {state.iteration} of {state.max_iterations}; trials: {counts}")
-    if state.best_value is not None:
-        lines.append(f"  best: {state.metric} {state.best_value:.4f} (trial {state.best_trial})")
-    for job in state.jobs if state.state in ("running", "waiting") else ():
-        step = "" if job.get("step") is None else f", epoch {job['step']}"
-        accuracy = job.get("accuracy")
-        curve = "" if accuracy is None else f", accuracy {accuracy:.4f}"
-        lines.append(f"  trial {job['trial']}: {job['state']}{step}{curve}")
-    if state.waiting is not None and state.state == "waiting":
-        lines.append(f"  waiting: {state.waiting['what']} ({state.waiting['why']})")
-        if state.waiting.get("remedy"):
-            lines.append(f"  to go on, type: {state.waiting['remedy']}")
+    lines += [f"  {line.name:<10} {line.text}".rstrip() for line in status_lines(state)[1:]]
     if state.seconds_since_sign_of_life is not None:
-        ago = duration_text(state.seconds_since_sign_of_life)
-        lines.append(f"  last sign of life {ago} ago")
-    if state.state == "stopped":
-        lines.append(f"  to go on: python -m agents.run --resume {state.directory}")
+        age = duration_text(state.seconds_since_sign_of_life)
+        lines.append(f"  {'alive':<10} last sign of life {age} ago")
     return "\n".join(lines)
 
 
@@ -125,4 +362,4 @@ def _line(state: RunState) -> str:
 
 def to_json(states: Sequence[RunState]) -> str:
     """For scripts."""
-    return json.dumps([asdict(state) for state in states], indent=2)
+    return json.dumps([asdict(state) for state in states], indent=2, ensure_ascii=False)
