@@ -14,8 +14,9 @@ from agents.report.documents import summary_document, trial_document
 from agents.report.plain import printable
 from agents.report.reading import Reading, read_run
 from agents.report.study import finite
+from agents.report.write import write_output
 from agents.trial import Trial
-from training.contract import finite_or_none, write_atomically
+from training.contract import finite_or_none
 
 Format = Literal["csv", "json", "parquet"]
 
@@ -36,10 +37,7 @@ def export(directory: Path, form: Format, output: Path | None) -> bytes | None:
     content = _CONTENT[form](reading)
     if output is None:
         return content
-    try:
-        write_atomically(output, content)
-    except OSError as error:
-        raise ConfigurationError(f"cannot write {output}: {error.strerror}") from error
+    write_output(output, content)
     return None
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
-from agents.errors import ConfigurationError
+from agents.report.comparison import Contender, comparison_page
+from agents.report.page import html_page
 from agents.report.reading import Reading, read_run
 from agents.report.salvage import Salvaged, rebuild
-from agents.report.write import HTML_FILE, write_page
+from agents.report.study import finite
+from agents.report.write import HTML_FILE, write_output
+
+COMPARISON_FILE = Path("comparison.html")
 
 
 def report(directory: Path, output: Path | None) -> str:
@@ -18,17 +21,26 @@ def report(directory: Path, output: Path | None) -> str:
     lines = [f"note: {note}" for note in reading.said]
     if reading.salvaged is not None:
         lines += _saved(reading, reading.salvaged)
-    _write(lambda: write_page(reading.view, reading.facts, path), path)
+    write_output(path, html_page(finite(reading.view), reading.facts).encode())
     return "\n".join([*lines, f"report: {path}"])
 
 
-def _write(write: Callable[[], object], path: Path) -> None:
-    try:
-        write()
-    except OSError as error:
-        raise ConfigurationError(
-            f"cannot write {path}: {error.strerror}; name another place with --output FILE"
-        ) from error
+def comparison(directories: list[Path], output: Path | None) -> str:
+    """Write a page that compares runs. Returns what was done."""
+    readings = [read_run(directory) for directory in directories]
+    path = output or COMPARISON_FILE
+    lines = [
+        f"note: {reading.workspace.name}: {note}" for reading in readings for note in reading.said
+    ]
+    lines += [
+        f"note: {reading.workspace.name}: {reading.salvaged.reason}; what was found without it is "
+        f"compared (`report {reading.workspace.directory}` tells more)"
+        for reading in readings
+        if reading.salvaged is not None
+    ]
+    runs = [Contender(one.workspace.name, one.view, one.facts) for one in readings]
+    write_output(path, comparison_page(runs).encode())
+    return "\n".join([*lines, f"comparison of {len(readings)} runs: {path}"])
 
 
 def _saved(reading: Reading, saved: Salvaged) -> list[str]:

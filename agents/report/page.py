@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 def html_page(view: StudyView, facts: RunFacts) -> str:
     """The content of ``report.html``: self-contained, it opens from a file and asks no network."""
     style, script = text("report.css"), text("report.js")
-    template = environment(finalize=_presentable).get_template("report.html.j2")
+    template = environment(finalize=presentable).get_template("report.html.j2")
     return template.render(
         view=view,
         facts=facts,
-        style=_verbatim(style),
-        script=_verbatim(script),
-        policy=_policy(style, script),
+        style=verbatim(style),
+        script=verbatim(script),
+        policy=policy(style, script),
         started=moment(facts.started_at),
         updated=moment(facts.updated_at),
         elapsed=duration(facts.elapsed_seconds),
@@ -51,20 +51,22 @@ def html_page(view: StudyView, facts: RunFacts) -> str:
     )
 
 
-def _presentable(value: Any) -> Any:
+def presentable(value: Any) -> Any:
     """Every text on its way into the page; markup that we made passes as it is."""
     return printable(value) if type(value) is str else value
 
 
-def _verbatim(content: str) -> Markup:
+def verbatim(content: str) -> Markup:
+    """A style sheet or script of ours, as it is."""
     from markupsafe import Markup
 
     return Markup(content)  # our own file
 
 
-def _policy(style: str, script: str) -> str:
+def policy(style: str, script: str | None) -> str:
     """A content security policy: our style and script by their digest, and nothing else at all."""
-    return f"default-src 'none'; style-src {_digest(style)}; script-src {_digest(script)}"
+    scripts = f"; script-src {_digest(script)}" if script is not None else ""
+    return f"default-src 'none'; style-src {_digest(style)}{scripts}"
 
 
 def _digest(content: str) -> str:

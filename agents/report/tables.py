@@ -87,7 +87,8 @@ def _again(view: StudyView) -> str:
     if not causes:
         return ""
     each = ", ".join(f"{cause} {amount}" for cause, amount in causes.most_common())
-    return f"Besides, {count(causes.total(), 'attempt')} failed and were made again: {each}."
+    was = "was" if causes.total() == 1 else "were"
+    return f"Besides, {count(causes.total(), 'attempt')} failed and {was} made again: {each}."
 
 
 def _failure(trial: Trial, failure: Failure) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from agents.errors import ConfigurationError
 from agents.report.documents import iteration_document, summary_document
 from agents.report.facts import RunFacts
 from agents.report.iteration import iteration_markdown
@@ -33,13 +34,21 @@ def write_iteration(
 
 def write_html(view: StudyView, facts: RunFacts, directory: Path) -> Path:
     """Write ``report.html`` into `directory`: the whole run in one file. Raises OSError."""
-    return write_page(view, facts, directory / HTML_FILE)
-
-
-def write_page(view: StudyView, facts: RunFacts, path: Path) -> Path:
-    """Write the page of the whole run to `path`. Raises OSError."""
+    path = directory / HTML_FILE
     write_atomically(path, html_page(finite(view), facts).encode())
     return path
+
+
+def write_output(path: Path, content: bytes) -> None:
+    """Write a file that a person has named. Raises ConfigurationError where that cannot be."""
+    why = "it is a directory" if path.is_dir() else None
+    if why is None:
+        try:
+            write_atomically(path, content)
+            return
+        except OSError as error:
+            why = error.strerror
+    raise ConfigurationError(f"cannot write {path}: {why}; name another place with --output FILE")
 
 
 def write_summary(view: StudyView, facts: RunFacts, path: Path) -> Path:

@@ -18,7 +18,7 @@ class Format(StrEnum):
 @app.command(epilog="Example: python -m agents.run report results/20261123_142530_fashion")
 def report(
     directories: Annotated[
-        list[Path], typer.Argument(metavar="DIR...", help="A run, or several to compare.")
+        list[Path], typer.Argument(metavar="DIR", help="A run, or several to compare.")
     ],
     output: Annotated[
         Path | None,
@@ -47,7 +47,9 @@ def report(
 
         serve(directories[0], port, typer.echo)
         return
-    typer.echo(verb.report(directories[0], output))
+    one = len(directories) == 1
+    said = verb.report(directories[0], output) if one else verb.comparison(directories, output)
+    typer.echo(said)
 
 
 @app.command(

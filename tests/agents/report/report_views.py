@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC
+
 from hypothesis import strategies as st
 
 from agents.config.model import (
@@ -10,8 +12,8 @@ from agents.config.model import (
     FloatParameter,
     IntParameter,
 )
-from agents.trial import Job, StudyView, Trial, TrialState
-from scheduler.job import Cause, Failure
+from agents.trial import Job, PastAttempt, StudyView, Trial, TrialState
+from scheduler.job import Cause, Failure, Resources
 from training.contract import Curve
 
 texts = st.text(max_size=40)
@@ -20,6 +22,19 @@ values = st.floats() | st.integers(-(10**400), 10**400) | texts | st.booleans() 
 
 ends = st.floats(allow_nan=False, allow_infinity=False)
 positive = st.floats(min_value=1e-307, allow_infinity=False)
+
+
+moments = st.datetimes(timezones=st.just(UTC))
+KEYS = ("host", "device_name", "torch", "git_commit", "threads")
+
+
+@st.composite
+def jobs(draw):
+    """A job whose times may be missing, out of order, and ages apart."""
+    times = {name: draw(st.none() | moments) for name in ("submitted_at", "started_at", "ended_at")}
+    resources = Resources(nodes=draw(st.integers(0, 99)), gpus=draw(st.none() | st.integers(0, 8)))
+    pack = draw(st.none() | st.sampled_from(["pack_1", "pack_2"]))
+    return Job(draw(texts), draw(texts), resources=resources, pack=pack, **times)
 
 
 @st.composite
@@ -68,13 +83,16 @@ def trials(draw, number, space):
         rationale=draw(texts),
         predicted=draw(st.none() | numbers),
         fallback_reason=draw(st.none() | texts),
-        job=Job(draw(texts), draw(texts)),
+        job=draw(jobs()) if draw(st.integers(0, 5)) else None,
+        attempts=draw(st.lists(st.builds(PastAttempt, jobs(), st.just(failure)), max_size=2)),
         value=draw(st.none() | numbers) if state is TrialState.COMPLETED else None,
         metrics={draw(texts): draw(numbers), "final_accuracy": draw(st.none() | numbers)},
         curve=Curve([step for step, _ in points], [value for _, value in points]),
         seconds=draw(st.none() | numbers),
         failure=failure if state is TrialState.FAILED else None,
         warnings=draw(st.lists(texts, max_size=2)),
+        environment=draw(st.dictionaries(texts | st.sampled_from(KEYS), values, max_size=3)),
+        finished_at=draw(st.none() | moments),
     )
 
 

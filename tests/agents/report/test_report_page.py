@@ -12,8 +12,9 @@ from report_views import studies
 from agents.report.page import html_page
 from agents.report.study import finite
 from agents.report.templates import text
+from agents.report.usage import Usage
 from agents.report.words import ORIGINS, SHAPES, origin_name, proposed
-from agents.trial import Origin, StudyView, Trial, TrialState
+from agents.trial import Job, Origin, StudyView, Trial, TrialState
 from scheduler.job import Cause, Failure
 from training.contract import Curve
 
@@ -59,6 +60,8 @@ def test_nothing_that_others_wrote_becomes_markup():
         fallback_reason=HOSTILE,
         failure=Failure(Cause.PROGRAM_ERROR, HOSTILE, 1, HOSTILE, HOSTILE),
         warnings=[HOSTILE],
+        environment={HOSTILE: HOSTILE, "device_name": HOSTILE},
+        job=Job(HOSTILE, HOSTILE, submitted_at=START, started_at=START, ended_at=START),
     )
     done = replace(
         trial,
@@ -67,10 +70,14 @@ def test_nothing_that_others_wrote_becomes_markup():
         value=0.5,
         failure=None,
         metrics={HOSTILE: 1.0},
+        environment={"device_name": "other"},
         curve=Curve([1, 2], [0.1, 0.5]),
     )
     view = StudyView(
-        HOSTILE, HOSTILE, "maximize", [trial, done, replace(done, number=2, value=0.6)]
+        HOSTILE,
+        HOSTILE,
+        "maximize",
+        [trial, done, replace(done, number=2, value=0.6, metrics={HOSTILE: 2.0})],
     )
     space = {HOSTILE: {"type": "categorical", "choices": [HOSTILE, "b"], "description": HOSTILE}}
     hostile = facts(
@@ -83,6 +90,11 @@ def test_nothing_that_others_wrote_becomes_markup():
         environment={HOSTILE: HOSTILE},
         git={HOSTILE: HOSTILE},
         parameters={name: _categorical(document) for name, document in space.items()},
+        second_metric=HOSTILE,
+        command=[HOSTILE, "{hyperparameters}"],
+        code={"path": HOSTILE, "digest": HOSTILE, "git": {HOSTILE: HOSTILE}},
+        steering=[dict.fromkeys(("what", "by", "asked_at", "taken_at", "effect"), HOSTILE)],
+        usage=Usage(1, 0, 3, 3, 1.0, {HOSTILE: 2.0}),
     )
     page = html_page(view, hostile)
     assert [tag for tag, _ in Page(page).tags].count("script") == 1
@@ -122,7 +134,7 @@ def test_times_alone_tell_two_reports_of_one_search_apart():
     first, second = html_page(view, facts()), html_page(view, later)
     assert first == html_page(study(30), facts())
     assert first != second
-    times = re.compile(r"<time.*?</time>")
+    times = re.compile(r"<!--times-->.*?<!--/times-->|<time.*?</time>", re.DOTALL)
     assert times.sub("", first) == times.sub("", second)
 
 

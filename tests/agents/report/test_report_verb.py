@@ -1,0 +1,136 @@
+"""``report`` as a person types it."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+import pytest
+from report_runs import make_run
+
+from agents.commands.dashboard import serve
+from agents.commands.report import report
+from agents.errors import ConfigurationError
+
+
+def verb(*arguments, cwd=None):
+    command = [sys.executable, "-m", "agents.run", *map(str, arguments)]
+    path = os.pathsep.join([os.getcwd(), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": path, "NO_COLOR": "1", "COLUMNS": "40"}
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment)
+
+
+@pytest.fixture
+def run(tmp_path):
+    return make_run(tmp_path / "a rün = of mine", 12)
+
+
+def test_it_is_written_again_where_it_was(run, tmp_path):
+    page = run / "reports" / "report.html"
+    assert not page.exists()
+    done = verb("report", run)
+    assert (done.returncode, done.stdout) == (0, f"report: {page}\n")
+    first = page.read_bytes()
+    elsewhere = tmp_path / "here ö.html"
+    assert verb("report", run, "--output", elsewhere).stdout == f"report: {elsewhere}\n"
+    assert elsewhere.read_bytes() == first
+
+
+def test_several_runs_are_compared(run, tmp_path):
+    other = make_run(tmp_path / "other", 8)
+    done = verb("report", run, other, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "comparison of 2 runs: comparison.html\n")
+    assert "2 runs compared" in (tmp_path / "comparison.html").read_text()
+    assert not (run / "reports" / "report.html").exists()
+
+
+def test_a_broken_ledger_is_said_and_what_is_left_is_kept(run):
+    (run / "study.db").write_bytes(b"no database" * 100)
+    done = verb("report", run)
+    assert done.returncode == 0, done.stderr
+    assert "warning: the ledger cannot be read" in done.stdout
+    assert "found without it: 12 trials" in done.stdout
+    assert str(run / "recovered" / "study.db") in done.stdout
+    assert f"--resume {run}" in done.stdout
+    assert "Traceback" not in done.stderr
+    assert (run / "reports" / "report.html").stat().st_size > 20_000
+    assert (run / "study.db").read_bytes().startswith(b"no database")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "DIR"),
+        (("nowhere",), "not a run directory"),
+        (("RUN", "RUN", "--open-dashboard"), "one run directory"),
+        (("RUN", "--output", "/nowhere/at/all.html"), "--output FILE"),
+        (("RUN", "--output", "/"), "--output FILE"),
+        (("RUN", "--port", "99999"), "--port"),
+    ],
+)
+def test_bad_input_is_one_message_and_code_2(run, arguments, said):
+    done = verb("report", *(run if a == "RUN" else a for a in arguments))
+    assert done.returncode == 2
+    assert said in re.sub(r"\s+", " ", done.stderr)
+    assert "Traceback" not in done.stderr
+
+
+def test_a_report_that_cannot_take_its_place_says_so(run):
+    (run / "reports" / "report.html").mkdir()
+    with pytest.raises(ConfigurationError, match="cannot write"):
+        report(run, None)
+
+
+def test_without_the_dashboard_it_says_how_to_get_it(run, monkeypatch):
+    monkeypatch.setitem(sys.modules, "optuna_dashboard", None)
+    with pytest.raises(ConfigurationError, match="pip install optuna-dashboard"):
+        serve(run, 8080, print)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def test_a_port_that_is_taken_is_said(run):
+    pytest.importorskip("optuna_dashboard")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(ConfigurationError, match="--port"):
+            serve(run, taken.getsockname()[1], print)
+
+
+def test_the_dashboard_shows_the_study_until_ctrl_c(run):
+    pytest.importorskip("optuna_dashboard")
+    port = free_port()
+    command = [sys.executable, "-m", "agents.run", "report", str(run), "--open-dashboard"]
+    server = subprocess.Popen(
+        [*command, "--port", str(port)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        line = server.stdout.readline()
+        assert f"http://127.0.0.1:{port}/dashboard/" in line
+        assert run.name in answer(f"http://127.0.0.1:{port}/api/studies")
+    finally:
+        server.send_signal(signal.SIGINT)
+        assert server.wait(20) in (0, 130)
+
+
+def answer(url, seconds=30):
+    limit = time.monotonic() + seconds
+    while True:
+        try:
+            with urllib.request.urlopen(url) as response:
+                return response.read().decode()
+        except OSError:
+            assert time.monotonic() < limit, "the dashboard does not answer"
+            time.sleep(0.1)
