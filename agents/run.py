@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from agents.errors import ConfigurationError, RunLocked
-from agents.verbs import config, connection, doctor, experiments, jobs, report, runs, steering
+from agents.verbs import clean, config, connection, doctor, experiments, jobs, report, runs, steering
 from agents.verbs.options import ConfigOption, SetOption
 from training.contract import PilothouseError
 
@@ -34,6 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(connection.app)
+app.add_typer(clean.app)
 app.add_typer(doctor.app)
 app.add_typer(experiments.app)
 app.add_typer(jobs.app)
