@@ -14,7 +14,17 @@ from typing import Annotated
 import typer
 
 from agents.errors import ConfigurationError, RunLocked
-from agents.verbs import clean, config, connection, doctor, experiments, jobs, report, runs, steering
+from agents.verbs import (
+    clean,
+    config,
+    connection,
+    doctor,
+    experiments,
+    jobs,
+    report,
+    runs,
+    steering,
+)
 from agents.verbs.options import ConfigOption, SetOption
 from training.contract import PilothouseError
 
