@@ -5,12 +5,13 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import ledger, overhead, startup, training
+from benchmarks import ledger, overhead, report, startup, training
 
 BENCHMARKS = {
     "startup": startup.measure,
     "overhead": overhead.measure,
     "ledger": ledger.measure,
+    "report": report.measure,
     "training": training.measure,
 }
 

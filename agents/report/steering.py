@@ -17,18 +17,19 @@ def steering(facts: RunFacts) -> list[dict[str, str]]:
 
 def steering_document(facts: RunFacts) -> list[dict[str, Any]]:
     """The requests as they are kept."""
-    names = ("what", "by", "asked_at", "taken_at", "effect")
+    names = ("what", "by", "asked_at", "taken_at", "effect", "refused")
     return [{name: entry.get(name) for name in names} for entry in facts.steering]
 
 
 def _row(entry: Mapping[str, Any]) -> dict[str, str]:
     taken = entry.get("taken_at")
+    refused = "refused: " if entry.get("refused") else ""
     return {
         "what": _text(entry.get("what")),
         "by": _text(entry.get("by")),
         "asked": _when(entry.get("asked_at")),
         "taken": _when(taken) if taken else "not yet",
-        "effect": str(entry.get("effect") or ""),
+        "effect": f"{refused}{entry.get('effect') or ''}",
     }
 
 
