@@ -90,7 +90,8 @@ class Workspace:
         return RunLock(self.directory / "run.lock")
 
 
-Kind = Literal["search", "experiment"]
+Kind = Literal["search", "experiment", "pool"]
+"""What a run directory was made for: a search, an experiment, or experiments put together."""
 
 
 def create(
@@ -141,14 +142,14 @@ def _new_directory(base: Path, name: str) -> Path:
     raise ConfigurationError(f"directories.run_pattern: {base}/{name} is taken a thousand times")
 
 
-def existing(directory: Path) -> Workspace:
-    """The run in `directory`. Raises ConfigurationError where there is none."""
+def existing(directory: Path, option: str = "--resume") -> Workspace:
+    """The run in `directory`, as `option` named it. Raises ConfigurationError where there is none."""
     workspace = Workspace(directory.expanduser().absolute())
     if workspace.experiment is None:
         why = "it has no run.json" if workspace.directory.is_dir() else "no such directory"
         raise ConfigurationError(
-            f"--resume {directory}: this is not a run directory ({why}); give the directory that "
-            "holds config.yaml and study.db, or `latest`"
+            f"{option} {directory}: this is not a run directory ({why}); give the directory that "
+            f"holds config.yaml and study.db{', or `latest`' if option == '--resume' else ''}"
         )
     return workspace
 

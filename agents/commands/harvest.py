@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, replace
@@ -21,10 +22,11 @@ from scheduler.errors import Away, SchedulerError
 _NO_EXPERIMENT = "`python -m agents.run submit --config FILE` makes one"
 
 
-def harvest(places: Sequence[Path], *, wait: bool, as_json: bool) -> int:
+def harvest(places: Sequence[Path], *, wait: bool, into: Path | None, as_json: bool) -> int:
     """Harvest the experiments in, or below, `places`. Returns the exit code.
 
-    1 where one failed or could not be asked about; experiments that go on are no failure.
+    1 where one failed or could not be asked about; experiments that go on are no failure. `into`: a
+    directory in which those that have ended are put together, for one report or a search.
     """
     found: list[Standing] = []
     workspaces = experiments(places)
@@ -36,9 +38,25 @@ def harvest(places: Sequence[Path], *, wait: bool, as_json: bool) -> int:
             return 128 + interrupted.number
         for experiment in open_ones:
             found += _standings(experiment)
+    said = "" if into is None else _put_together(found, into)
     found.sort(key=lambda one: (one.directory, one.trial or 0))
     print(to_json(found) if as_json else "\n".join(standing_text(one) for one in found))
+    if said and not as_json:
+        print(said)
     return 1 if has_failed(found) else 0
+
+
+def _put_together(found: Sequence[Standing], into: Path) -> str:
+    from agents.pool import gather
+
+    ended = dict.fromkeys(one.directory for one in found if one.is_finished)
+    if not ended:
+        return f"{into}: nothing has ended yet that could be put there"
+    pool, new = gather([Workspace(Path(directory)) for directory in ended], into)
+    return (
+        f"{relative(str(pool.directory))}: {new} more experiments; a search that begins with them: "
+        f"python -m agents.run --config FILE --resume {shlex.quote(relative(str(pool.directory)))}"
+    )
 
 
 def experiments(places: Sequence[Path]) -> list[Workspace]:

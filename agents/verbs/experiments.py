@@ -44,6 +44,13 @@ def harvest(
     wait: Annotated[
         bool, typer.Option("--wait", help="Stay until all of them have ended.")
     ] = False,
+    into: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Put those that have ended together there, for a search to begin with.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Say how experiments are, and enter the results of those that have ended in their ledgers.
@@ -52,4 +59,4 @@ def harvest(
     """
     from agents.commands.harvest import harvest as verb
 
-    raise typer.Exit(verb(places, wait=wait, as_json=as_json))
+    raise typer.Exit(verb(places, wait=wait, into=into, as_json=as_json))
