@@ -122,16 +122,19 @@ def _trials(view: StudyView, loop: LoopSettings) -> StopReason | None:
 def _patience(view: StudyView, stop: StopSettings) -> StopReason | None:
     if stop.patience is None:
         return None
-    idle = iterations_without_improvement(view, stop.minimum_improvement)
-    if idle < stop.patience:
+    idle = idle_iterations(view, stop.minimum_improvement)
+    advised = len(stop_advised(view).intersection(idle))
+    if len(idle) + advised < stop.patience:
         return None
     best = view.best
     value = best.value if best is not None and best.value is not None else 0.0
+    twice = f", of which {advised} count twice: the LLM recommended to stop" if advised else ""
+    numbers: dict[str, float] = {"iterations": len(idle), "limit": stop.patience, "value": value}
     return StopReason(
         "patience",
-        f"{idle} iterations without an improvement of {stop.minimum_improvement:g} "
-        f"on {view.metric} = {value:.6g}; the limit is {stop.patience}",
-        {"iterations": idle, "limit": stop.patience, "value": value},
+        f"{len(idle)} iterations without an improvement of {stop.minimum_improvement:g} "
+        f"on {view.metric} = {value:.6g}{twice}; the limit is {stop.patience}",
+        numbers | ({"advised": advised} if advised else {}),
     )
 
 
@@ -190,8 +193,18 @@ def failures_in_a_row(trials: Sequence[Trial]) -> int:
     return count
 
 
+def stop_advised(view: StudyView) -> set[int]:
+    """Iterations in which the LLM recommended to end the search."""
+    return {trial.iteration for trial in view.trials if trial.stop_advice is not None}
+
+
 def iterations_without_improvement(view: StudyView, minimum: float) -> int:
     """Iterations with a completed trial since the best value last improved by `minimum`."""
+    return len(idle_iterations(view, minimum))
+
+
+def idle_iterations(view: StudyView, minimum: float) -> list[int]:
+    """The iterations with a completed trial since the best value last improved by `minimum`."""
     best_of: dict[int, float] = {}
     for trial in view.completed:
         if trial.value is None:
@@ -201,11 +214,11 @@ def iterations_without_improvement(view: StudyView, minimum: float) -> int:
             best_of[trial.iteration] = trial.value
     sign = 1.0 if view.direction == "maximize" else -1.0
     reference: float | None = None
-    idle = 0
+    idle: list[int] = []
     for iteration in sorted(best_of):
         gain = None if reference is None else sign * (best_of[iteration] - reference)
         if gain is None or (gain >= minimum and gain > 0):
-            reference, idle = best_of[iteration], 0
+            reference, idle = best_of[iteration], []
         else:
-            idle += 1
+            idle.append(iteration)
     return idle

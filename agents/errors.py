@@ -38,5 +38,9 @@ class LlmError(PilothouseError):
     """The LLM endpoint failed or answered something that cannot be used."""
 
 
+class ReplayDiffers(PilothouseError):
+    """A replayed search asked something that the kept exchanges do not answer."""
+
+
 class UnexpectedError(PilothouseError):
     """Something failed that nobody thought of. The traceback is in the run's log."""

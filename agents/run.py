@@ -20,6 +20,7 @@ from agents.verbs import (
     connection,
     doctor,
     experiments,
+    explain,
     jobs,
     report,
     runs,
@@ -47,6 +48,7 @@ app.add_typer(connection.app)
 app.add_typer(clean.app)
 app.add_typer(doctor.app)
 app.add_typer(experiments.app)
+app.add_typer(explain.app)
 app.add_typer(jobs.app)
 app.add_typer(report.app)
 app.add_typer(runs.app)
@@ -69,6 +71,13 @@ def main_verb(
         int | None, typer.Option(metavar="N", min=1, help="Same as --set loop.max_iterations=N.")
     ] = None,
     overrides: SetOption = None,
+    replay: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Run the search in DIR again, with the LLM's kept answers and without an endpoint.",
+        ),
+    ] = None,
     dry_run: Annotated[
         bool,
         typer.Option("--dry-run", help="Show first proposals, a job, the cost; start nothing."),
@@ -80,12 +89,14 @@ def main_verb(
     """Search hyperparameters: propose, run jobs, learn, and again."""
     if context.invoked_subcommand is not None:
         return
-    if dry_run:
-        _dry_run(config, overrides or [])
-        return
-    from agents.commands.search import SearchOptions, run_search
+    from agents.commands.search import SearchOptions, replayed, run_search
 
     options = SearchOptions(config, resume, new, max_iterations, log_level.value, overrides or [])
+    if replay is not None:
+        options = replayed(options, replay)
+    if dry_run:
+        _dry_run(options.config, list(options.overrides))
+        return
     raise typer.Exit(run_search(options))
 
 

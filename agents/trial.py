@@ -34,6 +34,8 @@ class Proposal:
     """Set where a person asked for this trial while the search ran: the id of what was asked."""
     confirms: int | None = None
     """Set where this runs another trial again with a fresh seed: that trial's number."""
+    stop_advice: str | None = None
+    """Set where the LLM, when this was proposed, recommended to end the search: its reason."""
 
 
 class TrialState(enum.Enum):
@@ -107,6 +109,8 @@ class Trial:
     """Of its proposal: the id of what a person asked for."""
     confirms: int | None = None
     """Of its proposal: the trial that it runs again, to confirm it. It teaches nobody anything new."""
+    stop_advice: str | None = None
+    """Of its proposal: why the LLM recommended to end the search."""
     warnings: Sequence[str] = ()
     """Such as a result whose AUC disagrees with its own curve."""
     created_at: datetime | None = None

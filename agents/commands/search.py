@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -44,6 +45,22 @@ def run_search(options: SearchOptions) -> int:
                 return _to_the_end(search, screen)
         finally:
             screen.close()
+
+
+def replayed(options: SearchOptions, run: Path) -> SearchOptions:
+    """The options for a new run that repeats `run` with its kept exchanges.
+
+    Its configuration is the one that the search began with, unless another is named.
+    Raises ConfigurationError.
+    """
+    source = existing(run, "--replay")
+    override = f"llm.replay={json.dumps(str(source.directory), ensure_ascii=False)}"
+    return replace(
+        options,
+        config=options.config or source.config_file,
+        new=options.new or options.resume is None,
+        overrides=[*options.overrides, override],
+    )
 
 
 def choose(options: SearchOptions) -> tuple[LoadedConfig, Workspace]:

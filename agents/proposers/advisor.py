@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 
+from agents.config.model import ToolSettings
 from agents.errors import LlmError, ProposalRejected
-from agents.proposers.answer import Suggestion, plain_text, read_answer
+from agents.proposers.answer import Suggestion, plain_text, read_answer, read_stop
 from agents.proposers.breaker import Breaker
-from agents.proposers.endpoint import Endpoint, EndpointAway, Message, Reply
-from agents.proposers.exchanges import ExchangeLog
-from agents.proposers.prompt import TaskCard, answer_schema, render_prompt
+from agents.proposers.endpoint import EndpointAway, Message, Reply, ToolReply, ToolsRefused
+from agents.proposers.evidence import evidence
+from agents.proposers.exchanges import ExchangeLog, state_digest, thread_digest
+from agents.proposers.prompt import (
+    PROMPT_TOKENS,
+    Evidence,
+    Question,
+    TaskCard,
+    answer_schema,
+    ask_for,
+)
+from agents.proposers.replay import Replay
+from agents.proposers.tool_loop import CallsTools, LookingUp
+from agents.proposers.tools import Expectation, RunTools, langchain_tools
 from agents.space import SearchSpace
 from agents.trial import Proposal, StudyView, Trial
 from training.contract import ParameterValue
 
+if TYPE_CHECKING:
+    from jinja2 import Template
+
 MAX_QUOTED = 4_000
 """Characters of its own answer that the LLM sees again with what was wrong with it."""
+
+FEWEST_TO_LOOK_UP = 4
+"""Runs that have ended before there is anything to look up."""
 
 Objection: TypeAlias = Callable[[Proposal], str | None]
 
@@ -36,6 +54,22 @@ class Advice:
     """Why there are fewer than were asked for."""
     is_fault: bool = False
     """Whether the endpoint or its answers are to blame, rather than an objection."""
+    stop: str | None = None
+    """Why the LLM recommends to end the search, where it does."""
+    notices: Sequence[str] = ()
+    """What a person should be told beside it."""
+
+
+class Answers(Protocol):
+    """What is asked: an `Endpoint`, or a `Replay` of one."""
+
+    name: str
+
+    def ask(self, messages: Sequence[Message], schema: Mapping[str, Any], patient: bool) -> Reply:
+        """Raises EndpointAway."""
+        ...
+
+    def hide_secrets(self, text: str) -> str: ...
 
 
 class Advisor:
@@ -49,15 +83,25 @@ class Advisor:
         self,
         space: SearchSpace,
         card: TaskCard,
-        endpoint: Endpoint,
+        endpoint: Answers,
         log: ExchangeLog,
         repair_attempts: int,
+        *,
+        template: Template | None = None,
+        prompt_tokens: int = PROMPT_TOKENS,
+        tools: ToolSettings | None = None,
     ) -> None:
+        """`template`, `prompt_tokens`: the question, if not the default one. `tools`: the budget for
+        looking things up; None for no tools."""
         self._space = space
         self._card = card
         self._endpoint = endpoint
         self._log = log
         self._repair_attempts = repair_attempts
+        self._template = template
+        self._prompt_tokens = prompt_tokens
+        self._replay = endpoint if isinstance(endpoint, Replay) else None
+        self._tools = tools if self._replay is None and tools and tools.calls else None
         self._breaker = Breaker()
 
     def consult(
@@ -67,38 +111,50 @@ class Advisor:
         hints: Sequence[str] = (),
         objects: Objection = agreed,
         occasion: str = "",
+        expected: Expectation | None = None,
     ) -> Advice:
         """At most `count` proposals of the LLM, and why there are not more.
 
         `hints`: lines about candidates, shown to the LLM. `objects` tells what is wrong with a
         valid proposal beside the space, or None. `occasion`: why the LLM is asked, for the record.
+        `expected`: what a model of the runs expects of a point, for the LLM to ask and for the
+        record. Raises ReplayDiffers.
         """
-        talk = _Talk(view, count, hints, objects, occasion)
-        if self._breaker.lets_pass():
-            self._hold(talk)
+        talk = _Talk(view, count, objects, occasion, state_digest(view, count), expected)
+        if self._replay is not None:
+            self._replay.turn_to(view, count)
+        if self._lets_pass():
+            self._hold(talk, hints)
         else:
             talk.trouble = self._breaker.reason
+        advice = Advice(talk.accepted, stop=talk.stop, notices=talk.notices)
         if len(talk.accepted) == count:
-            return Advice(talk.accepted)
-        return Advice(talk.accepted, talk.trouble, is_fault=not talk.objected)
+            return advice
+        return replace(advice, trouble=talk.trouble, is_fault=not talk.objected)
 
-    def _hold(self, talk: _Talk) -> None:
+    def _lets_pass(self) -> bool:
+        """Whether to ask this time; in a replay, as it was then."""
+        passes = self._breaker.lets_pass()
+        if self._replay is None:
+            return passes
+        return self._replay.was_asked() or self._breaker.is_closed
+
+    def _hold(self, talk: _Talk, hints: Sequence[str]) -> None:
         """Ask, and ask again about what was wrong, until the slots are full or it is enough."""
-        messages: list[Message] = [
-            {
-                "role": "user",
-                "content": render_prompt(self._card, talk.view, talk.count, talk.hints),
-            }
-        ]
+        try:
+            messages: list[Message] = [{"role": "user", "content": self._question(talk, hints)}]
+        except EndpointAway as error:
+            self._gave_up(talk, error)
+            return
         for _ in range(1 + self._repair_attempts):
             missing = talk.count - len(talk.accepted)
             try:
                 reply = self._ask(talk, messages, missing)
             except EndpointAway as error:
-                talk.trouble, talk.objected = str(error), False
-                self._breaker.failed(talk.trouble)
+                self._gave_up(talk, error)
                 return
             self._breaker.worked()
+            talk.stop = read_stop(reply.text) or talk.stop
             verdict = self._judge(talk, reply, missing)
             self._keep(talk, messages, reply=reply, verdict=verdict)
             if len(talk.accepted) == talk.count:
@@ -109,6 +165,51 @@ class Advisor:
                 {"role": "assistant", "content": reply.text[:MAX_QUOTED] or "(nothing)"},
                 {"role": "user", "content": _complaint(verdict, talk)},
             ]
+
+    def _gave_up(self, talk: _Talk, error: EndpointAway) -> None:
+        talk.trouble, talk.objected = str(error), False
+        self._breaker.failed(talk.trouble)
+
+    def _question(self, talk: _Talk, hints: Sequence[str]) -> str:
+        """The first question; what the LLM has looked up before is in it. Raises EndpointAway."""
+        known = evidence(self._space, talk.view, hints)
+        question = self._rendered(talk, known)
+        ended = sum(trial.state.is_finished for trial in talk.view.trials)
+        if self._tools is not None and ended >= FEWEST_TO_LOOK_UP and self._breaker.is_closed:
+            lines = self._looked_up(talk, question.text, known)
+            if lines:
+                question = self._rendered(talk, replace(known, looked_up=lines))
+        talk.saw = question.saw
+        return question.text
+
+    def _rendered(self, talk: _Talk, known: Evidence) -> Question:
+        return ask_for(
+            self._card, talk.view, talk.count, known, self._template, self._prompt_tokens
+        )
+
+    def _looked_up(self, talk: _Talk, question: str, known: Evidence) -> Sequence[str]:
+        """What the LLM wanted to know first. A server without tools is not asked so again."""
+        assert self._tools is not None
+        tools = RunTools(self._space, talk.view, known.hints, talk.expected)
+
+        def keep(messages: Sequence[Mapping[str, Any]], reply: ToolReply) -> None:
+            self._keep_look_up(talk, messages, reply=reply)
+
+        looking = LookingUp(cast(CallsTools, self._endpoint), self._tools)
+        try:
+            return looking.look_up(question, langchain_tools(tools), keep).lines
+        except ToolsRefused as error:
+            self._tools = None
+            why = plain_text(str(error), 200)
+            self._keep_look_up(talk, [{"role": "user", "content": question}], error=why)
+            talk.notices.append(
+                f"The LLM looks nothing up before it answers: {self._endpoint.name} takes no tools "
+                f"({why}). Set llm.tools.calls to 0 to leave it at that."
+            )
+            return []
+        except EndpointAway as error:
+            self._keep_look_up(talk, [{"role": "user", "content": question}], error=str(error))
+            raise
 
     def _ask(self, talk: _Talk, messages: Sequence[Message], missing: int) -> Reply:
         schema = answer_schema(self._space, missing)
@@ -137,6 +238,8 @@ class Advisor:
                 continue
             talk.accepted.append(proposal)
             verdict.accepted.append(dict(proposal.parameters))
+            said = talk.expected(proposal.parameters) if talk.expected is not None else None
+            verdict.expected.append(said)
         if not verdict.faults and len(suggestions) < missing:
             verdict.faults.append(f"{missing} proposals were asked for, {len(suggestions)} came")
         return verdict
@@ -185,11 +288,13 @@ class Advisor:
         error: str | None = None,
     ) -> None:
         hide = self._endpoint.hide_secrets
+        said: list[Message] = [{**one, "content": hide(one["content"])} for one in messages]
         exchange: dict[str, Any] = {
+            **self._heading(talk, "answer"),
+            "thread": thread_digest(said),
             "asked_for": talk.count - len(talk.accepted) + len(verdict.accepted if verdict else ()),
-            "occasion": talk.occasion,
-            "endpoint": self._endpoint.name,
-            "messages": [{**one, "content": hide(one["content"])} for one in messages],
+            "saw": talk.saw,
+            "messages": said,
             "error": error,
         }
         if reply is not None:
@@ -199,10 +304,47 @@ class Advisor:
                 "finish_reason": reply.finish_reason,
                 "usage": dict(reply.usage),
                 "seconds": reply.seconds,
+                "stop": read_stop(reply.text),
             }
         if verdict is not None:
             exchange |= {"accepted": verdict.accepted, "refused": verdict.faults}
+            exchange["model_expects"] = verdict.expected
+        if self._replay is not None and self._replay.last is not None:
+            exchange["replayed_from"] = str(self._replay.last)
         self._log.keep(len(talk.view.trials), exchange)
+
+    def _keep_look_up(
+        self,
+        talk: _Talk,
+        messages: Sequence[Mapping[str, Any]],
+        *,
+        reply: ToolReply | None = None,
+        error: str | None = None,
+    ) -> None:
+        hide = self._endpoint.hide_secrets
+        exchange: dict[str, Any] = {
+            **self._heading(talk, "look_up"),
+            "messages": [{**one, "content": hide(str(one["content"]))} for one in messages],
+            "error": error,
+        }
+        if reply is not None:
+            exchange |= {
+                "answer": hide(reply.text),
+                "calls": [dict(call["function"]) for call in reply.calls],
+                "usage": dict(reply.usage),
+                "seconds": reply.seconds,
+            }
+        self._log.keep(len(talk.view.trials), exchange)
+
+    def _heading(self, talk: _Talk, kind: str) -> dict[str, Any]:
+        """What is the same of every exchange of a consultation."""
+        return {
+            "kind": kind,
+            "state": talk.state,
+            "slots": talk.count,
+            "occasion": talk.occasion,
+            "endpoint": self._endpoint.name,
+        }
 
 
 @dataclass
@@ -211,13 +353,18 @@ class _Talk:
 
     view: StudyView
     count: int
-    hints: Sequence[str]
     objects: Objection
     occasion: str
+    state: str
+    """Its place in the search."""
+    expected: Expectation | None = None
     accepted: list[Proposal] = field(default_factory=list)
     trouble: str | None = None
     objected: bool = False
     """Whether the trouble is nothing but objections."""
+    stop: str | None = None
+    saw: Mapping[str, Any] = field(default_factory=dict)
+    notices: list[str] = field(default_factory=list)
 
 
 class _Objected(ProposalRejected):
@@ -231,6 +378,8 @@ class _Verdict:
     faults: list[str] = field(default_factory=list)
     objections: int = 0
     accepted: list[dict[str, ParameterValue]] = field(default_factory=list)
+    expected: list[str | None] = field(default_factory=list)
+    """Of each accepted one, by the model of the runs."""
 
     @property
     def reason(self) -> str:

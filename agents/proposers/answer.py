@@ -21,6 +21,8 @@ MAX_ANSWER = 100_000
 MAX_STARTS = 2_000
 """Opening braces at which an object is looked for: bounds the time that a hostile answer costs."""
 MAX_RATIONALE = 500
+_NO_REASON = ("", "null", "none", "no", "false", "n/a")
+"""What a model writes where it means null."""
 
 _THINKING = re.compile(
     r"<(think|thinking|reasoning|thought)>.*?(</\1>|\Z)", re.DOTALL | re.IGNORECASE
@@ -53,6 +55,17 @@ def read_answer(text: str, names: Collection[str]) -> list[Suggestion]:
         if isinstance(found.get("proposals"), list):
             return _suggestions([one for one in found["proposals"] if isinstance(one, dict)], names)
     return _suggestions(objects, names)
+
+
+def read_stop(text: str) -> str | None:
+    """Why the LLM recommends to end the search, in one plain line, or None where it does not."""
+    objects = list(_objects(without_thinking(text[:MAX_ANSWER])))
+    for found in reversed(objects):
+        if isinstance(found.get("proposals"), list):
+            said = found.get("stop")
+            reason = plain_text(said, MAX_RATIONALE) if isinstance(said, str) else ""
+            return reason if reason.lower().rstrip(".") not in _NO_REASON else None
+    return None
 
 
 def without_thinking(text: str) -> str:

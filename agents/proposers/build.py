@@ -12,11 +12,15 @@ from agents.proposers.exchanges import ExchangeLog
 from agents.proposers.grid import GridProposer
 from agents.proposers.hybrid import HybridProposer
 from agents.proposers.llm import LlmProposer, WithoutLlm
-from agents.proposers.prompt import task_card
+from agents.proposers.prompt import TaskCard, require_room, task_card
+from agents.proposers.replay import Replay
 from agents.proposers.sampler import SamplerProposer
 from agents.proposers.starters import StarterProposer
+from agents.proposers.template import prompt_template
+from agents.report.numbers import count, duration
 from agents.schedule import quota
 from agents.space import SearchSpace
+from agents.workspace import Workspace
 
 
 def build_proposer(
@@ -47,23 +51,51 @@ def build_sampler(settings: Settings, space: SearchSpace) -> Proposer:
 def _with_llm(
     settings: Settings, space: SearchSpace, sampler: Proposer, exchanges: Path
 ) -> Proposer:
-    if settings.llm.base_url is None and settings.llm.model is None:
+    llm = settings.llm
+    if llm.base_url is None and llm.model is None and llm.replay is None:
         return WithoutLlm(sampler, wanted=settings.proposer.kind != "auto")
-    card = task_card(
+    card = build_card(settings, space)
+    template = prompt_template(llm.prompt)
+    require_room(card, template, llm.prompt_tokens)
+    advisor = Advisor(
+        space,
+        card,
+        Replay(Workspace(llm.replay).exchanges) if llm.replay is not None else Endpoint(llm),
+        ExchangeLog(exchanges, llm.prices),
+        llm.repair_attempts,
+        template=template,
+        prompt_tokens=llm.prompt_tokens,
+        tools=llm.tools,
+    )
+    if settings.proposer.kind == "llm":
+        return LlmProposer(advisor, sampler)
+    return HybridProposer(space, advisor, sampler, quota(settings.loop))
+
+
+def build_card(settings: Settings, space: SearchSpace) -> TaskCard:
+    """The task as the LLM is told of it."""
+    return task_card(
         space,
         settings.objective.metric,
         settings.objective.direction,
         quota(settings.loop),
         settings.experiment.description,
         settings.training.budget,
+        _hardware(settings),
+        settings.stop.node_hours,
     )
-    advisor = Advisor(
-        space,
-        card,
-        Endpoint(settings.llm),
-        ExchangeLog(exchanges),
-        settings.llm.repair_attempts,
-    )
-    if settings.proposer.kind == "llm":
-        return LlmProposer(advisor, sampler)
-    return HybridProposer(space, advisor, sampler, quota(settings.loop))
+
+
+def _hardware(settings: Settings) -> str:
+    """What one trial gets, as far as the configuration tells."""
+    resources = settings.cluster.resources
+    kind = f" {resources.gpu_type}" if resources.gpu_type else ""
+    each = [
+        f"{amount}{unit}"
+        for amount, unit in ((resources.gpus, f"{kind} GPUs"), (resources.cpus, " CPU cores"))
+        if amount is not None
+    ]
+    words = count(resources.nodes, "node") + (f" with {' and '.join(each)} each" if each else "")
+    if resources.walltime is not None:
+        words += f", {duration(resources.walltime)} at most"
+    return words

@@ -46,6 +46,10 @@ _UNSUPPORTED = {400, 415, 422, 500, 501}
 answers 500)."""
 
 
+class ToolsRefused(LlmError):
+    """The server or its model takes no tools. The message says in which words."""
+
+
 class EndpointAway(LlmError):
     """The endpoint gave no answer. The message says why, and what to do."""
 
@@ -59,6 +63,18 @@ class Reply:
     finish_reason: str | None = None
     usage: Mapping[str, int] = field(default_factory=dict)
     """`input_tokens`, `output_tokens`, as far as the server tells."""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class ToolReply:
+    """What came back where the LLM was free to call tools."""
+
+    text: str
+    calls: Sequence[Mapping[str, Any]] = ()
+    """As the protocol writes them: ``{"id", "type", "function": {"name", "arguments"}}``, the
+    arguments JSON in any case."""
+    usage: Mapping[str, int] = field(default_factory=dict)
     seconds: float = 0.0
 
 
@@ -115,6 +131,41 @@ class Endpoint:
             except _Refused as refused:
                 if not self._step_down(refused.error):
                     raise self._away(refused.error) from refused.error
+
+    def call_tools(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        tools: Sequence[Mapping[str, Any]],
+        seconds: float,
+    ) -> ToolReply:
+        """Let the LLM call tools, or say that it is done; asked once, for so many seconds at most.
+
+        Raises ToolsRefused where the server takes none, EndpointAway.
+        """
+        import openai
+
+        body = {
+            self._tokens_key: self._settings.max_tokens,
+            "tools": list(tools),
+            "tool_choice": "auto",
+        }
+        model = self._model()
+        question = [dict(one) for one in messages]
+        limit = min(seconds, self._settings.timeout)
+        started = time.monotonic()
+        try:
+            message = within(limit, lambda: model.invoke(question, extra_body=body))
+            text, calls, usage = str(message.text), _calls(message), _usage(message)
+        except openai.APIStatusError as error:
+            if error.status_code in _UNSUPPORTED:
+                said = plain_text(self.hide_secrets(_said(error)), 200)
+                raise ToolsRefused(f"HTTP {error.status_code}: {said}") from error
+            raise self._away(error) from error
+        except (openai.OpenAIError, TimeoutError) as error:
+            raise self._away(error) from error
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            raise ToolsRefused("it answered something that is no chat completion") from error
+        return ToolReply(text, calls, usage, round(time.monotonic() - started, 3))
 
     def models(self, seconds: float) -> list[str] | None:
         """Names of the models that the endpoint has; None where it gives no list of them.
@@ -374,6 +425,25 @@ def _text(message: AIMessage) -> str:
     broken = [str(call["args"]) for call in message.invalid_tool_calls if call["args"]]
     refusal = message.additional_kwargs.get("refusal")
     return "\n".join([*calls, *broken]) or str(message.text) or str(refusal or "")
+
+
+def _calls(message: AIMessage) -> list[dict[str, Any]]:
+    """The tool calls, those whose arguments are no JSON as well: their tool says so."""
+    import json
+
+    good = [(call["id"], call["name"], json.dumps(call["args"])) for call in message.tool_calls]
+    broken = [
+        (call["id"], call["name"], json.dumps({"unreadable": str(call["args"])[:200]}))
+        for call in message.invalid_tool_calls
+    ]
+    return [
+        {
+            "id": str(identity or f"call_{place}"),
+            "type": "function",
+            "function": {"name": str(name or ""), "arguments": arguments},
+        }
+        for place, (identity, name, arguments) in enumerate([*good, *broken])
+    ]
 
 
 def _usage(message: AIMessage) -> dict[str, int]:

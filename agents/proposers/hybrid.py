@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from agents.proposers import Proposed, Proposer
@@ -12,6 +12,7 @@ from agents.proposers.standing import standing, start_trials
 from agents.report.numbers import number, parameter_text
 from agents.space import SearchSpace
 from agents.trial import Proposal, StudyView
+from training.contract import ParameterValue
 
 if TYPE_CHECKING:
     from agents.proposers.surrogate import Surrogate
@@ -51,7 +52,8 @@ class HybridProposer:
         gate = self._gate(view)
         hints = gate.hints() if gate is not None else ()
         objection = gate.objection if gate is not None else agreed
-        advice = self._advisor.consult(view, slots, hints, objection, earned.reason)
+        expected = gate.expected if gate is not None else None
+        advice = self._advisor.consult(view, slots, hints, objection, earned.reason, expected)
         return self._filling.around(advice, view, count, slots)
 
     def _gate(self, view: StudyView) -> Gate | None:
@@ -91,6 +93,10 @@ class Gate:
             f"the model of the runs so far expects {self._expected(proposal)} here, and "
             f"{self._expected(best)} of the candidate {_values(best)}"
         )
+
+    def expected(self, parameters: Mapping[str, ParameterValue]) -> str:
+        """What the model expects of a point, in words."""
+        return self._expected(Proposal(parameters, "llm"))
 
     def _bound(self, proposal: Proposal) -> float:
         expected = self._surrogate.predict(proposal.parameters)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from agents.proposers import Proposed, Proposer
 from agents.proposers.advisor import Advice, Advisor
 from agents.proposers.pending import with_pending
-from agents.trial import StudyView
+from agents.trial import Proposal, StudyView
 
 
 class LlmProposer:
@@ -32,20 +32,26 @@ class Filling:
     def __init__(self, sampler: Proposer) -> None:
         self._sampler = sampler
         self._said: str | None = None
+        self._stop: str | None = None
 
     def around(self, advice: Advice, view: StudyView, count: int, llm_slots: int) -> Proposed:
         """`count` proposals: the advice, then the sampler's. `llm_slots` of them were the LLM's."""
         accepted = list(advice.accepted)
         missing, empty = count - len(accepted), llm_slots - len(accepted)
-        notices = self._notices(advice.trouble if advice.is_fault else None, empty, llm_slots)
+        notices = [
+            *self._notices(advice.trouble if advice.is_fault else None, empty, llm_slots),
+            *advice.notices,
+            *self._advised(advice.stop),
+        ]
         if missing == 0:
-            return Proposed(accepted, view.sampler_state, notices)
+            return Proposed(_noted(accepted, advice.stop), view.sampler_state, notices)
         rest = self._sampler.propose(with_pending(view, accepted), missing)
         filled = [
             replace(proposal, fallback_reason=advice.trouble) if position < empty else proposal
             for position, proposal in enumerate(rest.proposals)
         ]
-        return Proposed([*accepted, *filled], rest.sampler_state, [*notices, *rest.notices])
+        proposals = _noted([*accepted, *filled], advice.stop)
+        return Proposed(proposals, rest.sampler_state, [*notices, *rest.notices])
 
     def _notices(self, trouble: str | None, empty: int, slots: int) -> list[str]:
         before, self._said = self._said, trouble
@@ -54,6 +60,22 @@ class Filling:
         if trouble is None and before is not None:
             return ["The LLM proposes again."]
         return []
+
+    def _advised(self, stop: str | None) -> list[str]:
+        before, self._stop = self._stop, stop
+        if stop is None or before is not None:
+            return []
+        return [
+            f'The LLM recommends to end the search: "{stop}". It goes on; with stop.patience, an '
+            "iteration without an improvement counts twice where it says so."
+        ]
+
+
+def _noted(proposals: list[Proposal], stop: str | None) -> list[Proposal]:
+    """The proposals, the first with the advice to end the search."""
+    if stop is None or not proposals:
+        return proposals
+    return [replace(proposals[0], stop_advice=stop), *proposals[1:]]
 
 
 class WithoutLlm:

@@ -36,6 +36,9 @@ MAX_NOTE = 1000
 MAX_VALUES = 1000
 """Characters of one run's parameters."""
 
+MAX_FOUND = 1800
+"""Characters of one answer to the LLM's own questions."""
+
 MATTERING = 8
 """Parameters whose importance is shown."""
 FEWEST_FREE = 50
@@ -178,7 +181,9 @@ def _names(
     lines: dict[str, list[Any]] = {
         "near": list(evidence.near[: shown.near]),
         "hints": list(evidence.hints[: shown.hints]),
-        "looked_up": _last(evidence.looked_up, shown.looked_up),
+        "looked_up": [
+            plain_text(one, MAX_FOUND) for one in _last(evidence.looked_up, shown.looked_up)
+        ],
         "notes": [quoted(note, MAX_NOTE) for note in _last(view.notes, shown.notes)],
     }
     names = {

@@ -1,0 +1,180 @@
+"""The LLM looks things up before it answers: a small graph of its own, ask → look up → ask.
+
+Within a budget of calls, tokens and seconds. What it found goes into the question that follows, as
+data; the answer to that one is what counts, with its schema and all that is checked there. So
+nothing depends on a server that does tools and structured output at a time, and where there are no
+tools the search does without.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from operator import add
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypedDict
+
+from agents.config.model import ToolSettings
+from agents.proposers.answer import plain_text
+from agents.proposers.endpoint import ToolReply
+from agents.proposers.tokens import token_estimate
+
+if TYPE_CHECKING:
+    from langchain_core.tools import BaseTool
+
+MAX_ARGUMENTS = 300
+"""Characters of a call that are repeated."""
+
+Keep = Callable[[Sequence[Mapping[str, Any]], ToolReply], None]
+
+
+class CallsTools(Protocol):
+    """An endpoint that can be given tools."""
+
+    def call_tools(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        tools: Sequence[Mapping[str, Any]],
+        seconds: float,
+    ) -> ToolReply:
+        """Raises ToolsRefused, EndpointAway."""
+        ...
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was looked up."""
+
+    lines: Sequence[str]
+    """``tool(arguments): answer``"""
+    calls: int
+    tokens: int
+
+
+class _State(TypedDict):
+    messages: Annotated[list[dict[str, Any]], add]
+    calls: list[Mapping[str, Any]]
+    """Of the last reply, not yet answered."""
+    lines: Annotated[list[str], add]
+    used: int
+    tokens: int
+
+
+class LookingUp:
+    """The graph over one endpoint."""
+
+    def __init__(
+        self,
+        endpoint: CallsTools,
+        budget: ToolSettings,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._endpoint = endpoint
+        self._budget = budget
+        self._clock = clock
+
+    def look_up(self, question: str, tools: Sequence[BaseTool], keep: Keep) -> Found:
+        """What the LLM wanted to know. `keep` is told of each exchange.
+
+        Raises ToolsRefused where the server knows no tools, EndpointAway.
+        """
+        from langchain_core.utils.function_calling import convert_to_openai_tool
+        from langgraph.graph import END, START, StateGraph
+
+        by_name = {tool.name: tool for tool in tools}
+        described = [convert_to_openai_tool(tool) for tool in tools]
+        fixed = token_estimate(json.dumps(described))
+        deadline = self._clock() + self._budget.seconds
+
+        def ask(state: _State) -> dict[str, Any]:
+            messages = state["messages"]
+            left = max(0.1, deadline - self._clock())
+            reply = self._endpoint.call_tools(messages, described, left)
+            keep(messages, reply)
+            calls = list(reply.calls)[: self._budget.calls - state["used"]]
+            spent = sum(reply.usage.values()) or fixed + _tokens(messages) + token_estimate(
+                reply.text
+            )
+            said = {"role": "assistant", "content": reply.text, "tool_calls": calls}
+            return {
+                "messages": [said] if calls else [],
+                "calls": calls,
+                "tokens": state["tokens"] + spent,
+            }
+
+        def act(state: _State) -> dict[str, Any]:
+            answers = [(call, _answer(by_name, call)) for call in state["calls"]]
+            return {
+                "messages": [
+                    {"role": "tool", "tool_call_id": call["id"], "content": answer}
+                    for call, answer in answers
+                ],
+                "lines": [f"{_name(call)}: {answer}" for call, answer in answers],
+                "used": state["used"] + len(answers),
+                "calls": [],
+            }
+
+        def after_ask(state: _State) -> str:
+            return "act" if state["calls"] else END
+
+        def after_act(state: _State) -> str:
+            next_one = state["tokens"] + fixed + _tokens(state["messages"])
+            enough = (
+                state["used"] >= self._budget.calls
+                or next_one > self._budget.tokens
+                or self._clock() >= deadline
+            )
+            return END if enough else "ask"
+
+        graph = StateGraph(_State)
+        graph.add_node("ask", ask)
+        graph.add_node("act", act)
+        graph.add_edge(START, "ask")
+        graph.add_conditional_edges("ask", after_ask, ["act", END])
+        graph.add_conditional_edges("act", after_act, ["ask", END])
+        first = {"role": "user", "content": f"{question}\n{self._instruction()}"}
+        if fixed + _tokens([first]) > self._budget.tokens:
+            return Found([], 0, 0)
+        beginning: _State = {"messages": [first], "calls": [], "lines": [], "used": 0, "tokens": 0}
+        # A turn is two steps; each turn uses at least one call.
+        end = graph.compile().invoke(beginning, {"recursion_limit": 2 * self._budget.calls + 5})
+        return Found(end["lines"], end["used"], end["tokens"])
+
+    def _instruction(self) -> str:
+        return (
+            "\n# Before you answer\n\n"
+            f"You may look things up about the runs first, with at most {self._budget.calls} calls of "
+            "your tools. Do not propose yet: you are asked again, with what you found. Say READY, "
+            "without a call, when you know enough.\n"
+        )
+
+
+def _answer(tools: Mapping[str, BaseTool], call: Mapping[str, Any]) -> str:
+    """What a tool says; a call that makes no sense is answered with what is wrong."""
+    from pydantic import ValidationError
+
+    function = call["function"]
+    tool = tools.get(str(function["name"]))
+    if tool is None:
+        return f"there is no such tool; there are {', '.join(tools)}"
+    try:
+        arguments = json.loads(function["arguments"] or "{}")
+        if not isinstance(arguments, dict):
+            raise ValueError("the arguments are no JSON object")
+        return str(tool.invoke(arguments))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        return plain_text(f"wrong arguments: {where}: {first['msg']}", 200)
+    except (ValueError, RecursionError) as error:
+        return plain_text(f"wrong arguments: {error}", 200)
+
+
+def _name(call: Mapping[str, Any]) -> str:
+    function = call["function"]
+    return plain_text(f"{function['name']}({function['arguments']})", MAX_ARGUMENTS)
+
+
+def _tokens(messages: Sequence[Mapping[str, Any]]) -> int:
+    return sum(token_estimate(json.dumps(message)) for message in messages)
