@@ -154,9 +154,11 @@ class SearchNodes:
         if self._helm.now.paused:
             return {"in_flight": self._flight.numbers()}
         known = self.view()
-        due = confirm.due(known, self._settings.confirm)[: self._settings.loop.jobs_per_iteration]
-        iteration = last_iteration(known.trials) + 1
-        for proposal in due:
+        # Trials that run have been entered by this node, before a crash.
+        running = [trial for trial in known.trials if not trial.state.is_finished]
+        iteration = last_iteration(known.trials) + (0 if running else 1)
+        room = max(0, self._settings.loop.jobs_per_iteration - len(running))
+        for proposal in confirm.due(known, self._settings.confirm)[:room]:
             self._enter_one(proposal, iteration, None)
         return {"in_flight": self._flight.numbers()}
 

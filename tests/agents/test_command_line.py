@@ -196,7 +196,7 @@ def test_status_and_list_tell_where_runs_stand(tmp_path):
     assert (state["state"], state["trials"]["failed"]) == ("finished", 2)
     (run / "summary.json").unlink()
     shown = pilothouse("status", run, cwd=tmp_path).stdout
-    assert f"--resume {run}" in shown
+    assert f"resume {run}" in shown
 
 
 @pytest.mark.parametrize(("answer", "left"), [("l", True), ("c", False)])

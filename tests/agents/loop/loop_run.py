@@ -161,6 +161,8 @@ def run_directory(config):
 
 
 TIMES = {
+    "asked_at",
+    "taken_at",
     "started_at",
     "updated_at",
     "elapsed_seconds",
