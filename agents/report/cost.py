@@ -119,7 +119,8 @@ def _llm_figures(used: Usage) -> list[tuple[str, str]]:
         ("tokens out", _thousands(used.output_tokens)),
     ]
     for currency, amount in used.money.items():
-        figures.append(("for the LLM", f"{amount:.2f} {currency}".strip()))
+        told = f"{amount:.2f}" if amount >= 0.1 else number(amount, 2)
+        figures.append(("for the LLM", f"{told} {currency}".strip()))
     return figures
 
 

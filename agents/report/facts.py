@@ -41,6 +41,8 @@ class RunFacts:
     second_direction: Direction = "minimize"
     command: Sequence[str] = ()
     """The training command as it is configured."""
+    working_directory: str = ""
+    """Of the training command, where one is configured."""
     budget: Mapping[str, float | int] = field(default_factory=dict)
     """What each training may use, such as epochs."""
     code: Mapping[str, Any] = field(default_factory=dict)
@@ -80,6 +82,7 @@ def run_facts(
         second_metric=settings.report.second_metric,
         second_direction=settings.report.second_direction,
         command=tuple(settings.training.command),
+        working_directory=str(settings.training.directory or ""),
         budget=settings.training.budget,
         code=kept.get("code") or {},
         steering=tuple(entry for entry in kept.get("steering", ()) if isinstance(entry, Mapping)),

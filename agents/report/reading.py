@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 LOCK_SECONDS = 30
 """How long a reader waits while the run writes."""
+_SETTLED = timedelta(seconds=5)
+"""Signs of life so long after the summary are those of a search that was taken up again."""
 
 
 @dataclass(frozen=True)
@@ -122,8 +124,15 @@ def read_ledger(
         finally:
             ledger.close()
     except Exception as error:  # SQLAlchemy, drivers and a damaged row have trees of their own
-        first = str(error).strip().splitlines()[:1]
-        raise LedgerError(f"the ledger cannot be read: {first[0] if first else error!r}") from error
+        raise LedgerError(f"the ledger cannot be read: {_root(error)}") from error
+
+
+def _root(error: BaseException) -> str:
+    """What lies beneath, in a line: Optuna's own words guess at another reason."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    words = str(error).strip().splitlines()
+    return words[0] if words else type(error).__name__
 
 
 def _study(storage: BaseStorage, name: str) -> int:
@@ -174,11 +183,12 @@ def _command(document: Mapping[str, Any]) -> dict[str, Any]:
 def _facts(
     workspace: Workspace, settings: Settings, configuration: str, kept: Mapping[str, Any]
 ) -> RunFacts:
-    summary = _document(workspace.summary_file)
-    ran = summary.get("run") if isinstance(summary.get("run"), Mapping) else {}
-    assert isinstance(ran, Mapping)
+    summary, last_sign = _document(workspace.summary_file), _last_sign(workspace)
+    ended = _ended(summary)
+    if ended is not None and last_sign is not None and last_sign > ended + _SETTLED:
+        summary, ended = {}, None  # it goes on with more iterations
     started = _moment(kept.get("started_at")) or _created(workspace)
-    updated = _moment(ran.get("updated_at")) or _last_sign(workspace) or datetime.now(UTC)
+    updated = ended or last_sign or datetime.now(UTC)
     return run_facts(
         settings,
         kept,
@@ -187,9 +197,14 @@ def _facts(
         started_at=started,
         updated_at=max(updated, started),
         elapsed_seconds=max(0.0, (updated - started).total_seconds()),
-        stop_reason=summary.get("stop_reason") if summary else None,
+        stop_reason=summary.get("stop_reason"),
         usage=UsageReader(workspace.exchanges).read(),
     )
+
+
+def _ended(summary: Mapping[str, Any]) -> datetime | None:
+    ran = summary.get("run")
+    return _moment(ran.get("updated_at")) if isinstance(ran, Mapping) else None
 
 
 def _last_sign(workspace: Workspace) -> datetime | None:

@@ -50,7 +50,7 @@ def _changed(facts: RunFacts) -> str:
 
 
 def _best(best: Trial, facts: RunFacts) -> dict[str, str]:
-    """The best trial's command, run in a directory with its parameters."""
+    """The best trial's command, where it is run, and its parameters as a file."""
     values = {
         "python": "python",
         "hyperparameters": HYPERPARAMETERS_FILE,
@@ -73,6 +73,7 @@ def _best(best: Trial, facts: RunFacts) -> dict[str, str]:
     return {
         "number": str(best.number),
         "command": shlex.join(words),
+        "place": facts.working_directory or facts.code.get("path") or "",
         "task": json.dumps(task, indent=1, ensure_ascii=False, default=str),
     }
 

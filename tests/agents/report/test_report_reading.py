@@ -2,6 +2,7 @@ import json
 import os
 import shutil
 import stat
+from datetime import timedelta
 
 import pytest
 from report_runs import CONFIG, make_run
@@ -56,6 +57,16 @@ def test_it_reads_in_a_directory_that_nobody_may_write(run):
 
 def test_a_renamed_run_is_read_all_the_same(run):
     assert len(read_run(run.rename(run.parent / "renamed = ? #1 %41")).view.trials) == 24
+
+
+def test_a_finished_run_that_goes_on_is_not_at_its_end(run):
+    ended = read_run(run).facts.updated_at
+    for seconds, goes_on in ((1, False), (60, True)):
+        sign = {"updated_at": (ended + timedelta(seconds=seconds)).isoformat()}
+        (run / "progress.json").write_text(json.dumps(sign))
+        facts = read_run(run).facts
+        assert (facts.stop_reason is None) == goes_on
+        assert (facts.updated_at > ended) == goes_on
 
 
 def test_a_run_that_has_just_begun_is_empty(run):
