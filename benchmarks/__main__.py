@@ -5,7 +5,7 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import ledger, overhead, report, startup, training
+from benchmarks import clusters, ledger, overhead, report, startup, training
 
 BENCHMARKS = {
     "startup": startup.measure,
@@ -13,6 +13,7 @@ BENCHMARKS = {
     "ledger": ledger.measure,
     "report": report.measure,
     "training": training.measure,
+    "clusters": clusters.measure,
 }
 
 

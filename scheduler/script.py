@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 import shlex
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -70,7 +71,7 @@ def render(request: JobRequest, batch: Dialect, root: str, template: Path | None
 
 def rendered_text(name: str, **values: object) -> str:
     """A template below ``jobs/`` with its names filled in."""
-    return _environment().from_string(data_text(name)).render(**values)
+    return _compiled(data_text(name)).render(**values)
 
 
 def _environment() -> Environment:
@@ -84,16 +85,20 @@ def _environment() -> Environment:
 
 
 def _load(path: Path | None) -> Template:
-    environment = _environment()
     if path is None:
-        return environment.from_string(data_text("templates/job.sh.j2"))
+        return _compiled(data_text("templates/job.sh.j2"))
     try:
-        return environment.from_string(path.read_text(encoding="utf-8"))
+        return _compiled(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise SchedulerError(
             f"cannot read the job script template {path}: {error.strerror}; "
             "mend cluster.template or leave it out"
         ) from error
+
+
+@cache
+def _compiled(text: str) -> Template:
+    return _environment().from_string(text)
 
 
 def data_text(name: str) -> str:

@@ -26,6 +26,8 @@ IN_DOUBT_SECONDS = 180
 
 Longer than any time-out of a scheduler's own commands, so that a late acceptance still shows."""
 
+# `submitting` is made by one process only (set -C: O_EXCL). Few processes a job: at fifty jobs they
+# are most of what a submission takes.
 _SCRIPT = """
 umask 077
 cd "$PH_ROOT" || exit 95
@@ -34,15 +36,18 @@ ph_in=$PH_ROOT/.incoming.$$
 mkdir "$ph_in" && tar -xf - -C "$ph_in" || { rm -rf "$ph_in"; exit 94; }
 ph_now=$(date +%s)
 while read -r ph_name ph_dir ph_script ph_again; do
-  mkdir -p "$PH_ROOT/$ph_dir" && cd "$PH_ROOT/$ph_dir" || { ph_text full "$ph_name" "$ph_dir"; continue; }
+  [ -d "$PH_ROOT/$ph_dir" ] || mkdir -p "$PH_ROOT/$ph_dir"
+  cd "$PH_ROOT/$ph_dir" || { ph_text full "$ph_name" "$ph_dir"; continue; }
   if [ -s job.id ]; then
     ph_text taken "$ph_name" "$(cat job.id)"
     continue
   fi
-  [ "$ph_again" = again ] && rm -rf submitting submit.answer
-  if ! mkdir submitting 2>/dev/null; then
+  [ "$ph_again" = again ] && rm -f submitting submit.answer
+  set -C
+  if ! echo "$ph_now" 2> /dev/null > submitting; then
+    set +C
     [ -s submit.answer ] && ph_text answer "$ph_name" "$(cat submit.answer)"
-    read -r ph_since < submitting/since || ph_since=$ph_now
+    read -r ph_since < submitting || { ph_since=$ph_now; echo "$ph_now" > submitting; }
     if ph_out=$(ph_find "$ph_name" 2>/dev/null); then
       ph_text doubt "$ph_name" "$((ph_now - ph_since))
 $ph_out"
@@ -51,21 +56,24 @@ $ph_out"
     fi
     continue
   fi
-  echo "$ph_now" > submitting/since
-  if ! cp -R "$ph_in/$ph_dir/." .; then
-    rm -rf submitting
+  set +C
+  if ! [ -s submitting ] || ! cp -R "$ph_in/$ph_dir/." .; then
+    rm -f submitting
     ph_text full "$ph_name" "$ph_dir"
     continue
   fi
   ph_out=$(ph_submit "$ph_script" "$ph_name" 2> submit.err)
   ph_code=$?
+  ph_said=
+  [ -s submit.err ] && ph_said=$(cat submit.err)
   ph_answer="$ph_code
 $ph_out
 --
-$(cat submit.err)"
-  printf '%s\\n' "$ph_answer" > submit.answer.tmp && mv submit.answer.tmp submit.answer
+$ph_said"
   if [ "$ph_code" = 0 ]; then
     printf '%s\\n' "$ph_out" > job.id.tmp && mv job.id.tmp job.id
+  else
+    printf '%s\\n' "$ph_answer" > submit.answer.tmp && mv submit.answer.tmp submit.answer
   fi
   ph_text answer "$ph_name" "$ph_answer"
 done"""

@@ -34,6 +34,9 @@ ph_workers() {
     ph_slot=$((ph_slot + 1))
   done
 }
+ph_runs() {
+  [ -e "$ph_queue/running/$1" ] && ! ( flock -n 7 ) 7< "$ph_queue/running/$1"
+}
 """
 
 _SUBMIT = """
@@ -57,16 +60,13 @@ ph_find() {
 # A file that moves between two looks is looked for again; only then is it said to be absent.
 _LIST = """
 ph_place_of() {
-  for ph_look in 1 2; do
+  for ph_look in 1 2 3; do
     for ph_place in waiting running ended cancelled; do
-      if [ -e "$ph_queue/$ph_place/$1" ]; then
-        if [ "$ph_place" = running ] && flock -n "$ph_queue/running/$1" true 2>/dev/null; then
-          # Between taking a job and locking it there is a moment: look twice.
-          sleep 0.05
-          flock -n "$ph_queue/running/$1" true 2>/dev/null && ph_place=died
-        fi
-        return 0
-      fi
+      [ -e "$ph_queue/$ph_place/$1" ] || continue
+      [ "$ph_place" = running ] || return 0
+      ph_runs "$1" && return 0
+      # Not locked, and still there: it died. Else it has got its next place meanwhile.
+      [ -e "$ph_queue/running/$1" ] && ph_place=died && return 0
     done
   done
   return 1
@@ -80,7 +80,7 @@ done
 _CANCEL = """
 while read -r ph_name ph_dir; do
   mv "$ph_queue/waiting/$ph_name" "$ph_queue/cancelled/$ph_name" 2>/dev/null && continue
-  if [ -e "$ph_queue/running/$ph_name" ] && ! flock -n "$ph_queue/running/$ph_name" true; then
+  if [ -e "$ph_queue/running/$ph_name" ] && ph_runs "$ph_name"; then
     kill -TERM "$(cat "$PH_ROOT/$ph_dir/lock/pid")" 2>/dev/null
   fi
 done

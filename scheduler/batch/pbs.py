@@ -42,7 +42,8 @@ ph_pbs_name() {
 _SUBMIT = """
 ph_submit() {
   ph_pbs_name "$2"
-  (unset LC_ALL; ph_timed qsub -N "$ph_short" -j oe -o "$PWD/pbs.log" "$1" < /dev/null)
+  unset LC_ALL
+  ph_timed qsub -N "$ph_short" -j oe -o "$PWD/pbs.log" "$1" < /dev/null
 }
 """
 

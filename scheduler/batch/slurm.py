@@ -37,8 +37,9 @@ fi
 
 _SUBMIT = """
 ph_submit() {
-  (unset LC_ALL; ph_timed sbatch --parsable ${ph_clusters:+-M "$ph_clusters"} \\
-    --job-name="$2" "$1" < /dev/null)
+  unset LC_ALL
+  ph_timed sbatch --parsable ${ph_clusters:+-M "$ph_clusters"} \\
+    --job-name="$2" "$1" < /dev/null
 }
 """
 

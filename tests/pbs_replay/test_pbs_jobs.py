@@ -52,7 +52,6 @@ def test_history_off_finds_a_living_job_by_name(bench, pbs):
         job = bench.request("nohist-4", SLEEP)
         first = bench.submit(job)["nohist-4"]
         (bench.root / job.directory / "job.id").unlink()
-        (bench.root / job.directory / "submit.answer").unlink()
         assert bench.submit(job)["nohist-4"] == first
 
 
@@ -122,7 +121,6 @@ def test_long_names_keep_their_end(pbs, tmp_path):
     first = bench.submit(job)[name]
     bench.wait_for_state(job, JobState.RUNNING)
     (bench.root / job.directory / "job.id").unlink()
-    (bench.root / job.directory / "submit.answer").unlink()
     assert bench.submit(job)[name] == first
     assert isinstance(bench.verdict(job), Finished)
 

@@ -198,7 +198,7 @@ def test_controller_down_then_back(plain_bench, plain):
         late = plain_bench.request("down-2", GOOD)
         assert isinstance(plain_bench.submit(late)["down-2"], InDoubt)
         # However long ago: nobody could be asked, so it is not said that the job is not there.
-        since = plain_bench.root / late.directory / "submitting" / "since"
+        since = plain_bench.root / late.directory / "submitting"
         since.write_text("1000000000\n")
         assert plain_bench.submit(late)["down-2"] == InDoubt("down-2", 0.0)
     finally:
@@ -281,7 +281,6 @@ def test_accounting_remembers_what_the_controller_forgot(accounting_slurm, tmp_p
     assert (listing.raw_state, listing.exit_code) == ("FAILED", 137)
     # The books find it by name, too, as after a submission that was cut off.
     (bench.root / "dir_books-1" / "job.id").unlink()
-    (bench.root / "dir_books-1" / "submit.answer").unlink()
     assert bench.submit(job)["books-1"] == Submitted("books-1", bench.ids["books-1"])
     accounting_slurm.stop_accounting()
     try:

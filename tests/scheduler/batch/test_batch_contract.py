@@ -61,7 +61,6 @@ def test_a_submission_cut_off_before_its_answer_is_found_by_name(bench):
     first = bench.submit(job)["cut-1"]
     directory = bench.root / job.directory
     (directory / "job.id").unlink()
-    (directory / "submit.answer").unlink()
     assert bench.submit(job)["cut-1"] == first
     assert bench.known_jobs(job) == [first.job_id]
     bench.cancel(job)
@@ -95,10 +94,12 @@ def test_a_submission_killed_while_the_scheduler_answers_is_found(bench, tmp_pat
 def test_a_submission_cut_off_before_the_scheduler_is_in_doubt_then_made_anew(bench):
     job = bench.request("cut-2", COUNTED)
     directory = bench.root / job.directory
-    (directory / "submitting").mkdir(parents=True)
-    (directory / "submitting" / "since").write_text("9999999999\n")
+    directory.mkdir(parents=True)
+    (directory / "submitting").write_text("")  # cut off before a word was written
     assert isinstance(bench.submit(job)["cut-2"], InDoubt)
-    (directory / "submitting" / "since").write_text("1000000000\n")
+    (directory / "submitting").write_text("9999999999\n")
+    assert isinstance(bench.submit(job)["cut-2"], InDoubt)
+    (directory / "submitting").write_text("1000000000\n")
     assert isinstance(bench.submit(job)["cut-2"], Submitted)
     assert isinstance(bench.verdict(job), Finished)
     assert runs(bench, job) == 1
