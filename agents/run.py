@@ -27,6 +27,7 @@ from agents.verbs import (
     steering,
 )
 from agents.verbs.options import ConfigOption, SetOption
+from scheduler.errors import Away
 from training.contract import PilothouseError
 
 
@@ -123,6 +124,8 @@ def main() -> None:
         app()
     except PilothouseError as error:
         print(f"error: {error}", file=sys.stderr)
+        if isinstance(error, Away) and error.remedy:
+            print(f"  to go on, type: {error.remedy}", file=sys.stderr)
         sys.exit(exit_code(error))
     except KeyboardInterrupt:
         print("interrupted; a run that had begun can be resumed with --resume", file=sys.stderr)

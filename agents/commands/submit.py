@@ -90,7 +90,7 @@ def _once(
     if trouble is not None:
         print(f"error: not submitted yet: {trouble}", file=sys.stderr)
     if trouble is not None and remedy_of(trouble):
-        print(f"  first type: {remedy_of(trouble)}", file=sys.stderr)
+        print(f"  to go on, type: {remedy_of(trouble)}", file=sys.stderr)
     if not experiment.is_finished() and not asked.as_json:
         _say_later(workspace)
     return 1 if trouble is not None or has_failed(found) else 0
