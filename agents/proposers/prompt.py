@@ -9,6 +9,7 @@ the form of the answer are always there in full; a budget that does not hold the
 
 from __future__ import annotations
 
+import re
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -48,6 +49,11 @@ _QUOTES = str.maketrans(
     dict.fromkeys('"\u201c\u201d\u201e\u201f\u00ab\u00bb\u2033\u301d\u301e\uff02', "'")
 )
 """Whatever looks like a quotation mark: those around a run's words are ours alone."""
+
+
+_MARKS = re.compile(r"[<>]|\[(?=/?[A-Z_]+\])")
+"""Where the marks of chat templates begin and end: ``<|im_end|>``, ``</s>``, ``[/INST]``. Some servers
+read them in the text of a message as well."""
 
 
 @dataclass(frozen=True)
@@ -258,8 +264,13 @@ def values_text(trial: Trial) -> str:
 
 def quoted(words: str, limit: int) -> str:
     """Somebody else's words as data: one line, bounded, between quotation marks that it cannot
-    close."""
-    return f'"{plain_text(words, limit).translate(_QUOTES)}"'
+    close, without the marks of chat templates."""
+    harmless = _MARKS.sub(_harmless, plain_text(words, limit).translate(_QUOTES))
+    return f'"{harmless}"'
+
+
+def _harmless(mark: re.Match[str]) -> str:
+    return {"<": "\u2039", ">": "\u203a", "[": "("}[mark[0]]
 
 
 def _telling(trial: Trial) -> str:
