@@ -12,6 +12,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
+from agents.confirm import confirmed
 from agents.report.cost import cost_document
 from agents.report.facts import RunFacts
 from agents.report.steering import steering_document
@@ -56,6 +57,8 @@ def summary_document(view: StudyView, facts: RunFacts) -> dict[str, Any]:
     * ``stop_reason``: a sentence, or null where the search has not come to its end;
     * ``best``: the best trial, whole, or null;
     * ``gain``: how much better than ``baseline_trial`` it is (``absolute``, ``relative``), or null;
+    * ``confirmed``: trials that ran again with fresh seeds, the best mean first, with the
+      ``values``, their ``mean`` and ``deviation``;
     * ``counts``: trials by state; ``origins``: trials and best value by who proposed them;
     * ``failures``: failed trials by cause;
     * ``totals``: ``trials``, ``iterations``, ``trial_seconds`` (the sum over all trials);
@@ -72,6 +75,15 @@ def summary_document(view: StudyView, facts: RunFacts) -> dict[str, Any]:
         "stop_reason": facts.stop_reason,
         "best": trial_document(view.best) if view.best else None,
         "gain": _gain(gain_of(view)),
+        "confirmed": [
+            {
+                "trial": one.trial.number,
+                "values": list(one.values),
+                "mean": one.mean,
+                "deviation": one.deviation,
+            }
+            for one in confirmed(view)
+        ],
         "counts": counts(view.trials),
         "origins": _origins(view),
         "failures": dict(Counter(t.failure.cause.value for t in view.trials if t.failure)),
@@ -109,6 +121,9 @@ def trial_document(trial: Trial) -> dict[str, Any]:
         "rationale": trial.rationale,
         "predicted": trial.predicted,
         "fallback_reason": trial.fallback_reason,
+        "confirms": trial.confirms,
+        "stop_advice": trial.stop_advice,
+        "request": trial.request,
         "metrics": dict(trial.metrics),
         "curve": {"step": list(trial.curve.step), "accuracy": list(trial.curve.accuracy)},
         "failure": _failure(trial.failure),

@@ -121,7 +121,7 @@ def _key(view: StudyView) -> list[dict[str, Any]]:
     """Who proposed: their marker, how many trials, how good their best one was."""
     entries = []
     for origin in ORIGINS:
-        trials = [trial for trial in view.trials if trial.origin == origin]
+        trials = [t for t in view.trials if t.origin == origin and t.confirms is None]
         if trials:
             best = StudyView(view.experiment, view.metric, view.direction, trials).best
             told = f"best {measure(best.value)}" if best else "no result"
@@ -133,8 +133,11 @@ def _key(view: StudyView) -> list[dict[str, Any]]:
 def _history_note(view: StudyView) -> str:
     scored, shown, beyond = len(valued(view)), len(drawn_points(view)), pinned(view)
     said = ["The line is the best so far."] if scored else []
+    again = sum(trial.confirms is not None for trial in view.trials)
     if shown < scored:
         said.append(f"{shown} of {scored} points are drawn, every improvement among them.")
+    if again:
+        said.append(f"{count(again, 'run')} that confirm the best are not drawn.")
     if beyond:
         verb = "lies" if beyond == 1 else "lie"
         said.append(f"{count(beyond, 'trial')} {verb} beyond the scale, drawn on its edge.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from agents.confirm import Confirmed, confirmed
 from agents.report.documents import counts
 from agents.report.facts import RunFacts
 from agents.report.numbers import count, measure, number, parameter_text
@@ -22,6 +23,7 @@ def headline(view: StudyView, facts: RunFacts) -> dict[str, Any]:
     turns = max((trial.iteration for trial in view.trials), default=0)
     return {
         "best": _best(best) if best else None,
+        "confirmed": _confirmed(view),
         "empty": empty,
         "hint": hint,
         "gain": _gain(view),
@@ -43,6 +45,37 @@ def _best(best: Trial) -> dict[str, Any]:
         "parameters": [(n, parameter_text(v)) for n, v in best.parameters.items()],
         "metrics": [(n, measure(v)) for n, v in best.metrics.items() if v is not None],
     }
+
+
+def _confirmed(view: StudyView) -> dict[str, Any] | None:
+    """What came of running the best trials again with fresh seeds; None where none did."""
+    found = confirmed(view)
+    best = view.best
+    if not found or best is None:
+        return None
+    own = next((one for one in found if one.trial.number == best.number), None)
+    first = found[0]
+    return {
+        "own": _mean(own) if own else "",
+        "runs": count(len(own.values), "run") if own else "",
+        "other": first.trial.number if first is not own else None,
+        "other_mean": _mean(first),
+        "rows": [
+            {
+                "number": one.trial.number,
+                "found": measure(one.trial.value),
+                "mean": measure(one.mean),
+                "deviation": measure(one.deviation),
+                "runs": str(len(one.values)),
+            }
+            for one in found
+        ],
+    }
+
+
+def _mean(one: Confirmed) -> str:
+    spread = f" \N{PLUS-MINUS SIGN} {number(one.deviation, 2)}" if one.deviation else ""
+    return f"{measure(one.mean)}{spread}"
 
 
 def _empty(view: StudyView) -> tuple[str, str]:

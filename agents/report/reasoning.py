@@ -45,7 +45,7 @@ def judged(view: StudyView) -> list[Judged]:
     for trial in view.trials:
         value = values.get(trial.number)
         led = value is not None and (best is None or is_better(value, best, view))
-        if trial.origin == "llm":
+        if trial.origin == "llm" and trial.confirms is None:
             found.append(Judged(trial, best, led))
         if led:
             best = value
@@ -91,6 +91,7 @@ def _entry(view: StudyView, one: Judged, scale: LinearScale, fixed: Set[str]) ->
         "failed": trial.state is TrialState.FAILED,
         "led": one.led,
         "verdict": _verdict(view, one),
+        "advice": trial.stop_advice or "",
         "picture": _picture(scale, trial.number, expected, reached),
         "parameters": ", ".join(
             f"{n} {parameter_text(v)}" for n, v in trial.parameters.items() if n not in fixed

@@ -103,7 +103,14 @@ def rebuild(saved: Salvaged, workspace: Workspace, settings: Settings) -> Path:
 def _enter(ledger: Ledger, space: SearchSpace, trial: Trial) -> None:
     parameters = {n: v for n, v in trial.parameters.items() if _fits(space, n, v)}
     proposal = Proposal(
-        parameters, trial.origin, trial.rationale, trial.predicted, trial.fallback_reason
+        parameters,
+        trial.origin,
+        trial.rationale,
+        trial.predicted,
+        trial.fallback_reason,
+        request=trial.request,
+        confirms=trial.confirms,
+        stop_advice=trial.stop_advice,
     )
     number = ledger.add(proposal, trial.iteration, trial.seed)
     if trial.job is not None:
@@ -160,6 +167,9 @@ def trial_from_document(document: Mapping[str, Any]) -> Trial:
         rationale=str(document["rationale"]),
         predicted=document["predicted"],
         fallback_reason=document["fallback_reason"],
+        confirms=document.get("confirms"),
+        stop_advice=document.get("stop_advice"),
+        request=document.get("request"),
         job=_job(job) if job else None,
         value=document["value"],
         metrics=dict(document["metrics"]),

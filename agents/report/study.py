@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from agents.trial import StudyView, Trial, TrialState
+from agents.trial import StudyView, Trial
 
 Item = TypeVar("Item")
 
@@ -38,12 +38,11 @@ def until(view: StudyView, iteration: int) -> StudyView:
 
 
 def valued(view: StudyView) -> list[tuple[Trial, float]]:
-    """Completed trials with their objective, in the order of their numbers."""
-    return [
-        (trial, trial.value)
-        for trial in view.trials
-        if trial.state is TrialState.COMPLETED and trial.value is not None
-    ]
+    """Completed trials with their objective, in the order of their numbers.
+
+    Those that only run another one again, to confirm it, are not of the search.
+    """
+    return [(trial, trial.value) for trial in view.completed if trial.value is not None]
 
 
 def is_better(value: float, other: float, view: StudyView) -> bool:

@@ -16,6 +16,7 @@ from agents.convergence import node_hours
 from agents.report.ahead import leads, told
 from agents.report.charts.timeline import FEW_SPANS, MOST_ROWS, timeline_chart, timeline_note
 from agents.report.cost import cost, cost_section
+from agents.report.documents import summary_document
 from agents.report.page import html_page
 from agents.report.reasoning import MOST_SHOWN, judged, reasoning
 from agents.report.reproduction import reproduction
@@ -258,6 +259,35 @@ def test_of_many_proposals_those_that_led_and_the_newest_are_shown():
 def test_without_an_llm_the_page_has_no_place_for_it():
     page = html_page(race(("sampler", 0.5), ("sampler", 0.6)), facts())
     assert 'id="reasoning"' not in page and 'id="ahead"' not in page
+
+
+def test_the_best_run_again_is_told_and_is_no_part_of_the_race():
+    again = [
+        replace(trial(n, v), confirms=c, origin="llm")
+        for n, v, c in ((3, 0.7, 1), (4, 0.8, 1), (5, 0.84, 2), (6, 0.95, 0))
+    ]
+    known = view(trial(0, 0.5), trial(1, 0.9), trial(2, 0.85), *again)
+    page = html_page(known, facts())
+    words = Page(page).text
+    assert "0.9000 accuracy_auc Trial 1 of 7 is the best" in words
+    assert (
+        "Run again with fresh seeds it reached 0.7500 \N{PLUS-MINUS SIGN} 0.071 in 2 runs" in words
+    )
+    assert "On average trial 0 is better: 0.9500" in words
+    assert (
+        "0 0.5000 0.9500 \N{EN DASH} 1 2 0.8500 0.8400 \N{EN DASH} 1 1 0.9000 0.7500 0.0707 2"
+        in words
+    )
+    assert "4 runs that confirm the best are not drawn" in words
+    assert 'id="reasoning"' not in page and 'id="ahead"' not in page
+    assert [one["trial"] for one in summary_document(known, facts())["confirmed"]] == [0, 2, 1]
+
+
+def test_advice_to_end_the_search_stands_with_the_reasons():
+    known = race(("sampler", 0.5), ("llm", 0.6))
+    advised = replace(known.trials[1], stop_advice="Nothing is left to gain.")
+    words = Page(html_page(view(known.trials[0], advised), facts())).text
+    assert "Recommended to end the search: Nothing is left to gain." in words
 
 
 # -- reproducibility and steering
