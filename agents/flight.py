@@ -348,9 +348,11 @@ class Flight:
 
     def _started(self, trial: Trial, seconds: float | None) -> datetime | None:
         """When its job ran at the latest: as polls saw it, or as the program's own time tells."""
-        known = [age for age in (self.watch.running_for(trial), seconds) if age is not None]
         submitted = trial.job.submitted_at if trial.job is not None else None
-        if not known or submitted is None:
+        if submitted is None:
+            return None
+        known = [age for age in (self.watch.running_for(trial), seconds) if age is not None]
+        if not known:
             return None
         now = datetime.now(UTC)
         most = max(0.0, (now - submitted).total_seconds())

@@ -54,8 +54,7 @@ def ask(directory: Path, verb: Verb, arguments: Mapping[str, Any], wait: float) 
     request = requests.new_request(verb, _checked(workspace, verb, arguments))
     path = requests.leave(workspace.directory, request)
     if state.state == "stopped":
-        resume = resume_command(workspace)
-        return Answer(request, "waiting", f"the search is stopped; taken when it goes on: {resume}")
+        return _when_resumed(workspace, request)
     until = time.monotonic() + wait
     while time.monotonic() < until:
         answer = _answer(workspace, request)
@@ -109,10 +108,17 @@ def _answer(workspace: Workspace, request: Request) -> Answer | None:
     return None
 
 
+def _when_resumed(workspace: Workspace, request: Request) -> Answer:
+    resume = resume_command(workspace)
+    return Answer(request, "waiting", f"the search is stopped; taken when it goes on: {resume}")
+
+
 def _not_yet(workspace: Workspace, request: Request, path: Path) -> Answer:
     state = run_state(workspace)
     if state.state == "finished" and requests.withdraw(path):
         _refuse_without_search(workspace, state, request.verb)
+    if state.state == "stopped":
+        return _when_resumed(workspace, request)
     doing = f"`{state.doing}`{ago(state.doing_since)}" if state.doing else "busy"
     why = f"waits for {state.waiting['what']}" if state.waiting else f"is at {doing}"
     return Answer(
