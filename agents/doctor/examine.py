@@ -35,6 +35,7 @@ from scheduler.resources import container_of
 from scheduler.settings import SshTransportSettings
 
 CONNECTION = "connection"
+_AGAIN = "try again; if it stays so, a file system there or the account's start-up files hang"
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def _cluster_checks(loaded: LoadedConfig, options: Options, doing: Doing) -> lis
         finally:
             cluster.transport.close()
     except Away as error:
-        there = failed(CONNECTION, str(error), error.remedy or "try again")
+        there = failed(CONNECTION, str(error), error.remedy or _AGAIN)
     except SchedulerError as error:
         there = failed(CONNECTION, str(error), "mend cluster.transport")
     return [there, *not_reached(rest, "the machine was not reached")]

@@ -156,6 +156,10 @@ def _space(look: Look) -> Check:
         words.append(f"quota: {use.text}")
         if use.share >= FULL_SHARE:
             tight = "your quota there is nearly used up: delete old runs (`clean --remote`) or ask for more"
+    if any(kind in look.seen and look.seen[kind].hung for kind in ("space", "inodes")):
+        return warning(
+            SPACE, "df hung: a file system there does not answer", "see the site's status page"
+        )
     if not words:
         return skipped(SPACE, "df did not answer")
     seen = "; ".join(words)

@@ -5,6 +5,7 @@ import os
 import pty
 import re
 import sys
+import time
 
 import pytest
 from doctor_bench import ROOT, doctor, left, outcomes, run, write_config
@@ -154,11 +155,18 @@ def test_a_tiny_job_runs_where_jobs_run_and_leaves_nothing(tmp_path):
 
 def test_a_tiny_job_that_takes_too_long_is_cancelled(tmp_path):
     # The rehearsal has no queue beside it.
-    cluster = "cluster: {setup: ['[ ! -d ../queue ] || sleep 300'], poll: {floor: 0.1s}}"
+    setup = f"[ ! -d ../queue ] || {{ echo $$ > {tmp_path}/pid; sleep 300 & wait; }}"
+    cluster = f"cluster: {{setup: ['{setup}'], poll: {{floor: 0.1s}}}}"
     code, found = doctor(write_config(tmp_path, cluster=cluster), "--job", "--job-limit", "1s")
     assert (code, found["job"]["outcome"]) == (0, "warning"), found["job"]
     assert "--job-limit" in found["job"]["remedy"]
-    assert left(tmp_path) == ["config.yaml", "train.py"]
+    script = int((tmp_path / "pid").read_text())
+    for _ in range(100):
+        if not os.path.exists(f"/proc/{script}"):
+            break
+        time.sleep(0.1)
+    assert not os.path.exists(f"/proc/{script}")
+    assert left(tmp_path) == ["config.yaml", "pid", "train.py"]
 
 
 def test_outcomes_decide_on_the_exit_code():
@@ -224,6 +232,7 @@ def test_forty_columns_get_lines(tmp_path):
     assert code == 1
     lines = shown(screen).splitlines()
     assert max(map(len, lines)) <= 40
+    assert any(line.startswith("ok      connection: ") for line in lines)
     assert any(line.strip().startswith("->") for line in lines)
 
 
