@@ -155,7 +155,7 @@ def test_a_tiny_job_runs_where_jobs_run_and_leaves_nothing(tmp_path):
 
 def test_a_tiny_job_that_takes_too_long_is_cancelled(tmp_path):
     # The rehearsal has no queue beside it.
-    setup = f"[ ! -d ../queue ] || {{ echo $$ > {tmp_path}/pid; sleep 300 & wait; }}"
+    setup = f"[ ! -d ../queue ] || {{ echo $$ > {tmp_path}/pid; sleep 30 & wait; }}"
     cluster = f"cluster: {{setup: ['{setup}'], poll: {{floor: 0.1s}}}}"
     code, found = doctor(write_config(tmp_path, cluster=cluster), "--job", "--job-limit", "1s")
     assert (code, found["job"]["outcome"]) == (0, "warning"), found["job"]
