@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
+import sys
+import textwrap
 import time
 from pathlib import Path
 
@@ -95,3 +98,39 @@ def test_trials_share_a_slurm_job(slurm_site: Site, tmp_path: Path, launch: str)
     assert len(jobs) == 2
     assert runs(tmp_path, "pack_*/*") == ["x"] * 4
     assert len(list(tmp_path.glob("local/*/pack_*/job_*/best.pt"))) == 4
+
+
+def test_the_example_configuration_runs_on_the_cluster(slurm_site: Site, tmp_path: Path) -> None:
+    """The main configuration as it is shipped, with where it runs laid over it, its code staged."""
+    config = tmp_path / "config.yaml"
+    config.write_text(
+        textwrap.dedent(
+            f"""\
+            extends: {ROOT}/config.example.yaml
+            loop: {{max_iterations: 2, jobs_per_iteration: 2}}
+            proposer: {{kind: sampler}}
+            training:
+              stage: [{ROOT}/training]
+              directory: null
+              budget: {{epochs: 1}}
+            cluster:
+              transport: {{kind: ssh, host: plain, config_file: {slurm_site.sshd.config}}}
+              batch_system: {{kind: slurm}}
+              remote_base: {tmp_path}/remote
+              python: {sys.executable}
+              environment: {{PYTHONPATH: "", OMP_NUM_THREADS: "1"}}
+              resources: {{cpus: 4, memory: 4G, walltime: 5m}}
+            directories: {{local_base: {tmp_path}/local}}
+            """
+        )
+    )
+    connect(config)
+    ended_well(start(config))
+    disconnect(config)
+    assert counts(tmp_path)["completed"] == 4
+    (run,) = tmp_path.glob("local/*")
+    jobs = list(run.glob("job_*"))
+    assert all((job / "metrics.jsonl").read_text().count("\n") >= 1 for job in jobs)
+    results = [json.loads((job / "results.json").read_text()) for job in jobs]
+    assert max(result["metrics"]["final_accuracy"] for result in results) > 0.3
+    assert "slurm" in (run / "reports" / "report.html").read_text().lower()
