@@ -88,7 +88,7 @@ def _again(view: StudyView) -> str:
         return ""
     each = ", ".join(f"{cause} {amount}" for cause, amount in causes.most_common())
     was = "was" if causes.total() == 1 else "were"
-    return f"Besides, {count(causes.total(), 'attempt')} failed and {was} made again: {each}."
+    return f"{count(causes.total(), 'attempt')} failed and {was} made again: {each}."
 
 
 def _failure(trial: Trial, failure: Failure) -> dict[str, Any]:

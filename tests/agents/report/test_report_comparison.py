@@ -7,10 +7,12 @@ from report_markup import Page, coordinates, pictures
 from report_runs import CONFIG, with_job
 from report_samples import START, facts, study
 from report_views import studies
+from trials import trial
 
 from agents.errors import ConfigurationError
 from agents.report.comparison import Contender, comparison_page, letter, settings_that_differ
 from agents.report.progression import progression
+from agents.trial import StudyView
 
 HOSTILE = "</style><script>alert(1)</script>\"'&{{ 7 * 7 }}\x00\x1b[31m\u202e"
 
@@ -23,6 +25,7 @@ def contender(name, count=24, seed=1, configuration=CONFIG, **changes):
 
 def test_the_page_tells_who_is_best_with_what_and_how_they_differ():
     other = CONFIG.replace("kind: sampler", "kind: hybrid").replace("seed: 7", "seed: 8")
+    other += "directories: {local_base: elsewhere}\n"
     runs = [contender("first"), contender("second", 40, 2, other)]
     words = Page(page := comparison_page(runs)).text
     assert Page(page).faults == []
@@ -33,6 +36,7 @@ def test_the_page_tells_who_is_best_with_what_and_how_they_differ():
         assert f"{run.view.best.value:.4f} {run.view.best.number} {len(run.view.trials)}" in words
     assert "experiment.seed 7 8" in words
     assert "proposer.kind sampler hybrid" in words
+    assert "local_base" not in words
     assert "search_space" not in words.split("Settings that differ")[1]
     assert "Not the same search" not in words
     assert words.count("Over ") == 3
@@ -102,6 +106,13 @@ def test_secrets_stay_references():
     one = "cluster: {environment: {KEY: '${MY_KEY}'}}\n"
     found = settings_that_differ([one, "cluster: {environment: {KEY: '${OTHER}'}}\n"])
     assert found == [("cluster.environment.KEY", ["${MY_KEY}", "${OTHER}"])]
+
+
+def test_trials_count_in_the_order_in_which_they_ended():
+    late = replace(trial(0, 0.5), finished_at=START + timedelta(hours=2))
+    early = replace(trial(1, 0.4), finished_at=START + timedelta(hours=1))
+    line = progression("a", StudyView("x", "m", "maximize", [late, early]), facts())
+    assert [(step.trial, step.trials, step.time) for step in line.steps] == [(1, 1, 1), (0, 2, 2)]
 
 
 def test_the_best_so_far_counts_what_ended_before_it():

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import shutil
 import stat
 from datetime import timedelta
@@ -56,7 +57,9 @@ def test_it_reads_in_a_directory_that_nobody_may_write(run):
 
 
 def test_a_renamed_run_is_read_all_the_same(run):
-    assert len(read_run(run.rename(run.parent / "renamed = ? #1 %41")).view.trials) == 24
+    reading = read_run(run.rename(run.parent / "renamed = ? #1 %41"))
+    assert reading.salvaged is None
+    assert len(reading.view.trials) == 24
 
 
 def test_a_finished_run_that_goes_on_is_not_at_its_end(run):
@@ -181,6 +184,19 @@ def test_the_log_and_directories_do_where_reports_are_gone_too(run):
     (run / "logs" / "run.jsonl").unlink()
     directories_only = read_run(run).view
     assert len(directories_only.completed) == len(whole.completed)
+
+
+def test_of_several_attempts_the_last_counts(run):
+    first = next(run.glob("job_*_trial_0004"))
+    shutil.copytree(first, again := first.with_name(f"{first.name}_attempt_3"))
+    task = json.loads((again / "hyperparameters.json").read_text())
+    task["job"] = re.sub(r"\.\d+$", ".3", task["job"])
+    (again / "hyperparameters.json").write_text(json.dumps(task))
+    for report in run.glob("reports/iteration_*.json"):
+        report.unlink()
+    torn(run)
+    (trial,) = [t for t in read_run(run).view.trials if t.number == 4]
+    assert (trial.job.attempt, trial.job.directory) == (3, again.name)
 
 
 def test_a_trial_of_which_nothing_is_left_keeps_its_place(run):

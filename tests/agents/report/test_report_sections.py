@@ -70,6 +70,15 @@ def test_a_job_in_flight_lasts_until_now():
     assert span.in_flight and span.ended == at(65)
 
 
+@pytest.mark.parametrize(("started", "ended"), [(-9, 50), (80, 50), (20, -5)])
+def test_times_out_of_order_make_no_negative_wait_or_run(started, ended):
+    """Clocks of two machines may disagree."""
+    odd = replace(trial(0, 0.5), job=job(0, started, ended))
+    (span,) = spans(view(odd), at(1000))
+    assert span.queued >= 0 and span.ran >= 0
+    assert span.submitted <= span.started <= span.ended
+
+
 def test_a_ledger_that_kept_no_start_has_it_from_the_programs_own_time():
     old = replace(done(0, 0, 0, 100, seconds=70.0), job=job(0, None, 100))
     assert spans(view(old), at(1000))[0].queued == 30
@@ -114,6 +123,8 @@ def test_the_timeline_has_a_bar_for_each_wait_and_run_that_can_be_pointed_at():
     assert len(found) == attempts
     assert len(re.findall(r'class="ran ', svg)) == ran
     assert len(re.findall(r'class="waited"', svg)) == attempts - 1
+    failures = sum(bool(span.cause) for span in found)
+    assert len(re.findall(r'class="mark failed"', svg)) == failures > 0
     assert "attempt 1, sampler: waited 8.0 s, ran 17.0 s, node failure" in svg
     assert "One row a trial" in timeline_note(found)
 
@@ -160,7 +171,8 @@ def test_exchanges_add_up_whatever_they_hold(tmp_path):
     assert (used.exchanges, used.unanswered, used.unpriced) == (4, 1, 2)
     assert (used.input_tokens, used.output_tokens, used.seconds) == (15, 3, 2.5)
     assert used.money == {"EUR": 1}
-    assert reader.read() == used
+    (tmp_path / "trial_0000_00.json").write_text("{}")
+    assert reader.read() == used, "a file is read once"
     assert UsageReader(tmp_path / "none").read().exchanges == 0
 
 
@@ -299,7 +311,7 @@ def on(number, **environment):
 
 def test_another_gpu_is_flagged_and_another_host_is_told():
     known = view(
-        on(0, device_name="A100", host="a", torch="2"), on(1, device_name="A100", host="b", torch="2"),
+        on(0, device_name="A100", host="a", torch="2"), on(1, device_name="A100", host="b", torch="2", scheduler_job="8"),
         on(2, device_name="H100", host="c", torch="2", scheduler_job="9"), on(3),
     )  # fmt: skip
     first, second = differences(known)
