@@ -128,6 +128,20 @@ def test_the_answer_that_counts_is_the_one_after_a_crash(tmp_path):
     assert searched(mind(Replay(tmp_path / "a"), tmp_path / "b")) == first
 
 
+def test_what_a_new_process_asked_is_asked_in_a_replay_that_is_one_process(tmp_path):
+    """A failing endpoint is left alone for a while; a process that begins anew asks at once."""
+
+    class Restarted:
+        def propose(self, view, count):
+            return mind(live(server), tmp_path / "a").propose(view, count)
+
+    script = [error(503), error(503), good()]
+    with OpenAiServer(*script) as server:
+        first = searched(Restarted(), 6)
+    assert [one.origin for one in first][4:6] == ["llm", "llm"]
+    assert searched(mind(Replay(tmp_path / "a"), tmp_path / "b"), 6) == first
+
+
 def test_a_replay_says_where_each_answer_came_from_and_costs_nothing(tmp_path):
     prices = PriceSettings(prompt=10.0, completion=100.0, currency="EUR")
     with OpenAiServer(good()) as server:
