@@ -121,6 +121,7 @@ def test_links_out_of_a_run_are_not_followed(base, tmp_path):
     outside.mkdir()
     (outside / "precious").write_text("x")
     (base / "old run" / "logs" / "link").symlink_to(outside)
+    (base / "old run" / "link").symlink_to(outside)
     (base / "linked run").symlink_to(base / "new")
     done = run("clean", base, "--yes", "--older-than", "0s")
     assert done.returncode == 0
@@ -177,6 +178,7 @@ def test_an_unfinished_run_with_a_broken_ledger_is_left_alone(base):
     (base / "old run" / "study.db").write_bytes(b"no database" * 1000)
     age(base / "old run")
     done = run("clean", base, "--yes")
+    assert "keep   old run" in done.stdout
     assert "not known" in done.stdout
     assert names(base) == ALL
 
