@@ -28,7 +28,7 @@ from scheduler.settings import SlurmBatchSettings  # noqa: E402
 from scheduler.transports import open_transport  # noqa: E402
 
 POLLS, FLIGHTS = 15, (1, 10, 100)
-SUBMISSIONS = 50
+SUBMISSIONS, ROUND_TRIP_SECONDS = 50, 0.05
 TRIALS, SLOTS, SECONDS = 60, 8, 10.0
 LINES = b'{"step": 1, "accuracy": 0.5, "loss": 1.25, "seconds": 3.5}\n' * 4
 Row = tuple[str, str, str, str]
@@ -40,8 +40,7 @@ def measure() -> list[Row]:
         batch = build_batch_system(SlurmBatchSettings(kind="slurm"))
         cluster = Cluster(transport, batch, str(base / "far"), "run")
         cluster.prepare()
-        rows = [*_polls(cluster), *_submissions(cluster, sshd, socket, base)]
-        lab.client("scancel", "--me")
+        rows = [*_polls(cluster), *_submissions(lab, sshd, base)]
         time.sleep(5)
         return [*rows, *_searches(lab, sshd, socket, base)]
 
@@ -49,23 +48,15 @@ def measure() -> list[Row]:
 @contextlib.contextmanager
 def _site() -> Iterator[tuple[SlurmLab, LoopbackSshd, Path, Path]]:
     lab = SlurmLab(accounting=True)
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as close:
         base = Path(name)
-        try:
-            lab.start()
-            sshd = LoopbackSshd(base / "sshd", environment=lab.environment)
-            sshd.start()
-            try:
-                socket = base / "master"
-                subprocess.run(
-                    ["ssh", "-F", sshd.config, "-S", socket, "-MNf", "plain"],
-                    check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                )  # fmt: skip
-                yield lab, sshd, socket, base
-            finally:
-                sshd.close()
-        finally:
-            lab.stop()
+        close.callback(lab.stop)
+        lab.start()
+        sshd = LoopbackSshd(base / "sshd", environment=lab.environment)
+        sshd.start()
+        close.callback(sshd.close)
+        socket = close.enter_context(_master(["ssh", "-F", str(sshd.config)], base / "master"))
+        yield lab, sshd, socket, base
 
 
 def _requests(label: str, count: int) -> list[JobRequest]:
@@ -97,26 +88,50 @@ def _polls(cluster: Cluster) -> list[Row]:
     return rows
 
 
-def _submissions(cluster: Cluster, sshd: LoopbackSshd, socket: Path, base: Path) -> list[Row]:
-    ours = _timed(lambda: cluster.submit(_requests("all", SUBMISSIONS)))
+def _submissions(lab: SlurmLab, sshd: LoopbackSshd, base: Path) -> list[Row]:
+    """In one go, against a call for each job: over the same master, and each with its own login."""
+    rows = []
     script = base / "single.sh"
     script.write_text("#!/bin/sh\nsleep 600\n")
-    command = ["ssh", "-F", str(sshd.config), "-S", str(socket), "plain", "sbatch", "--parsable"]
-    command += ["--output=/dev/null", str(script)]
+    for delay in (0.0, ROUND_TRIP_SECONDS / 2):
+        line = f"{sys.executable} {Path(__file__).with_name('slow_line.py')} %h %p {delay}"
+        ssh = ["ssh", "-F", str(sshd.config), *(["-o", f"ProxyCommand={line}"] if delay else [])]
+        with _master(ssh, base / f"master{delay}") as socket:
+            transport = open_transport(sshd.ssh(control_path=socket))
+            batch = build_batch_system(SlurmBatchSettings(kind="slurm"))
+            cluster = Cluster(transport, batch, str(base / f"far{delay}"), "run")
+            cluster.prepare()
+            jobs = _requests(f"all{delay:.3f}".replace(".", ""), SUBMISSIONS)
+            ours = _timed(lambda cluster=cluster, jobs=jobs: cluster.submit(jobs))
+            lab.client("scancel", "--me")
+            for name, options in (("that master", ["-S", str(socket)]), ("no master", [])):
+                command = [*ssh, *options, "plain", "sbatch", "--parsable", "-o", "/dev/null"]
+                single = _timed(lambda command=command: _singly([*command, str(script)]))
+                lab.client("scancel", "--me")
+                what = f"submission of {SUBMISSIONS} jobs, round trip {2000 * delay:.0f} ms"
+                ratio = f"{single / ours:.1f} x faster than single calls over {name}"
+                rows.append((what, f"{ours:.2f} s", f"{ratio} ({single:.1f} s)", "5 x"))
+    return rows
 
-    def singly() -> None:
-        for _ in range(SUBMISSIONS):
-            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
-    single = _timed(singly)
-    ratio = f"{single / ours:.1f} x faster than {SUBMISSIONS} x ssh … sbatch ({single:.1f} s)"
-    return [(f"submission of {SUBMISSIONS} jobs", f"{ours:.2f} s", ratio, "5 x")]
+@contextlib.contextmanager
+def _master(ssh: list[str], socket: Path) -> Iterator[Path]:
+    quiet = {"check": True, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    subprocess.run([*ssh, "-S", str(socket), "-MNf", "plain"], **quiet)
+    yield socket
+    subprocess.run([*ssh, "-S", str(socket), "-O", "exit", "plain"], **quiet)
+
+
+def _singly(command: list[str]) -> None:
+    for _ in range(SUBMISSIONS):
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
 def _searches(lab: SlurmLab, sshd: LoopbackSshd, socket: Path, base: Path) -> list[Row]:
     ideal = TRIALS / SLOTS * SECONDS
     rows = []
     found = [
+        ("bare sbatch, all at once", _bare(lab, base), "-"),
         ("ours, 16 submitted ahead", _ours(base, sshd, socket, 2 * SLOTS), "1.10 x"),
         ("ours, 8 in flight", _ours(base, sshd, socket, SLOTS), "-"),
         ("Optuna + submitit, n_jobs=8", _submitit(lab, base), "-"),
@@ -125,6 +140,18 @@ def _searches(lab: SlurmLab, sshd: LoopbackSshd, socket: Path, base: Path) -> li
         ratio = f"{seconds / ideal:.3f} x ideal ({ideal:.0f} s)"
         rows.append((f"{TRIALS} trials of {SECONDS:.0f} s, {name}", f"{seconds:.1f} s", ratio, aim))
     return rows
+
+
+def _bare(lab: SlurmLab, base: Path) -> float:
+    """What this Slurm itself takes, nobody waiting for anything."""
+    script = base / "bare.sh"
+    script.write_text(f"#!/bin/sh\nsleep {SECONDS}\n")
+    begun = time.perf_counter()
+    for _ in range(TRIALS):
+        lab.client("sbatch", "-c", "2", "-o", "/dev/null", str(script), check=True)
+    while lab.client("squeue", "-h").stdout.strip():
+        time.sleep(0.2)
+    return time.perf_counter() - begun
 
 
 CONFIG = """\
