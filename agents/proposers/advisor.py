@@ -10,6 +10,7 @@ from agents.config.model import ToolSettings
 from agents.errors import LlmError, ProposalRejected
 from agents.proposers.answer import Suggestion, plain_text, read_answer, read_stop
 from agents.proposers.breaker import Breaker
+from agents.proposers.edges import hugging
 from agents.proposers.endpoint import EndpointAway, Message, Reply, ToolReply, ToolsRefused
 from agents.proposers.evidence import evidence
 from agents.proposers.exchanges import ExchangeLog, state_digest, thread_digest
@@ -75,8 +76,8 @@ class Answers(Protocol):
 class Advisor:
     """Asks an LLM for proposals and lets none pass unseen. Each exchange is kept.
 
-    What the LLM proposes passes `SearchSpace.validate`, repeats no trial and is not objected to,
-    or it goes back with the reasons, at most `repair_attempts` times.
+    What the LLM proposes passes `SearchSpace.validate`, repeats no trial, hugs no corner and is not
+    objected to, or it goes back with the reasons, at most `repair_attempts` times.
     """
 
     def __init__(
@@ -249,6 +250,9 @@ class Advisor:
         repeated = self._repeated(talk, parameters)
         if repeated is not None:
             raise ProposalRejected([repeated])
+        cornered = hugging(self._space, talk.view, parameters)
+        if cornered is not None:
+            raise ProposalRejected([cornered])
         proposal = Proposal(
             parameters, "llm", rationale=suggestion.rationale, predicted=suggestion.predicted
         )

@@ -16,7 +16,7 @@ DROP = 0.1
 def condensed(curve: Curve) -> str:
     """Such as ``0.21 -> 0.64 -> 0.71 in 10 steps, best 0.72 at step 8, flat at the end``.
 
-    Start, middle and end; the best and where; whether the end still rises. Empty for no points.
+    Start, middle and end; the best and where; how fast the end still rises, or how far it fell. Empty for no points.
     """
     points = [(s, a) for s, a in zip(curve.step, curve.accuracy, strict=True) if a is not None]
     if not points:
@@ -30,15 +30,16 @@ def condensed(curve: Curve) -> str:
     shape = " -> ".join(number(value, 3) for value in marks)
     top = max(range(len(values)), key=lambda index: values[index])
     text = f"{shape} in {len(values)} steps, best {number(values[top], 3)} at step {steps[top]:g}"
-    return f"{text}, {_ending(list(values))}{missing}"
+    return f"{text}, {_ending(list(steps), list(values))}{missing}"
 
 
-def _ending(values: list[float]) -> str:
+def _ending(steps: list[float], values: list[float]) -> str:
     best, last = max(values), values[-1]
     if best > 0 and last < (1 - DROP) * best:
-        return "fell from its best"
+        return f"fell from its best by {number(best - last, 2)}"
     tail = max(1, round(TAIL * (len(values) - 1)))
     change = last - values[-1 - tail]
     if change > FLAT * (max(values) - min(values)) * tail and change > 0:
-        return "still rising at the end"
+        slope = change / (steps[-1] - steps[-1 - tail]) if steps[-1] > steps[-1 - tail] else change
+        return f"still rising at the end by {number(slope, 2)} a step"
     return "flat at the end"

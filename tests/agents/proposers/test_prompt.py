@@ -226,10 +226,10 @@ def test_the_schema_asks_for_exactly_so_many_proposals_reasons_first():
     [
         ((), ""),
         ((0.5,), "0.5 at its only step"),
-        ((0.1, 0.2, 0.3, 0.4, 0.5), "0.1 -> 0.3 -> 0.5 in 5 steps, best 0.5 at step 4, still rising at the end"),
+        ((0.1, 0.2, 0.3, 0.4, 0.5), "0.1 -> 0.3 -> 0.5 in 5 steps, best 0.5 at step 4, still rising at the end by 0.1 a step"),
         ((0.1, 0.7, 0.7, 0.7, 0.7, 0.7), "0.1 -> 0.7 -> 0.7 in 6 steps, best 0.7 at step 1, flat at the end"),
-        ((0.1, 0.9, 0.1), "0.1 -> 0.9 -> 0.1 in 3 steps, best 0.9 at step 1, fell from its best"),
-        ((0.1, None, 0.3), "0.1 -> 0.3 in 2 steps, best 0.3 at step 2, still rising at the end, 1 steps without a number"),
+        ((0.1, 0.9, 0.1), "0.1 -> 0.9 -> 0.1 in 3 steps, best 0.9 at step 1, fell from its best by 0.8"),
+        ((0.1, None, 0.3), "0.1 -> 0.3 in 2 steps, best 0.3 at step 2, still rising at the end by 0.1 a step, 1 steps without a number"),
     ],
 )  # fmt: skip
 def test_a_curve_in_a_few_words(accuracy, words):
