@@ -6,8 +6,10 @@ it, and ``--resume`` goes on from it with a search that knows the experiment's r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import suppress
+import shlex
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from typing import Any
 from agents.config.model import Settings
 from agents.config.yaml_text import scalar
 from agents.convergence import StopReason
-from agents.errors import ConfigurationError, ProposalRejected
+from agents.errors import ConfigurationError, ProposalRejected, UnexpectedError
 from agents.jobs import trial_seed
 from agents.ledger import snapshot
 from agents.progress import JobLine, Progress, trials_by_state, write_heartbeat
@@ -79,6 +81,26 @@ def chosen(settings: Settings, pairs: Sequence[str]) -> dict[str, ParameterValue
         return space.validate(space.complete(given))
     except ProposalRejected as error:
         raise ConfigurationError(error.reasons) from None
+
+
+@contextmanager
+def explained(run: Run) -> Iterator[None]:
+    """What nobody thought of (a full disk, a damaged database) as one message with a way on.
+
+    Raises UnexpectedError.
+    """
+    try:
+        yield
+    except PilothouseError:
+        raise
+    except Exception as error:
+        run.journal.event("unexpected", "error", traceback=traceback.format_exc())
+        words = str(error).splitlines()[0] if str(error) else ""
+        raise UnexpectedError(
+            f"{run.workspace.directory}: {type(error).__name__}: {words}\n  The traceback is in "
+            f"{run.workspace.log_file}. A job goes on, nothing is lost; to go on: "
+            f"python -m agents.run harvest {shlex.quote(relative(str(run.workspace.directory)))}"
+        ) from error
 
 
 class Experiment:
@@ -159,9 +181,14 @@ class Experiment:
         )
 
     def write(self) -> None:
-        """Leave a sign of life and, when all have ended, the report and the summary."""
+        """Leave a sign of life and, when all have ended, the report and the summary.
+
+        What has ended before is left as it is: its age counts from its end.
+        """
+        if self.run.workspace.is_finished:
+            return
         write_heartbeat(self.run.workspace.progress_file, self.progress())
-        if self.is_finished() and not self.run.workspace.is_finished:
+        if self.is_finished():
             self.run.paperwork.write_last(self.view(), ENDED)
 
     def standings(self) -> list[Standing]:

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import json
 import shlex
+import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
 
 from agents.config import load
-from agents.errors import ConfigurationError, LedgerError, RunLocked
-from agents.experiment import Experiment, Standing, has_failed, relative, remedy_of
+from agents.errors import ConfigurationError, LedgerError, RunLocked, UnexpectedError
+from agents.experiment import Experiment, Standing, explained, has_failed, relative, remedy_of
 from agents.interrupts import Interrupted, Interrupts
 from agents.patience import OneTry
 from agents.screen import duration_text
 from agents.search import open_run
 from agents.workspace import Workspace, runs
-from scheduler.errors import Away, SchedulerError
+from training.contract import PilothouseError
 
 _NO_EXPERIMENT = "`python -m agents.run submit --config FILE` makes one"
 
@@ -104,14 +105,19 @@ def _first_round(
 
 def _more_rounds(open_ones: Sequence[Experiment], interrupts: Interrupts, wait: bool) -> None:
     """Ask again while files of ended jobs may still come and, with `wait`, until all have ended."""
+    told = 0
     while True:
         due = [
             experiment
             for experiment in open_ones
-            if experiment.awaits_files() or (wait and not experiment.is_finished())
+            if not isinstance(experiment.trouble, UnexpectedError)
+            and (experiment.awaits_files() or (wait and not experiment.is_finished()))
         ]
         if not due:
             return
+        if len(due) != told:
+            told = len(due)
+            print(f"waiting for {told} of {len(open_ones)} experiments", file=sys.stderr)
         interrupts.sleep(min(experiment.run.flight.interval() for experiment in due))
         for experiment in due:
             _advance(experiment)
@@ -120,14 +126,18 @@ def _more_rounds(open_ones: Sequence[Experiment], interrupts: Interrupts, wait: 
 def _advance(experiment: Experiment) -> None:
     """One round; an error is kept with the experiment, for what is said of it."""
     try:
-        experiment.advance()
+        with explained(experiment.run):
+            experiment.advance()
         experiment.trouble = None
-    except (Away, SchedulerError) as error:
+    except PilothouseError as error:
         experiment.trouble = error
 
 
 def _standings(experiment: Experiment) -> list[Standing]:
     trouble = experiment.trouble
+    if isinstance(trouble, UnexpectedError):
+        where = str(experiment.run.workspace.directory)
+        return [Standing(where, None, "unreadable", str(trouble))]
     if trouble is None:
         return experiment.standings()
     remedy = remedy_of(trouble)

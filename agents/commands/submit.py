@@ -11,7 +11,7 @@ from pathlib import Path
 
 from agents.commands.harvest import standing_text, to_json
 from agents.config import LoadedConfig, load
-from agents.experiment import Experiment, chosen, has_failed, relative, remedy_of
+from agents.experiment import Experiment, chosen, explained, has_failed, relative, remedy_of
 from agents.interrupts import Interrupted, Interrupts
 from agents.patience import OneTry, Patience
 from agents.screen import Screen, open_screen
@@ -48,11 +48,13 @@ def submit(asked: Submission) -> int:
         open_run(loaded, workspace, interrupts, "info", patience) as run,
     ):
         experiment = Experiment(run)
-        experiment.enter(parameters)
+        run.flight.said = lambda text: print(text, file=sys.stderr)
         try:
-            if asked.wait and not asked.as_json:
-                return _wait(experiment, interrupts, open_screen(), parameters)
-            return _once(experiment, interrupts, asked, parameters)
+            with explained(run):
+                experiment.enter(parameters)
+                if asked.wait and not asked.as_json:
+                    return _wait(experiment, interrupts, open_screen(), parameters)
+                return _once(experiment, interrupts, asked, parameters)
         except Interrupted as interrupted:
             _say_later(workspace)
             return 128 + interrupted.number

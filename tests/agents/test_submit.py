@@ -243,3 +243,41 @@ def test_a_job_that_vanished_is_a_failed_experiment(tmp_path):
     (found,) = until_ended(one["directory"], code=1)
     assert found["state"] == "failed"
     assert "node failure" in found["why"]
+
+
+def test_what_nobody_thought_of_is_one_message_and_stops_nothing_else(tmp_path):
+    config = write_config(tmp_path)
+    damaged = submitted(config, "x=0.1")["directory"]
+    blocked = submitted(config, "x=0.2")["directory"]
+    submitted(config, "x=0.3")
+    with open(f"{damaged}/study.db", "r+b") as stream:
+        stream.seek(4096)
+        stream.write(b"\xff" * 60_000)
+    os.rmdir(f"{blocked}/reports")
+    with open(f"{blocked}/reports", "w") as stream:
+        stream.write("in the way")
+    for _ in range(50):
+        done = run("harvest", tmp_path / "results", "--json")
+        assert "Traceback" not in done.stderr
+        found = {one["directory"]: one for one in json.loads(done.stdout)}
+        states = [one["state"] for one in found.values()]
+        if sorted(states) == ["completed", "unreadable", "unreadable"]:
+            break
+        time.sleep(0.1)
+    assert done.returncode == 1, found
+    assert "logs/run.jsonl" in found[blocked]["why"]
+    os.unlink(f"{blocked}/reports")
+    os.mkdir(f"{blocked}/reports")
+    (mended,) = harvested(blocked)
+    assert mended["state"] == "completed"
+
+
+def test_what_has_ended_is_left_as_it_is(tmp_path):
+    config = write_config(tmp_path)
+    assert run("submit", "--config", config, "--wait").returncode == 0
+    (directory,) = (tmp_path / "results").iterdir()
+    before = {
+        name: (directory / name).stat().st_mtime_ns for name in ("progress.json", "summary.json")
+    }
+    harvested(directory)
+    assert {name: (directory / name).stat().st_mtime_ns for name in before} == before
