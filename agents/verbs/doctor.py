@@ -24,7 +24,7 @@ def doctor(
     """Test each part that a search needs, and say what to do about each that fails.
 
     Nothing is left behind on the cluster. Costs one short answer of the LLM, where there is one.
-    Exit codes: 0 all well (warnings count as well), 1 something failed, 2 bad configuration.
+    Exit codes: 0 all well, with warnings or without, 1 something failed, 2 bad configuration.
     """
     from agents.commands.doctor import doctor as verb
 

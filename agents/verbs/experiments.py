@@ -17,7 +17,7 @@ def submit(
     config: RequiredConfig,
     pairs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[NAME=VALUE]...", help="Hyperparameters; others: their defaults."),
+        typer.Argument(metavar="NAME=VALUE", help="Hyperparameters; others: their defaults."),
     ] = None,
     overrides: SetOption = None,
     wait: Annotated[
@@ -39,7 +39,7 @@ def submit(
 def harvest(
     places: Annotated[
         list[Path],
-        typer.Argument(metavar="DIR...", help="Experiments, or directories that hold some."),
+        typer.Argument(metavar="DIR", help="Experiments, or directories that hold some."),
     ],
     wait: Annotated[
         bool, typer.Option("--wait", help="Stay until all of them have ended.")
