@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import socket
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -188,7 +189,7 @@ class RunLock:
     def __init__(self, path: Path) -> None:
         self._stream: IO[str] = open(path, "a+", encoding="utf-8")  # noqa: SIM115
         try:
-            fcntl.flock(self._stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(self._stream)
         except OSError as error:
             holder = _holder(self._stream)
             self._stream.close()
@@ -224,6 +225,22 @@ class RunLock:
         self._stream.seek(0)
         self._stream.truncate()
         self._stream.close()
+
+
+LOCK_ATTEMPTS = 5
+LOCK_PAUSE_SECONDS = 0.1
+
+
+def _lock(stream: IO[str]) -> None:
+    """Lock the file. Tried again for half a second: who only looks at a run holds it for a moment."""
+    for attempt in range(LOCK_ATTEMPTS):
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except OSError:
+            if attempt == LOCK_ATTEMPTS - 1:
+                raise
+            time.sleep(LOCK_PAUSE_SECONDS)
 
 
 HEARTBEAT_TIMEOUT_SECONDS = 300

@@ -302,7 +302,8 @@ def _clock(text: object) -> str:
 
 def _coarse(seconds: float) -> str:
     """A duration that does not change every second."""
-    return duration_text(seconds if seconds < 60 else seconds // 60 * 60).replace(" 0 s", "")
+    text = duration_text(seconds if seconds < 60 else seconds // 60 * 60)
+    return text.removesuffix(" 0 s").removesuffix(" 0 min").removesuffix(" 0 h")
 
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
@@ -330,8 +331,10 @@ def _bar(share: float, width: int = 10) -> str:
 
 def _shows(text: str) -> bool:
     """Whether the terminal's encoding has these characters."""
+    # Not sys.stdout, for which rich puts a stand-in while it draws.
+    encoding = sys.__stdout__.encoding if sys.__stdout__ is not None else "ascii"
     try:
-        text.encode(sys.stdout.encoding or "ascii")
+        text.encode(encoding or "ascii")
     except (UnicodeEncodeError, LookupError):
         return False
     return True
