@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from agents.report.comparison import Contender, comparison_page
@@ -14,58 +17,76 @@ from agents.report.write import HTML_FILE, write_output
 COMPARISON_FILE = Path("comparison.html")
 
 
-def report(directory: Path, output: Path | None) -> str:
-    """Write the report of one run to `output`, or to its place in the run. Returns what was done."""
+@dataclass(frozen=True)
+class Written:
+    """What was written, and what a person should know about it."""
+
+    page: Path
+    said: Sequence[str]
+    """Notes and warnings, a line each."""
+    recovered: Path | None = None
+    """A ledger of what was found without the broken one."""
+
+    def text(self) -> str:
+        """For a person."""
+        return "\n".join([*self.said, f"report: {self.page}"])
+
+    def to_json(self) -> str:
+        """For scripts."""
+        recovered = str(self.recovered) if self.recovered else None
+        document = {"page": str(self.page), "said": list(self.said), "recovered": recovered}
+        return json.dumps(document, indent=2, ensure_ascii=False)
+
+
+def report(directory: Path, output: Path | None) -> Written:
+    """Write the report of one run to `output`, or to its place in the run."""
     reading = read_run(directory)
     path = output or reading.workspace.reports / HTML_FILE
-    lines = [f"note: {note}" for note in reading.said]
+    said = [f"note: {note}" for note in reading.said]
+    recovered = None
     if reading.salvaged is not None:
-        lines += _saved(reading, reading.salvaged)
+        lines, recovered = _save(reading, reading.salvaged)
+        said += lines
     write_output(path, html_page(finite(reading.view), reading.facts).encode())
-    return "\n".join([*lines, f"report: {path}"])
+    return Written(path, said, recovered)
 
 
-def comparison(directories: list[Path], output: Path | None) -> str:
-    """Write a page that compares runs. Returns what was done."""
+def comparison(directories: Sequence[Path], output: Path | None) -> Written:
+    """Write a page that compares runs."""
     readings = [read_run(directory) for directory in directories]
-    path = output or COMPARISON_FILE
-    lines = [
-        f"note: {reading.workspace.name}: {note}" for reading in readings for note in reading.said
-    ]
-    lines += [
-        f"note: {reading.workspace.name}: {reading.salvaged.reason}; what was found without it is "
-        f"compared (`report {reading.workspace.directory}` tells more)"
-        for reading in readings
-        if reading.salvaged is not None
-    ]
+    said = []
+    for reading in readings:
+        name = reading.workspace.name
+        said += [f"note: {name}: {note}" for note in reading.said]
+        if reading.salvaged is not None:
+            said.append(
+                f"note: {name}: {reading.salvaged.reason}; what was found without it is compared "
+                f"(`report {reading.workspace.directory}` tells more)"
+            )
     runs = [Contender(one.workspace.name, one.view, one.facts) for one in readings]
+    path = output or COMPARISON_FILE
     write_output(path, comparison_page(runs).encode())
-    return "\n".join([*lines, f"comparison of {len(readings)} runs: {path}"])
+    return Written(path, said)
 
 
-def _saved(reading: Reading, saved: Salvaged) -> list[str]:
+def _save(reading: Reading, saved: Salvaged) -> tuple[list[str], Path | None]:
     """Say what was found without the ledger, and keep it as one that works."""
-    sources = ", ".join(
-        f"{amount} from {where}" for where, amount in saved.sources.items() if amount
-    )
-    lines = [
-        f"warning: {saved.reason}",
-        f"  found without it: {len(saved.trials) - len(saved.missing)} trials"
-        + (f" ({sources})" if sources else ""),
-    ]
+    sources = ", ".join(f"{amount} from {where}" for where, amount in saved.sources.items())
+    found = f"  found without it: {len(saved.trials) - len(saved.missing)} trials"
+    lines = [f"warning: {saved.reason}", f"{found} ({sources})" if sources else found]
     if saved.missing:
         lines.append(f"  nothing is left of trials {', '.join(map(str, saved.missing))}")
     if not saved.trials:
-        return lines
+        return lines, None
     run = reading.workspace
     try:
         path = rebuild(saved, run, reading.settings)
     except OSError as error:
-        return [*lines, f"  they could not be kept in {run.directory}: {error.strerror}"]
+        return [*lines, f"  they could not be kept in {run.directory}: {error.strerror}"], None
     return [
         *lines,
         f"  they are kept in a ledger that works: {path}",
         f"  to go on with it, once no orchestrator works on the run: move {run.study_file} away, "
         f"copy {path} there, and run",
         f"    python -m agents.run --resume {run.directory}",
-    ]
+    ], path

@@ -132,6 +132,9 @@ def trial_document(trial: Trial) -> dict[str, Any]:
         "created_at": _iso(trial.created_at),
         "finished_at": _iso(trial.finished_at),
         "job": _job(trial.job),
+        "attempts": [
+            {"job": _job(past.job), "failure": _failure(past.failure)} for past in trial.attempts
+        ],
         "environment": dict(trial.environment),
     }
 

@@ -20,7 +20,7 @@ from agents.config.model import Settings
 from agents.ledger import Ledger
 from agents.outcome import Outcome, outcome
 from agents.space import SearchSpace
-from agents.trial import Job, Origin, Proposal, Trial, TrialState
+from agents.trial import Job, Origin, PastAttempt, Proposal, Trial, TrialState
 from agents.workspace import Workspace
 from scheduler.job import Cause, Failure, Observation, Resources
 from scheduler.outcome import Circumstances, Unfinished, judge
@@ -114,7 +114,7 @@ def _enter(ledger: Ledger, space: SearchSpace, trial: Trial) -> None:
     )
     number = ledger.add(proposal, trial.iteration, trial.seed)
     if trial.job is not None:
-        ledger.record_job(number, trial.job)
+        ledger.record_job(number, trial.job, trial.attempts)
     if trial.state.is_finished:
         ended = Outcome(
             trial.state,
@@ -171,6 +171,7 @@ def trial_from_document(document: Mapping[str, Any]) -> Trial:
         stop_advice=document.get("stop_advice"),
         request=document.get("request"),
         job=_job(job) if job else None,
+        attempts=tuple(_attempts(document.get("attempts") or ())),
         value=document["value"],
         metrics=dict(document["metrics"]),
         curve=Curve(tuple(curve["step"]), tuple(curve["accuracy"])),
@@ -181,6 +182,13 @@ def trial_from_document(document: Mapping[str, Any]) -> Trial:
         created_at=_moment(document.get("created_at")),
         finished_at=_moment(document.get("finished_at")),
     )
+
+
+def _attempts(documents: Sequence[Mapping[str, Any]]) -> Iterator[PastAttempt]:
+    for document in documents:
+        failure = _failure(document["failure"])
+        if failure is not None:
+            yield PastAttempt(_job(document["job"]), failure)
 
 
 def _origin(name: Any) -> Origin:

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from agents.verbs.options import JsonOption
+
 app = typer.Typer()
 
 
@@ -35,6 +37,7 @@ def report(
     port: Annotated[
         int, typer.Option(min=1, max=65535, help="Of the dashboard, on this machine alone.")
     ] = 8080,
+    as_json: JsonOption = False,
 ) -> None:
     """Write the report of a run again, from any state of it; or compare several runs."""
     from agents.commands import report as verb
@@ -49,7 +52,7 @@ def report(
         return
     one = len(directories) == 1
     said = verb.report(directories[0], output) if one else verb.comparison(directories, output)
-    typer.echo(said)
+    typer.echo(said.to_json() if as_json else said.text())
 
 
 @app.command(

@@ -135,6 +135,21 @@ def test_a_write_that_a_crash_cut_off_is_undone_in_a_copy(run):
     assert files(run) == before
 
 
+def test_a_reader_waits_while_the_run_writes(run):
+    import sqlite3
+    import threading
+
+    writer = sqlite3.connect(run / "study.db", isolation_level=None, check_same_thread=False)
+    writer.execute("BEGIN EXCLUSIVE")
+    release = threading.Timer(0.7, lambda: writer.execute("COMMIT"))
+    release.start()
+    reading = read_run(run)
+    release.join()
+    writer.close()
+    assert reading.salvaged is None
+    assert len(reading.view.trials) == 24
+
+
 def torn(run):
     """A page in the middle of the ledger is lost."""
     data = bytearray((run / "study.db").read_bytes())
@@ -168,6 +183,8 @@ def test_what_was_saved_is_a_ledger_with_which_the_search_goes_on(run):
     assert [t.parameters for t in again.view.trials] == [t.parameters for t in whole.trials]
     assert [t.job.name for t in again.view.trials] == [t.job.name for t in whole.trials]
     assert [t.curve for t in again.view.trials] == [t.curve for t in whole.trials]
+    assert [t.attempts for t in again.view.trials[:20]] == [t.attempts for t in whole.trials[:20]]
+    assert any(trial.attempts for trial in again.view.trials)
 
 
 def test_the_log_and_directories_do_where_reports_are_gone_too(run):

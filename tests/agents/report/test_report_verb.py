@@ -1,5 +1,6 @@
 """``report`` as a person types it."""
 
+import json
 import os
 import re
 import signal
@@ -43,7 +44,7 @@ def test_it_is_written_again_where_it_was(run, tmp_path):
 def test_several_runs_are_compared(run, tmp_path):
     other = make_run(tmp_path / "other", 8)
     done = verb("report", run, other, cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (0, "comparison of 2 runs: comparison.html\n")
+    assert (done.returncode, done.stdout) == (0, "report: comparison.html\n")
     assert "2 runs compared" in (tmp_path / "comparison.html").read_text()
     assert not (run / "reports" / "report.html").exists()
 
@@ -59,6 +60,15 @@ def test_a_broken_ledger_is_said_and_what_is_left_is_kept(run):
     assert "Traceback" not in done.stderr
     assert (run / "reports" / "report.html").stat().st_size > 20_000
     assert (run / "study.db").read_bytes().startswith(b"no database")
+
+
+def test_scripts_are_told_in_json(run, tmp_path):
+    told = json.loads(verb("report", run, "--json", "--output", tmp_path / "x.html").stdout)
+    assert told == {"page": str(tmp_path / "x.html"), "said": [], "recovered": None}
+    (run / "study.db").unlink()
+    told = json.loads(verb("report", run, "--json").stdout)
+    assert told["recovered"] == str(run / "recovered" / "study.db")
+    assert any("found without it" in line for line in told["said"])
 
 
 @pytest.mark.parametrize(
