@@ -21,6 +21,8 @@ MOST_POINTS = 800
 """Points drawn. All that improved on the best are among them."""
 
 _ROW, _GAP = 18, 10
+_BOLD = 7.6
+"""Width of a letter of the best trial's label in pixels."""
 _STRIPS = (TrialState.PRUNED, TrialState.FAILED, TrialState.RUNNING)
 
 
@@ -101,8 +103,8 @@ def _draw_best(drawing: Drawing, frame: Frame, view: StudyView) -> None:
         return
     x, y = corners[-1]
     drawing.path(marker("circle", (x, y), 7), "ring", trial=best.number)
-    right = x < frame.left + frame.width * 0.7
     label = f"{measure(best.value)}, trial {best.number}"
+    right = x + len(label) * _BOLD < frame.right + 10
     above = view.direction == "maximize"
     drawing.text((x, y - 12 if above else y + 20), label, "label", "start" if right else "end")
 
