@@ -25,7 +25,7 @@ SECONDS = 600.0
 
 # Rows are the run's name and one of its job directories, a line each.
 _EACH = """
-cd BASE || exit 95
+cd "$ph_base" || exit 95
 ph_left=0
 while IFS= read -r ph_name && IFS= read -r ph_job; do
   if [ ! -e "./$ph_name" ]; then ph_text absent "$ph_left" ""
@@ -110,8 +110,11 @@ def _asked(place: _Place, action: str) -> dict[str, There]:
     base = place.cluster.root.rpartition("/")[0]
     nonce = secrets.token_hex(8)
     rows = "".join(f"{run.name}\n{job}\n" for run, job in place.runs)
-    each = _EACH.replace("BASE", home_path(base)).replace("DO", action)
-    done = transport.run(f"ph_nonce={nonce}\n{FRAMES}{each}{heredoc(rows)}", timeout=SECONDS)
+    script = (
+        f"ph_nonce={nonce}\nph_base={home_path(base)}\n{FRAMES}"
+        f"{_EACH.replace('DO', action)}{heredoc(rows)}"
+    )
+    done = transport.run(script, timeout=SECONDS)
     if done.code == 95:
         return {run.name: There("absent") for run, _ in place.runs}
     if done.code != 0:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from agents.doctor.check import Check, Doing, Outcome, failed
 from agents.errors import ConfigurationError
+from agents.interrupts import Interrupted
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -32,7 +33,11 @@ def doctor(
     config: Path, overrides: Sequence[str], *, job: bool, job_limit: float, as_json: bool
 ) -> int:
     """Examine everything, print what was found. Returns the exit code."""
-    code, checks = _examined(config, overrides, job, job_limit)
+    try:
+        code, checks = _examined(config, overrides, job, job_limit)
+    except Interrupted as interrupted:
+        print("interrupted; the job is cancelled and its files are removed", file=sys.stderr)
+        return 128 + interrupted.number
     print(to_json(checks)) if as_json else show(checks)
     return code
 

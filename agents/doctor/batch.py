@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from agents.doctor.check import Check
-from agents.doctor.heard import Heard
+from agents.doctor.heard import Heard, Word
 from scheduler.job import Resources
 from scheduler.settings import BatchSettings, LocalBatchSettings, SlurmBatchSettings
 
@@ -28,12 +28,12 @@ class Prober(Protocol):
         """Whether it answers."""
         ...
 
-    def rehearse(self, script: str) -> str:
+    def rehearse(self, script: str, question: str) -> str:
         """Shell text that has the job script `script` checked without submitting it."""
         ...
 
-    def request(self, seen: Heard, rehearsed: Heard, asked: Resources) -> Check:
-        """Whether it would take the job."""
+    def request(self, seen: Heard, said: Word | None, asked: Resources) -> Check:
+        """Whether it would take the job; `said`: the answer to the question of `rehearse`."""
         ...
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agents.config import LoadedConfig
 from agents.doctor.authentication import authentication_checks
@@ -13,7 +13,14 @@ from agents.doctor.check import Check, Doing, failed, ok
 from agents.doctor.disk import local_disk
 from agents.doctor.endpoint import endpoint_checks
 from agents.doctor.heard import heard
-from agents.doctor.rehearsal import COMMAND, PYTHON, rehearsal_of, rehearsal_script, start_checks
+from agents.doctor.rehearsal import (
+    COMMAND,
+    PYTHON,
+    question,
+    rehearsal_of,
+    rehearsal_script,
+    start_checks,
+)
 from agents.doctor.remote import (
     CLOCK,
     DIRECTORY,
@@ -124,15 +131,19 @@ def _examined(
     doing("the job script")
     try:
         rehearsal = rehearsal_of(settings, directory, nonce)
-        script = cluster.render(rehearsal.request)
+        requests = {REQUEST: rehearsal.request}
+        requests |= {f"{REQUEST} ({when})": one for when, one in rehearsal.others.items()}
+        texts = [cluster.render(request) for request in requests.values()]
     except SchedulerError as error:
         found.append(failed(REQUEST, str(error), "mend cluster.resources or cluster.template"))
         return [*found, *not_reached(rest[1:], "there is no job script")]
     container = container_of(settings.cluster.container)
-    text = rehearsal_script(script, look.near, directory, prober, nonce, container)
-    said = heard(cluster.transport.run(text, timeout=LOOK_SECONDS).stdout, nonce)
-    asked = rehearsal.request.resources
-    found += [prober.request(look.seen, said, asked), *start_checks(said, rehearsal, settings)]
+    script = rehearsal_script(texts, look.near, directory, prober, nonce, container)
+    said = heard(cluster.transport.run(script, timeout=LOOK_SECONDS).stdout, nonce)
+    for place, (name, request) in enumerate(requests.items()):
+        check = prober.request(look.seen, said.get(question(place)), request.resources)
+        found.append(replace(check, name=name))
+    found += start_checks(said, rehearsal, settings)
     if options.job:
         cluster.root = f"{look.base.rstrip('/')}/.pilothouse-doctor-{nonce}"
         real = rehearsal_of(settings, cluster.root, nonce)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agents.doctor.batch import REQUEST, SCHEDULER
 from agents.doctor.check import Check, failed, ok, skipped
-from agents.doctor.heard import Heard
+from agents.doctor.heard import Heard, Word
 from scheduler.job import Resources
 from scheduler.settings import LocalBatchSettings
 
@@ -33,8 +33,8 @@ class LocalProber:
             )
         return ok(SCHEDULER, f"none: child processes, {self._slots} at a time")
 
-    def rehearse(self, script: str) -> str:
+    def rehearse(self, script: str, question: str) -> str:
         return ""
 
-    def request(self, seen: Heard, rehearsed: Heard, asked: Resources) -> Check:
+    def request(self, seen: Heard, said: Word | None, asked: Resources) -> Check:
         return skipped(REQUEST, "the local batch system has neither")

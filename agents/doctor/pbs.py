@@ -8,7 +8,7 @@ from typing import cast
 
 from agents.doctor.batch import REQUEST, SCHEDULER
 from agents.doctor.check import Check, failed, ok, skipped, warning
-from agents.doctor.heard import Heard
+from agents.doctor.heard import Heard, Word
 from agents.doctor.words import listed, one_line
 from scheduler.batch.pbs import PbsBatch
 from scheduler.job import Resources
@@ -64,10 +64,10 @@ class PbsProber:
             )
         return ok(SCHEDULER, f"the PBS server {next(iter(server), '')} answers".replace("  ", " "))
 
-    def rehearse(self, script: str) -> str:
+    def rehearse(self, script: str, question: str) -> str:
         return ""
 
-    def request(self, seen: Heard, rehearsed: Heard, asked: Resources) -> Check:
+    def request(self, seen: Heard, said: Word | None, asked: Resources) -> Check:
         if "queues" not in seen or seen["queues"].code != 0:
             return skipped(REQUEST, "not reached")
         queues = sections(seen["queues"].text, "Queue")

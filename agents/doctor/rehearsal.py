@@ -6,7 +6,7 @@ On the machine where jobs are submitted it takes one round trip, in a directory 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from agents.config.model import Settings
@@ -20,8 +20,9 @@ from agents.jobs import job_request, new_job, python_command
 from agents.space import SearchSpace
 from agents.trial import Trial, TrialState
 from scheduler.job import Container, JobRequest
+from scheduler.resources import resources_for
 from scheduler.shell import heredoc, quote
-from training.contract import RESULTS_FILE
+from training.contract import RESULTS_FILE, ParameterValue
 
 PYTHON, COMMAND = "remote Python", "training command"
 REHEARSAL_SECONDS = 60
@@ -64,16 +65,15 @@ mv "$ph_file.new" "$ph_file"
 """
 
 _REHEARSE = """
-ph_try=TRY
-cd NEAR || exit 95
+cd "$ph_near" || exit 95
 trap 'cd / && rm -rf "$ph_try"' EXIT
 trap 'exit 1' HUP INT TERM
 mkdir "$ph_try" && mkdir "$ph_try/probe" && cd "$ph_try/probe" || exit 94
-cat > script"""
+"""
 
 _START = """
 ph_limit=SECONDS
-ph_hear start sh ./script
+ph_hear start sh ./script.0
 for ph_file in job.out job.err exit_code RESULTS; do
   [ ! -r "$ph_file" ] || ph_text "$ph_file" 0 "$(head -c 8000 "$ph_file")"
 done
@@ -88,6 +88,8 @@ class Rehearsal:
     needs: Needs
     missing: Sequence[str]
     """Of the code that would be sent, what is not in it."""
+    others: Mapping[str, JobRequest]
+    """The same with what cluster.overrides ask for, by their conditions; checked, not started."""
 
 
 def rehearsal_of(settings: Settings, root: str, nonce: str) -> Rehearsal:
@@ -105,28 +107,56 @@ def rehearsal_of(settings: Settings, root: str, nonce: str) -> Rehearsal:
         *(needs.program, needs.python or ""),
         *(word for thing in things for word in thing),
     ]
-    script = replace(real.script, command=command)
-    return Rehearsal(replace(real, script=script, files={}), needs, missing)
+    request = replace(real, script=replace(real.script, command=command), files={})
+    return Rehearsal(request, needs, missing, _others(request, settings, space.default()))
+
+
+def _others(
+    request: JobRequest, settings: Settings, default: Mapping[str, ParameterValue]
+) -> dict[str, JobRequest]:
+    """The request as each of cluster.overrides changes it, where it does."""
+    found: dict[str, JobRequest] = {}
+    known = [request.resources]
+    for override in settings.cluster.overrides:
+        when = {k: v[0] if isinstance(v, list) else v for k, v in override.when.items()}
+        asked = resources_for(settings.cluster, {**default, **when})
+        if asked not in known:
+            known.append(asked)
+            name = ", ".join(f"{key}={value}" for key, value in when.items())
+            found[name] = replace(request, resources=asked)
+    return found
 
 
 def rehearsal_script(
-    text: str, near: str, root: str, prober: Prober, nonce: str, container: Container | None
+    texts: Sequence[str],
+    near: str,
+    root: str,
+    prober: Prober,
+    nonce: str,
+    container: Container | None,
 ) -> str:
-    """The script that has the job script `text` checked and run on the spot.
+    """The script that has job scripts checked (``REQUEST.0`` …), and the first run on the spot.
 
     `root` is made below `near` and removed again. What runs in a container is not run there: images
     are large, and their programs may need a compute node.
     """
-    start = container is None
     image = ""
     if container is not None and container.image.startswith("/"):
         image = f"ph_hear image test -r {quote(container.image)}\n"
-    head = _REHEARSE.replace("NEAR", quote(near)).replace("TRY", quote(root))
+    checks = "".join(
+        f"cat > script.{place}{heredoc(text)}{prober.rehearse(f'./script.{place}', question(place))}"
+        for place, text in enumerate(texts)
+    )
     run = _START.replace("SECONDS", str(REHEARSAL_SECONDS)).replace("RESULTS", RESULTS_FILE)
     return (
-        f"ph_nonce={nonce}\n{prober.prelude()}{shell(QUESTION_SECONDS)}{head}{heredoc(text)}"
-        f"{prober.rehearse('./script')}{run if start else ''}{image}"
+        f"ph_nonce={nonce}\nph_near={quote(near)}\nph_try={quote(root)}\n{prober.prelude()}"
+        f"{shell(QUESTION_SECONDS)}{_REHEARSE}{checks}{run if container is None else image}"
     )
+
+
+def question(place: int) -> str:
+    """The name of the question whether the job script at `place` would be taken."""
+    return f"taken.{place}"
 
 
 def start_checks(said: Heard, rehearsal: Rehearsal, settings: Settings) -> list[Check]:

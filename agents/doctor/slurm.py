@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from agents.doctor.batch import REQUEST, SCHEDULER
 from agents.doctor.check import Check, failed, ok, skipped, warning
-from agents.doctor.heard import Heard
+from agents.doctor.heard import Heard, Word
 from agents.doctor.words import listed, one_line
 from scheduler.batch.slurm import SlurmBatch
 from scheduler.job import Resources
@@ -21,7 +21,7 @@ if ph_hear squeue squeue -h ${ph_clusters:+-M "$ph_clusters"} -u "$ph_me" -o '%i
   ph_hear accounts sacctmgr -nP show assoc where user="$(id -un)" format=Account,Partition,QOS
 fi
 """
-_REHEARSE = 'ph_hear testonly sbatch --test-only ${ph_clusters:+-M "$ph_clusters"} SCRIPT\n'
+_REHEARSE = 'ph_hear %s sbatch --test-only ${ph_clusters:+-M "$ph_clusters"} %s\n'
 
 _CULPRITS = (
     (re.compile(r"partition", re.IGNORECASE), "queue"),
@@ -69,11 +69,10 @@ class SlurmProber:
         version = seen["version"].text if "version" in seen else "Slurm"
         return ok(SCHEDULER, f"{one_line(version, 60)} answers; jobs of yours: {mine}")
 
-    def rehearse(self, script: str) -> str:
-        return _REHEARSE.replace("SCRIPT", script)
+    def rehearse(self, script: str, question: str) -> str:
+        return _REHEARSE % (question, script)
 
-    def request(self, seen: Heard, rehearsed: Heard, asked: Resources) -> Check:
-        said = rehearsed.get("testonly")
+    def request(self, seen: Heard, said: Word | None, asked: Resources) -> Check:
         if said is None or "squeue" not in seen or seen["squeue"].code != 0:
             return skipped(REQUEST, "not reached")
         words = one_line(said.text)

@@ -9,6 +9,7 @@ from agents.config.model import Settings
 from agents.doctor.check import Check, Doing, failed, ok, warning
 from agents.doctor.rehearsal import COMMAND, Rehearsal, found_checks
 from agents.doctor.words import one_line
+from agents.interrupts import Interrupts
 from scheduler.cluster import Cluster
 from scheduler.errors import Away, SchedulerError
 from scheduler.job import JobRef, JobState, Observation, Refused, Submitted
@@ -25,12 +26,24 @@ def job_checks(
     near: str,
     seconds: float,
     doing: Doing,
-    sleep: Callable[[float], None] = time.sleep,
 ) -> list[Check]:
     """Submit the rehearsal, wait for its end for so many seconds, and remove all of it.
 
-    A job that has not ended by then is cancelled.
+    A job that has not ended by then, or when a signal asks to leave, is cancelled. Raises Interrupted.
     """
+    with Interrupts() as interrupts:
+        return _submitted(cluster, rehearsal, settings, near, seconds, doing, interrupts.sleep)
+
+
+def _submitted(
+    cluster: Cluster,
+    rehearsal: Rehearsal,
+    settings: Settings,
+    near: str,
+    seconds: float,
+    doing: Doing,
+    sleep: Callable[[float], None],
+) -> list[Check]:
     base = cluster.root.rpartition("/")[0]
     try:
         cluster.prepare()

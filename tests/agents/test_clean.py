@@ -303,7 +303,7 @@ def test_forty_columns_without_colours(base):
 @pytest.fixture
 def there(tmp_path):
     """A run whose jobs ran in a base of the cluster, beside staged code and another's directory."""
-    far = tmp_path / "far away"
+    far = tmp_path / "far BASE DO away"
     config = write_config(tmp_path, tmp_path / "results", cluster=f'remote_base: "{far}"')
     assert run("--config", config).returncode == 0
     (directory,) = (tmp_path / "results").iterdir()

@@ -4,6 +4,8 @@ import json
 import os
 import pty
 import re
+import signal
+import subprocess
 import sys
 import time
 
@@ -15,7 +17,7 @@ from agents.doctor.check import failed, ok, skipped, warning
 
 
 def test_where_all_is_well_it_says_so_and_leaves_nothing(tmp_path):
-    config = write_config(tmp_path / "a place with spaces, ümläuts")
+    config = write_config(tmp_path / "BASE TRY DO 'NEAR', ümläuts $HOME")
     code, found = doctor(config)
     assert code == 0
     assert set(outcomes(found).values()) <= {"ok", "skipped"}, found
@@ -166,6 +168,24 @@ def test_a_tiny_job_that_takes_too_long_is_cancelled(tmp_path):
             break
         time.sleep(0.1)
     assert not os.path.exists(f"/proc/{script}")
+    assert left(tmp_path) == ["config.yaml", "pid", "train.py"]
+
+
+def test_asked_to_leave_it_cancels_its_job_and_removes_its_files(tmp_path):
+    setup = f"[ ! -d ../queue ] || {{ echo $$ > {tmp_path}/pid; sleep 30 & wait; }}"
+    config = write_config(
+        tmp_path, cluster=f"cluster: {{setup: ['{setup}'], poll: {{floor: 0.1s}}}}"
+    )
+    command = [sys.executable, "-m", "agents.run", "doctor", "-c", str(config), "--job"]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    for _ in range(300):
+        if (tmp_path / "pid").exists():
+            break
+        time.sleep(0.1)
+    process.terminate()
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert b"Traceback" not in said
     assert left(tmp_path) == ["config.yaml", "pid", "train.py"]
 
 

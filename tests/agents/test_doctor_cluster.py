@@ -60,6 +60,16 @@ def test_a_job_that_slurm_would_not_take(lab, tmp_path, resources, remedy):
     assert left(tmp_path) == ["config.yaml", "train.py"]
 
 
+def test_what_overrides_ask_for_is_checked_as_well(lab, tmp_path):
+    config = slurm_config(tmp_path, "walltime: 2m")
+    overrides = "[{when: {x: [0.7, 1]}, gpus: 9}, {when: {x: 0.1}, walltime: 3m}]"
+    code, found = doctor(config, "--set", f"cluster.overrides={overrides}")
+    assert code == 1
+    assert found["account and queue"]["outcome"] == "ok"
+    assert found["account and queue (x=0.1)"]["outcome"] == "ok"
+    assert "lower nodes" in found["account and queue (x=0.7)"]["remedy"]
+
+
 def test_a_tiny_job_goes_through_slurm_and_leaves_nothing(lab, tmp_path):
     code, found = doctor(slurm_config(tmp_path, "cpus: 1, walltime: 2m"), "--job")
     assert (code, found["job"]["outcome"]) == (0, "ok"), found["job"]
@@ -231,7 +241,7 @@ Queue: stopped
 def test_a_pbs_queue_is_judged_by_its_state_and_limits(asked, outcome, remedy):
     seen = {"server": Word(0, SERVER), "queues": Word(0, QUEUES)}
     prober = PbsProber(PbsBatchSettings(kind="pbs"))
-    check = prober.request(seen, {}, asked)
+    check = prober.request(seen, None, asked)
     assert check.outcome.value == outcome
     assert remedy in check.remedy
     assert prober.scheduler(seen).outcome.value == "ok"
@@ -248,4 +258,4 @@ def test_a_pbs_that_does_not_answer():
     prober = PbsProber(PbsBatchSettings(kind="pbs"))
     assert "cannot connect" in prober.scheduler({"server": refused}).seen
     assert prober.scheduler({"server": Word(127, "")}).remedy.startswith("set cluster.batch_system")
-    assert prober.request({"server": refused}, {}, Resources()).outcome.value == "skipped"
+    assert prober.request({"server": refused}, None, Resources()).outcome.value == "skipped"
