@@ -25,6 +25,8 @@ from agents.space.values import drawn
 from agents.steering import LONGEST_NOTE, SETTABLE
 from training.contract import ParameterValue
 
+LEAST = 0.01
+"""Of the space that must be left: samplers draw until they hit it."""
 POINTS = 2000
 """Random points that are looked at to see how much a region holds."""
 
@@ -132,9 +134,9 @@ def checked_region(space: SearchSpace, expression: str) -> Region:
     points = [_point(space, chance) for _ in range(POINTS)]
     allowed = [point for point in points if space.allows(point)]
     kept = sum(left.allows(point) for point in allowed)
-    if allowed and not kept:
+    if kept < LEAST * len(allowed):
         raise ConfigurationError(
-            f"forbid `{expression}`: none of {len(allowed)} random points of the space would be "
+            f"forbid `{expression}`: {kept} of {len(allowed)} random points of the space would be "
             "left; forbid less"
         )
     return Region(left, 1 - kept / len(allowed) if allowed else 0.0)

@@ -100,6 +100,8 @@ def _panel(progress: Progress) -> RenderableType:
     parts: list[RenderableType] = [facts]
     if progress.jobs:
         parts += [Text(), _jobs(progress)]
+    if progress.paused is not None:
+        parts += [Text(), Text(f"paused by {progress.paused['by']}", style="bold yellow")]
     if progress.waiting is not None:
         parts += [Text(), Text(_waiting(progress), style="bold yellow")]
     return Panel(Group(*parts), title=progress.experiment, title_align="left", expand=False)

@@ -87,11 +87,13 @@ def _job_text(loaded: LoadedConfig, trial: Trial) -> str:
 
 
 def _cost_text(settings: Settings) -> str:
-    jobs = quota(settings.loop)
+    confirming = settings.confirm.trials * settings.confirm.seeds
+    jobs = quota(settings.loop) + confirming
     asked = resources_for(settings.cluster, {})
+    again = f", and {confirming} to confirm the best" if confirming else ""
     lines = [
         f"The cost: at most {jobs} jobs ({settings.loop.max_iterations} iterations of "
-        f"{settings.loop.jobs_per_iteration}), {asked.nodes} node(s) each"
+        f"{settings.loop.jobs_per_iteration}{again}), {asked.nodes} node(s) each"
     ]
     if asked.walltime_seconds is None:
         lines.append("  no walltime is set (cluster.resources.walltime): no bound can be given")

@@ -5,7 +5,9 @@ import sys
 from itertools import count
 from pathlib import Path
 
-from loop_run import PROGRAM, jobs_run, run_directory, start, write_config
+from loop_run import PROGRAM, Crash, jobs_run, run_directory, start, write_config
+
+from agents.requests import leave, new_request
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "proposers"))
 from openai_server import MODEL, OpenAiServer, error, html, proposals, says
@@ -89,3 +91,35 @@ def test_an_endpoint_that_is_down_or_is_no_endpoint_does_not_end_the_search(tmp_
             screen, _, trials = searched(tmp_path / name, monkeypatch, server)
         assert "note: " in screen
         assert len(trials) == 4
+
+
+def test_what_a_person_forbids_and_notes_is_in_the_prompt_and_the_llm_is_held_to_it(
+    tmp_path, monkeypatch
+):
+    asked = []
+
+    def stubborn(body):
+        asked.append(json.dumps(body))
+        return says(proposals({"x": 0.3, "y": 4}, {"x": 0.31, "y": 4}))(body)
+
+    monkeypatch.setenv("PILOTHOUSE_TEST_KEY", KEY)
+    with OpenAiServer(stubborn, key=KEY) as server:
+        config = write_config(tmp_path)
+        text = config.read_text().replace("proposer: {kind: sampler}", "proposer: {kind: llm}")
+        llm = f"base_url: {server.url}, model: {MODEL}, api_key_env: PILOTHOUSE_TEST_KEY"
+        config.write_text(f"{text}llm: {{{llm}, timeout: 5s, max_retries: 0}}\n")
+        begun = start(config, crash=Crash("agents.nodes.SearchNodes.prepare", "before"))
+        assert begun.wait() == -9
+        run = run_directory(config)
+        leave(run, new_request("forbid", {"expression": "x < 0.45"}))
+        leave(run, new_request("note", {"text": "the left half has been tried by hand"}))
+        orchestrator = start(config, "--resume", str(run))
+        assert orchestrator.wait() == 0, orchestrator.screen
+    assert asked
+    assert all("not (x < 0.45)" in body for body in asked)
+    assert all("the left half has been tried by hand" in body for body in asked)
+    reports = (run / "reports").glob("*.json")
+    trials = [trial for path in reports for trial in json.loads(path.read_text())["trials"]]
+    assert len(trials) == 4
+    assert min(trial["parameters"]["x"] for trial in trials) >= 0.45
+    assert any(trial["fallback_reason"] for trial in trials)
