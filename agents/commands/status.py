@@ -185,7 +185,8 @@ class Line:
 
 def resume_command(workspace: Workspace) -> str:
     """What to type to go on with a run."""
-    return f"python -m agents.run resume {shlex.quote(str(workspace.directory))}"
+    verb = "harvest" if workspace.is_experiment else "resume"
+    return f"python -m agents.run {verb} {shlex.quote(str(workspace.directory))}"
 
 
 def status_lines(state: RunState) -> list[Line]:

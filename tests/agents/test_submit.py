@@ -76,6 +76,8 @@ def test_an_experiment_is_submitted_once_and_harvested_as_often_as_one_likes(tmp
     assert one["job_id"]
     (early,) = harvested(one["directory"])
     assert early["state"] in ("queued", "running")
+    shown = run("status", one["directory"]).stdout
+    assert "agents.run harvest" in shown
     (found,) = until_ended(one["directory"])
     assert found["state"] == "completed"
     assert found["value"] == pytest.approx(0.6)
