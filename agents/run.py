@@ -15,6 +15,7 @@ import typer
 
 from agents.errors import ConfigurationError, RunLocked
 from agents.verbs import (
+    auth,
     clean,
     config,
     connection,
@@ -54,6 +55,7 @@ app.add_typer(jobs.app)
 app.add_typer(report.app)
 app.add_typer(runs.app)
 app.add_typer(steering.app)
+app.add_typer(auth.app, name="auth")
 app.add_typer(config.app, name="config")
 
 

@@ -124,9 +124,21 @@ def _proposer_problems(settings: Settings) -> Iterator[Problem]:
             f"{key} must be the name of an environment variable, such as OPENAI_API_KEY; the key "
             "itself does not belong in a file",
         )
+    yield from _globus_problems(settings)
     yield from _prompt_problems(settings)
     if llm.replay is not None and not llm.replay.is_dir():
         yield "llm.replay", f"llm.replay: there is no run directory {llm.replay}"
+
+
+def _globus_problems(settings: Settings) -> Iterator[Problem]:
+    llm, key = settings.llm, "llm.globus"
+    if llm.globus is None:
+        return
+    if llm.api_key_env is not None:
+        yield key, f"{key} and llm.api_key_env exclude one another: remove one"
+    known = llm.globus.preset is not None or (llm.globus.client_id and llm.globus.scope)
+    if not known:
+        yield key, f"{key}: give `preset: alcf`, or client_id and scope of your own service"
 
 
 def _prompt_problems(settings: Settings) -> Iterator[Problem]:

@@ -178,6 +178,30 @@ class PriceSettings(Section):
     )
 
 
+class GlobusSettings(Section):
+    """A login with Globus, for endpoints that take its tokens (ALCF's Sophia)."""
+
+    preset: Literal["alcf"] | None = Field(
+        default=None, description="Public values of a known service."
+    )
+    client_id: str | None = Field(
+        default=None,
+        pattern=r"^[0-9A-Za-z-]{1,64}$",
+        description="Of a native app that is registered with Globus; else the preset's.",
+    )
+    scope: str | None = Field(
+        default=None, pattern=r"^\S+$", description="What the endpoint wants; else the preset's."
+    )
+    domains: list[str] | None = Field(
+        default=None, description="Institutions whose login it must be; else the preset's."
+    )
+
+    @property
+    def is_plain_preset(self) -> bool:
+        """Whether the preset's name says it all."""
+        return self.preset is not None and not (self.client_id or self.scope or self.domains)
+
+
 class LlmSettings(Section):
     """An OpenAI-compatible endpoint (vLLM, Ollama, llama.cpp, a commercial API)."""
 
@@ -185,6 +209,9 @@ class LlmSettings(Section):
     model: str | None = Field(default=None, description="By its name at the endpoint.")
     api_key_env: str | None = Field(
         default=None, description="Environment variable with the key; none: the server wants none."
+    )
+    globus: GlobusSettings | None = Field(
+        default=None, description="Tokens of a login with Globus, in place of a key."
     )
     timeout: Duration = Field(default=90.0, description="For one answer.")
     max_retries: int = Field(default=3, ge=0, description="Of requests that failed on the way.")

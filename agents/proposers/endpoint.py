@@ -20,6 +20,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, cast
 from urllib.parse import urlsplit, urlunsplit
 
+from agents.auth.errors import LoginAway, LoginRequired
+from agents.auth.globus import GlobusLogin
+from agents.auth.identity import identity
 from agents.config.model import LlmSettings
 from agents.errors import ConfigurationError, LlmError
 from agents.proposers.answer import plain_text
@@ -100,6 +103,7 @@ class Endpoint:
         _check_url(settings.base_url)
         self._settings = settings
         self._key = _key(settings)
+        self._login = _login(settings)
         self._sleep = sleep
         self._chat: ChatOpenAI | None = None
         self._method = 0
@@ -154,7 +158,7 @@ class Endpoint:
         limit = min(seconds, self._settings.timeout)
         started = time.monotonic()
         try:
-            message = within(limit, lambda: model.invoke(question, extra_body=body))
+            message = within(limit, lambda: self._invoke(model, question, body))
             text, calls, usage = str(message.text), _calls(message), _usage(message)
         except openai.APIStatusError as error:
             if error.status_code in _UNSUPPORTED:
@@ -163,6 +167,8 @@ class Endpoint:
             raise self._away(error) from error
         except (openai.OpenAIError, TimeoutError) as error:
             raise self._away(error) from error
+        except (LoginRequired, LoginAway) as error:
+            raise EndpointAway(f"{self.name}: {error}") from error
         except (AttributeError, LookupError, TypeError, ValueError) as error:
             raise ToolsRefused("it answered something that is no chat completion") from error
         return ToolReply(text, calls, usage, round(time.monotonic() - started, 3))
@@ -183,6 +189,8 @@ class Endpoint:
             raise self._away(error) from error
         except (openai.APIConnectionError, TimeoutError) as error:
             raise self._away(error) from error
+        except (LoginRequired, LoginAway) as error:
+            raise EndpointAway(f"{self.name}: {error}") from error
         except (openai.OpenAIError, AttributeError, LookupError, TypeError, ValueError) as error:
             raise EndpointAway(
                 f"{self.name} answered something that is no list of models (a web page, a login, "
@@ -242,12 +250,12 @@ class Endpoint:
         question = [dict(one) for one in messages]
         started = time.monotonic()
         try:
-            message = within(
-                self._settings.timeout, lambda: model.invoke(question, extra_body=body)
-            )
+            message = within(self._settings.timeout, lambda: self._invoke(model, question, body))
             answer = _text(message), message.response_metadata.get("finish_reason"), _usage(message)
         except openai.OpenAIError:
             raise
+        except (LoginRequired, LoginAway) as error:
+            raise EndpointAway(f"{self.name}: {error}") from error
         except (AttributeError, LookupError, TypeError, ValueError) as error:
             # The SDK hands through whatever came: a page of HTML as text, JSON of another shape.
             raise EndpointAway(
@@ -258,6 +266,26 @@ class Endpoint:
         seconds = round(time.monotonic() - started, 3)
         return Reply(text, method, finish_reason, usage, seconds)
 
+    def _invoke(
+        self, model: ChatOpenAI, question: list[dict[str, Any]], body: dict[str, Any]
+    ) -> AIMessage:
+        """Ask; where a login's token is refused, once more with another one."""
+        import openai
+
+        try:
+            return model.invoke(question, extra_body=body)
+        except openai.AuthenticationError:
+            if self._login is None or self._key is None:
+                raise
+            self._key = self._login.renew(self._key)
+            return model.invoke(question, extra_body=body)
+
+    def _token(self) -> str:
+        """The login's token of now, which the client asks for at each request."""
+        assert self._login is not None
+        self._key = self._login.access_token()
+        return self._key
+
     def _model(self) -> ChatOpenAI:
         if self._chat is None:
             from langchain_openai import ChatOpenAI
@@ -267,7 +295,7 @@ class Endpoint:
                 base_url=self._settings.base_url,
                 model=self._settings.model or "",
                 # The SDK wants some key; servers without one do not look at it.
-                api_key=SecretStr(self._key or "none"),
+                api_key=self._token if self._login else SecretStr(self._key or "none"),
                 temperature=self._settings.temperature,
                 timeout=self._settings.timeout,
                 max_retries=0,
@@ -307,6 +335,8 @@ class Endpoint:
         return f"{self.name} failed (HTTP {code}: {said}): see the server's log"
 
     def _key_remedy(self) -> str:
+        if self._login is not None:
+            return f"log in again, with an identity that may use it: {self._login.command}"
         variable = self._settings.api_key_env
         if variable is None:
             return "name the environment variable that holds one in llm.api_key_env"
@@ -380,6 +410,18 @@ def _key(settings: LlmSettings) -> str | None:
             "no key has: set it anew"
         )
     return key
+
+
+def _login(settings: LlmSettings) -> GlobusLogin | None:
+    """The login that the configuration asks for. Raises ConfigurationError where nobody has it."""
+    if settings.globus is None:
+        return None
+    login = GlobusLogin(identity(settings.globus))
+    if login.tokens() is None:
+        raise ConfigurationError(
+            f"llm.globus: nobody has logged in: {login.command}; or set proposer.kind to sampler"
+        )
+    return login
 
 
 def _asking(method: Method, schema: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import pytest
 import yaml
 from pydantic import TypeAdapter
 
+from agents.auth.identity import PRESETS, identity
 from agents.config import json_schema, load
 from agents.config.keys import all_paths
 from agents.config.model import Settings
@@ -154,10 +155,19 @@ def test_an_override_of_resources_can_be_had():
 def test_an_llm_can_be_had():
     elsewhere = ("llm.prompt", "llm.replay")  # files that do not come with the example
     given = [
-        f"{k}={v}" for k, v in COMMENTED.items() if k.startswith("llm.") and k not in elsewhere
+        f"{k}={v}"
+        for k, v in COMMENTED.items()
+        if k.startswith("llm.") and k not in elsewhere and not k.startswith("llm.globus")
     ]
     llm = load(EXAMPLE, given).settings.llm
     assert (llm.model, llm.api_key_env) == ("Qwen/Qwen3-8B", "OPENAI_API_KEY")
+
+
+def test_a_login_can_take_the_place_of_a_key():
+    given = [f"{k}={v}" for k, v in COMMENTED.items() if k.startswith("llm.globus.")]
+    globus = load(EXAMPLE, given).settings.llm.globus
+    assert identity(globus).scope == PRESETS["alcf"].scope
+    assert identity(globus).domains == PRESETS["alcf"].domains
 
 
 def test_what_it_shows_for_a_step_of_a_float_works():

@@ -1,0 +1,1 @@
+"""Logins that last longer than a token: Globus, for LLM endpoints behind it."""

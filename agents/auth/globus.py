@@ -1,0 +1,205 @@
+"""Globus Auth's native-app flow with refresh tokens (RFC 6749, RFC 7636), by globus-sdk.
+
+A person logs in once, in any browser; afterwards access tokens are renewed by themselves until the
+service wants to see the person again.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from agents.auth.errors import LoginAway, LoginRequired
+from agents.auth.identity import Identity
+from agents.auth.store import Tokens, TokenStore
+from agents.errors import LlmError
+
+if TYPE_CHECKING:
+    from globus_sdk import AuthAPIError, NativeAppAuthClient, OAuthTokenResponse
+
+RENEW_BEFORE_SECONDS = 300.0
+"""An access token with less left is renewed before it is used."""
+OPENID = ("openid", "profile", "email")
+"""Scopes that tell whose login it is."""
+
+
+class GlobusLogin:
+    """One person's login at one service. `access_token` is asked for at each request."""
+
+    def __init__(self, identity: Identity, store: TokenStore | None = None) -> None:
+        self._identity = identity
+        self._store = store or TokenStore(identity.client_id)
+        self._flow: NativeAppAuthClient | None = None
+
+    @property
+    def path(self) -> str:
+        """The file with the tokens."""
+        return str(self._store.path)
+
+    @property
+    def command(self) -> str:
+        """What a person types to log in."""
+        return f"python -m agents.run auth login {self._identity.login_words}".rstrip()
+
+    # -- by a person -----------------------------------------------------------------------------
+
+    def begin(self) -> str:
+        """Begin a login. Returns the address that a person opens in a browser."""
+        from globus_sdk import MISSING
+
+        self._flow = self._client()
+        self._flow.oauth2_start_flow(
+            requested_scopes=[self._identity.scope, *OPENID],
+            refresh_tokens=True,
+            prefill_named_grant="Pilothouse",
+        )
+        return self._flow.oauth2_get_authorize_url(
+            session_required_single_domain=list(self._identity.domains) or MISSING, prompt="login"
+        )
+
+    def complete(self, code: str) -> Tokens:
+        """End the login with the code that the browser showed. Raises LoginRequired, LoginAway."""
+        import globus_sdk
+
+        assert self._flow is not None, "begin comes first"
+        try:
+            response = self._flow.oauth2_exchange_code_for_tokens(code.strip())
+        except globus_sdk.AuthAPIError as error:
+            raise LoginRequired(
+                f"the login service did not take the code (HTTP {error.http_status}, "
+                f"{_words(error)}): codes work once and for ten minutes; begin again: "
+                f"{self.command}"
+            ) from error
+        except globus_sdk.GlobusError as error:
+            raise LoginAway(_unreachable(error)) from error
+        now = time.time()
+        tokens = self._read(response, now, user=_user_of(response.get("id_token")))
+        with self._store.turn():
+            self._store.save(tokens)
+        return tokens
+
+    def log_out(self) -> bool:
+        """Forget the tokens, here and, where it can be reached, at the service. False: none."""
+        import globus_sdk
+
+        with self._store.turn():
+            tokens = self._store.load()
+            self._store.remove()
+        if tokens is None:
+            return False
+        client = self._client()
+        for token in (tokens.access_token, tokens.refresh_token):
+            try:
+                client.oauth2_revoke_token(token or "")
+            except globus_sdk.GlobusError as error:
+                raise LoginAway(
+                    f"logged out here, but the service was not told: {_unreachable(error)}"
+                ) from error
+        return True
+
+    # -- by a run --------------------------------------------------------------------------------
+
+    def tokens(self) -> Tokens | None:
+        """The login as it is; None where there is none. Raises ConfigurationError."""
+        return self._store.load()
+
+    def access_token(self) -> str:
+        """A token that is good for the next minutes. Raises LoginRequired, LoginAway."""
+        tokens = self._required(self._store.load())
+        if tokens.expires_at - time.time() > RENEW_BEFORE_SECONDS:
+            return tokens.access_token
+        return self._renewed(tokens)
+
+    def renew(self, refused: str) -> str:
+        """Another token than `refused`, which the endpoint did not take. As `access_token`."""
+        tokens = self._required(self._store.load())
+        if tokens.access_token != refused:
+            return tokens.access_token
+        return self._renewed(tokens)
+
+    def _renewed(self, seen: Tokens) -> str:
+        import globus_sdk
+
+        with self._store.turn():
+            tokens = self._required(self._store.load())
+            if tokens.access_token != seen.access_token:
+                return tokens.access_token  # another process was faster
+            if tokens.refresh_token is None:
+                raise LoginRequired(f"the login has expired: log in again: {self.command}")
+            try:
+                response = self._client().oauth2_refresh_token(tokens.refresh_token)
+            except globus_sdk.AuthAPIError as error:
+                if error.http_status >= 500 or error.http_status == 429:
+                    return self._still_good(tokens, LoginAway(_unreachable(error)))
+                raise LoginRequired(
+                    f"the login service does not renew the login (HTTP {error.http_status}, "
+                    f"{_words(error)}): log in again: {self.command}"
+                ) from error
+            except globus_sdk.GlobusError as error:
+                return self._still_good(tokens, LoginAway(_unreachable(error)))
+            new = self._read(response, tokens.logged_in_at, tokens.user, tokens.refresh_token)
+            self._store.save(new)
+            return new.access_token
+
+    def _still_good(self, tokens: Tokens, error: LlmError) -> str:
+        """The old token while it lasts, where the service is away."""
+        if tokens.expires_at > time.time():
+            return tokens.access_token
+        raise error
+
+    def _required(self, tokens: Tokens | None) -> Tokens:
+        if tokens is None:
+            raise LoginRequired(f"nobody has logged in: {self.command}")
+        return tokens
+
+    def _client(self) -> NativeAppAuthClient:
+        from globus_sdk import NativeAppAuthClient
+
+        return NativeAppAuthClient(self._identity.client_id, app_name="Pilothouse")
+
+    def _read(
+        self,
+        response: OAuthTokenResponse,
+        logged_in_at: float,
+        user: str,
+        old_refresh_token: str | None = None,
+    ) -> Tokens:
+        """The tokens of our scope's resource server in an answer that may hold those of several."""
+        for found in response.by_resource_server.values():
+            if self._identity.scope in str(found["scope"]).split():
+                return Tokens(
+                    access_token=found["access_token"],
+                    expires_at=float(found["expires_at_seconds"]),
+                    refresh_token=found.get("refresh_token") or old_refresh_token,
+                    scope=self._identity.scope,
+                    user=user,
+                    logged_in_at=logged_in_at,
+                )
+        raise LoginRequired(
+            f"the login service gave no token for {self._identity.scope}: was the consent given? "
+            f"{self.command}"
+        )
+
+
+def _user_of(id_token: str | None) -> str:
+    """Whose login it is. The token came from its issuer over TLS: OpenID Connect Core 3.1.3.7."""
+    try:
+        part = str(id_token).split(".")[1]
+        claims: Mapping[str, Any] = json.loads(
+            base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
+        )
+        return str(claims.get("preferred_username") or claims.get("email") or "")
+    except (IndexError, ValueError, AttributeError):
+        return ""
+
+
+def _words(error: AuthAPIError) -> str:
+    said = error.raw_json if isinstance(error.raw_json, dict) else {}
+    return str(said.get("error_description") or said.get("error") or "no reason given")[:200]
+
+
+def _unreachable(error: Exception) -> str:
+    return f"the login service does not answer ({type(error).__name__}: {str(error)[:200]})"

@@ -1,0 +1,145 @@
+"""``auth`` on a terminal, and a search behind a login."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from globus_server import CODE
+from openai_server import MODEL, OpenAiServer, proposals, says
+from terminal import converse
+
+from agents.auth.identity import PRESETS
+from agents.auth.store import TokenStore
+
+ROOT = Path(__file__).parents[3]
+PROGRAM = """\
+import json, os, sys
+os.chdir(os.path.dirname(sys.argv[1]))
+result = {"schema": 1, "status": "completed", "metrics": {"accuracy_auc": 0.5}}
+open("r", "w").write(json.dumps(result))
+os.rename("r", "results.json")
+"""
+
+
+def auth(*arguments):
+    return [sys.executable, "-m", "agents.run", "auth", *map(str, arguments), "--preset", "alcf"]
+
+
+def run(command):
+    return subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL
+    )
+
+
+@pytest.fixture
+def logged_in(globus, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    code, screen = converse(auth("login"), {"type the code": CODE})
+    assert code == 0, screen
+    return screen
+
+
+def test_a_person_logs_in_looks_and_logs_out(globus, logged_in):
+    assert "https" not in logged_in.split("v2/oauth2/authorize")[0]  # the test's own service
+    assert "logged in as ada@alcf.anl.gov" in logged_in
+    shown = run(auth("status"))
+    assert shown.returncode == 0
+    assert "renewed by itself" in shown.stdout
+    assert json.loads(run(auth("status", "--json")).stdout)["login"]["user"] == "ada@alcf.anl.gov"
+    token = run(auth("token")).stdout.strip()
+    assert token in globus.good
+    for text in (logged_in, shown.stdout, shown.stderr):
+        assert token not in text
+        assert "refresh-1" not in text
+    assert run(auth("logout")).stdout.strip() == "logged out"
+    after = run(auth("status"))
+    assert (after.returncode, "auth login --preset alcf" in after.stdout) == (1, True)
+
+
+def test_without_a_person_it_says_so(globus):
+    done = run(auth("login"))
+    assert done.returncode == 2
+    assert "needs a person" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["--preset", "nowhere"], ["--config", "x", "--preset", "alcf"]]
+)
+def test_bad_input_is_one_message(words):
+    done = run([sys.executable, "-m", "agents.run", "auth", "status", *words])
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert "Traceback" not in done.stderr
+
+
+def write_config(directory, url):
+    (directory / "program.py").write_text(PROGRAM)
+    config = directory / "config.yaml"
+    config.write_text(
+        f"""\
+experiment: {{id: behind}}
+search_space: {{x: {{type: float, low: 0, high: 1}}}}
+loop: {{max_iterations: 2, jobs_per_iteration: 1}}
+proposer: {{kind: llm}}
+llm: {{base_url: {url}, model: {MODEL}, globus: {{preset: alcf}}, max_retries: 0}}
+training: {{command: ["{{python}}", -S, {directory}/program.py, "{{hyperparameters}}"]}}
+cluster: {{poll: {{floor: 0.05s}}}}
+directories: {{local_base: {directory}/results}}
+"""
+    )
+    return config
+
+
+def search(config):
+    return run([sys.executable, "-m", "agents.run", "--config", str(config)])
+
+
+class BehindLogin(OpenAiServer):
+    """Takes the tokens that the login service holds to be good."""
+
+    def __init__(self, globus, *script):
+        super().__init__(*script)
+        self.globus = globus
+        self.refused = 0
+
+    def answer(self, headers, body):
+        token = headers.get("Authorization", "").removeprefix("Bearer ")
+        if token not in self.globus.good:
+            self.refused += 1
+        self.key = token if token in self.globus.good else "none"
+        return super().answer(headers, body)
+
+
+def test_a_search_uses_the_login_and_renews_it(globus, logged_in, tmp_path):
+    globus.good.clear()  # the service has withdrawn the first token, the file does not know
+    with BehindLogin(globus, says(proposals({"x": 0.25})), says(proposals({"x": 0.75}))) as server:
+        done = search(write_config(tmp_path, server.url))
+    assert done.returncode == 0, done.stderr
+    assert server.refused == 1
+    assert globus.asked.count("refresh_token") == 1
+    (report,) = tmp_path.glob("results/*/reports/report.html")
+    assert "0.25" in report.read_text() or "0.75" in report.read_text()
+    for path in (tmp_path / "results").rglob("*"):
+        if path.is_file():
+            assert b"access-secret" not in path.read_bytes()
+            assert b"refresh-1" not in path.read_bytes()
+
+
+def test_a_search_goes_on_without_the_llm_when_the_person_is_wanted(globus, logged_in, tmp_path):
+    globus.good.clear()
+    globus.forgotten = True
+    with BehindLogin(globus, says(proposals({"x": 0.25}))) as server:
+        done = search(write_config(tmp_path, server.url))
+    assert done.returncode == 0, done.stderr
+    assert "python -m agents.run auth login --preset alcf" in done.stdout
+
+
+def test_a_search_that_nobody_logged_in_for_does_not_start(globus, tmp_path):
+    done = search(write_config(tmp_path, "http://127.0.0.1:9/v1"))
+    assert done.returncode == 2
+    assert "nobody has logged in: python -m agents.run auth login --preset alcf" in done.stderr
+    assert TokenStore(PRESETS["alcf"].client_id).load() is None
+    assert os.environ["XDG_CONFIG_HOME"]

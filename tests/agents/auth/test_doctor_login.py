@@ -1,0 +1,37 @@
+"""``doctor`` looks at the login as a run would use it."""
+
+import pytest
+from globus_server import CODE
+
+from agents.auth.globus import GlobusLogin
+from agents.auth.identity import PRESETS
+from agents.config import load
+from agents.doctor.authentication import authentication_checks
+
+
+@pytest.fixture
+def settings(tmp_path):
+    (tmp_path / "config.yaml").write_text(
+        """\
+experiment: {id: behind}
+search_space: {x: {type: float, low: 0, high: 1}}
+llm: {base_url: "http://127.0.0.1:9/v1", model: m, globus: {preset: alcf}}
+training: {command: ["true", "{hyperparameters}"]}
+"""
+    )
+    return load(tmp_path / "config.yaml").settings
+
+
+def test_nobody_has_logged_in(globus, settings):
+    (check,) = authentication_checks(settings, lambda what: None)
+    assert check.outcome.value == "failed"
+    assert check.remedy == "python -m agents.run auth login --preset alcf"
+
+
+def test_a_login_says_whose_and_until_when(globus, settings):
+    login = GlobusLogin(PRESETS["alcf"])
+    login.begin()
+    login.complete(CODE)
+    (check,) = authentication_checks(settings, lambda what: None)
+    assert check.outcome.value == "ok"
+    assert "ada@alcf.anl.gov" in check.seen and "until" in check.seen
