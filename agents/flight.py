@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from agents.bring_back import bring_back
+from agents.cancelling import Cancelling
 from agents.config.model import Settings
 from agents.jobs import in_packs, is_local, job_request, new_job, next_attempt
 from agents.journal import Journal
@@ -73,6 +74,7 @@ class Flight:
         poll = settings.cluster.poll
         grace = poll.grace if cluster.batch.files_lag else min(poll.grace, LOCAL_GRACE_SECONDS)
         self.watch = Watch(grace)
+        self._cancelling = Cancelling(ledger, cluster, self.watch)
         self.ended: Callable[[Trial, Outcome], None] = lambda trial, outcome: None
         self.said: Callable[[str], None] = lambda text: None
         self._durations: list[float] = []
@@ -80,8 +82,6 @@ class Flight:
         self._again: set[str] = set()
         self.held_back: dict[int, str] = {}
         """Why trials could not be submitted so far, by number."""
-        self._on_request: Mapping[int, str] = {}
-        self._told_to_end: set[str] = set()
         self.paused = False
         """No job is submitted while it is."""
         self._not_before = 0.0
@@ -238,7 +238,7 @@ class Flight:
         self.reach()
         refs = self.watch.refs(trials)
         observations = self._patience(lambda: self._cluster.poll(refs))
-        self.watch.cancelled = set(self._cancelled())
+        self.watch.cancelled = set(self._cancelling.jobs())
         ended = self.watch.see(trials, observations)
         if ended and not is_local(self._settings):
             for trial in ended:
@@ -307,14 +307,14 @@ class Flight:
             if not (isinstance(verdict, Failed) and self._run_again(trial, verdict.failure)):
                 self._report_points(trial)
                 ended = outcome(verdict, self._settings.objective.metric)
-                self._finish(trial, self._as_asked(trial, ended))
+                self._finish(trial, self._cancelling.as_asked(trial, ended))
             self.watch.forget(trial)
 
     def _run_again(self, trial: Trial, failure: Failure) -> bool:
         """Enter another attempt where the retry policy has one; `submit` takes it from there."""
         assert trial.job is not None
         job = next_attempt(trial, failure, self._settings, self._token)
-        if job is None or trial.number in self._on_request:
+        if job is None or trial.number in self._cancelling.asked:
             return False
         ended = replace(
             trial.job, started_at=self._started(trial, None), ended_at=datetime.now(UTC)
@@ -364,71 +364,28 @@ class Flight:
         """End the trials that people cancelled, whose failures get these messages.
 
         One that was never submitted ends at once. One whose submission is in doubt is submitted
-        first, which tells what became of it. What is asked twice of a cluster does no harm.
+        first, which tells what became of it.
         """
-        self._on_request = cancelled
-        due = [t for t in self.running() if t.number in cancelled]
-        for trial in due:
-            if trial.job is None or (trial.job.job_id is None and self._was_refused(trial)):
-                self._finish(trial, self._as_asked(trial, Outcome(TrialState.FAILED)))
-        jobs = [t for t in due if t.job is not None and t.job.job_id is not None]
-        new = [t for t in jobs if t.job is not None and t.job.name not in self._told_to_end]
-        if new:
-            self._end_jobs(new)
+        self._cancelling.asked = cancelled
+        for trial in self.running():
+            if trial.number in cancelled and self._has_no_job(trial):
+                self._finish(trial, self._cancelling.as_asked(trial, Outcome(TrialState.FAILED)))
+        running = self.running()
+        due = self._cancelling.due(running)
+        if due:
+            self._patience(lambda: self._cancelling.end(due, running))
 
-    def _was_refused(self, trial: Trial) -> bool:
+    def _has_no_job(self, trial: Trial) -> bool:
         """Whether the batch system certainly has no job of it."""
-        return not self._again.isdisjoint(self._groups([trial]))
-
-    def _end_jobs(self, trials: Sequence[Trial]) -> None:
-        self._note_cancelled(trials)
-        if not self._ready:
-            self._patience(self._cluster.prepare)
-        sharing = [trial for trial in trials if self._shares_with_others(trial)]
-        alone = [trial for trial in trials if trial not in sharing]
-        if alone:
-            self._patience(lambda: self._cluster.cancel(self.watch.refs(alone)))
-        if sharing:
-            self._patience(lambda: self._cluster.ask_to_end(self.watch.refs(sharing)))
-        self._told_to_end |= {t.job.name for t in trials if t.job is not None}
-        self.watch.changed()
-
-    def _shares_with_others(self, trial: Trial) -> bool:
-        """Whether its job runs trials that nobody cancelled."""
-        assert trial.job is not None
-        return trial.job.pack is not None and any(
-            other.job is not None
-            and other.job.job_id == trial.job.job_id
-            and other.number not in self._on_request
-            for other in self.running()
-        )
-
-    def _as_asked(self, trial: Trial, ended: Outcome) -> Outcome:
-        """How a trial ended that may have been cancelled; a result that came first counts."""
-        message = self._on_request.get(trial.number)
-        if message is None or ended.state is TrialState.COMPLETED:
-            return ended
-        failure = ended.failure or Failure(Cause.CANCELLED, message)
-        failure = replace(failure, cause=Cause.CANCELLED, message=message)
-        return replace(ended, state=TrialState.FAILED, value=None, failure=failure)
+        if trial.job is None:
+            return True
+        return trial.job.job_id is None and not self._again.isdisjoint(self._groups([trial]))
 
     def cancel(self) -> list[int]:
         """Cancel all jobs in flight. Returns their trials. May raise scheduler.errors.Away."""
         trials = self.watched()
-        self._note_cancelled(trials)
-        if trials:
-            self._cluster.prepare()
-            self._cluster.cancel(self.watch.refs(trials))
+        self._cancelling.cancel(trials)
         return [trial.number for trial in trials]
-
-    def _note_cancelled(self, trials: Sequence[Trial]) -> None:
-        """Entered first: a job that we ended must never look like one that somebody preempted."""
-        names = [trial.job.name for trial in trials if trial.job is not None]
-        self._ledger.set_attribute("cancelled", sorted({*self._cancelled(), *names}))
-
-    def _cancelled(self) -> Sequence[str]:
-        names: list[str] = self._ledger.attributes().get("cancelled", [])
-        return names
 
 
 def _told(attempt: PastAttempt) -> str:

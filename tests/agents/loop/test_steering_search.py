@@ -136,7 +136,6 @@ def test_a_trial_that_was_never_submitted_is_cancelled_while_the_search_is_pause
     told(config, "pause")
     wait_until(lambda: beat(config)["trials"]["completed"] == 1)
     told(config, "cancel", trials="all")
-    told(config, "continue")
     assert orchestrator.wait() == 0, orchestrator.screen
     assert summary(config)["counts"]["completed"] == 1
     assert summary(config)["failures"] == {"cancelled": 2}
