@@ -177,7 +177,11 @@ class Helm:
 
     def _cancel(self, taken: Taken, here: Circumstances) -> Taken:
         asked = taken.request.arguments["trials"]
-        running = [trial.number for trial in here.trials if not trial.state.is_finished]
+        running = [
+            trial.number
+            for trial in here.trials
+            if not trial.state.is_finished and trial.number not in self.now.cancelled
+        ]
         numbers = running if asked == "all" else [int(number) for number in asked]
         meant = [number for number in numbers if number in running]
         others = [_why_not(number, here.trials) for number in numbers if number not in running]
@@ -243,6 +247,8 @@ class Helm:
 def _why_not(number: int, trials: Sequence[Trial]) -> str:
     if not 0 <= number < len(trials):
         return f"there is no trial {number}"
+    if not trials[number].state.is_finished:
+        return f"trial {number} is being cancelled already"
     return f"trial {number} has ended ({trials[number].state.value})"
 
 
