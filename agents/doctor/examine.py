@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from agents.config import LoadedConfig
 from agents.doctor.authentication import authentication_checks
 from agents.doctor.batch import REQUEST, SCHEDULER, build_prober
-from agents.doctor.check import Check, Doing, failed, ok
+from agents.doctor.check import Check, Doing, Outcome, failed, ok
 from agents.doctor.disk import local_disk
 from agents.doctor.endpoint import endpoint_checks
 from agents.doctor.heard import heard
@@ -121,7 +121,8 @@ def _examined(
 ) -> list[Check]:
     settings = loaded.settings
     prober = build_prober(settings.cluster.batch_system)
-    found = [*machine_checks(look, _base(loaded)), prober.scheduler(look.seen)]
+    scheduler = prober.scheduler(look.seen)
+    found = [*machine_checks(look, _base(loaded)), scheduler]
     rest = [REQUEST, PYTHON, COMMAND, *([JOB] if options.job else [])]
     if look.base is None or look.near is None:
         return [*found, *not_reached(rest, "the directory cannot be written")]
@@ -138,7 +139,10 @@ def _examined(
         found.append(failed(REQUEST, str(error), "mend cluster.resources or cluster.template"))
         return [*found, *not_reached(rest[1:], "there is no job script")]
     container = container_of(settings.cluster.container)
-    script = rehearsal_script(texts, look.near, directory, prober, nonce, container)
+    answers = scheduler.outcome is not Outcome.FAILED
+    script = rehearsal_script(
+        texts, look.near, directory, prober, nonce, answers=answers, container=container
+    )
     said = heard(cluster.transport.run(script, timeout=LOOK_SECONDS).stdout, nonce)
     for place, (name, request) in enumerate(requests.items()):
         check = prober.request(look.seen, said.get(question(place)), request.resources)

@@ -133,9 +133,13 @@ def rehearsal_script(
     root: str,
     prober: Prober,
     nonce: str,
+    *,
+    answers: bool,
     container: Container | None,
 ) -> str:
-    """The script that has job scripts checked (``REQUEST.0`` …), and the first run on the spot.
+    """The script that has job scripts checked (`question`), and the first run on the spot.
+
+    `answers`: whether the batch system does; else it is not asked again.
 
     `root` is made below `near` and removed again. What runs in a container is not run there: images
     are large, and their programs may need a compute node.
@@ -144,7 +148,8 @@ def rehearsal_script(
     if container is not None and container.image.startswith("/"):
         image = f"ph_hear image test -r {quote(container.image)}\n"
     checks = "".join(
-        f"cat > script.{place}{heredoc(text)}{prober.rehearse(f'./script.{place}', question(place))}"
+        f"cat > script.{place}{heredoc(text)}"
+        f"{prober.rehearse(f'./script.{place}', question(place)) if answers else ''}"
         for place, text in enumerate(texts)
     )
     run = _START.replace("SECONDS", str(REHEARSAL_SECONDS)).replace("RESULTS", RESULTS_FILE)

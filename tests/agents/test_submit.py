@@ -60,19 +60,14 @@ def harvested(*places, code=0, more=()):
 
 
 def until_ended(place, code=0):
-    for _ in range(200):
-        done = run("harvest", place, "--json")
-        found = json.loads(done.stdout)
-        if all(one["state"] in ("completed", "failed", "pruned") for one in found):
-            assert done.returncode == code, found
-            return found
-        time.sleep(0.1)
-    raise AssertionError(found)
+    found = harvested(place, code=code, more=["--wait"])
+    assert all(one["state"] in ("completed", "failed", "pruned") for one in found), found
+    return found
 
 
 def test_an_experiment_is_submitted_once_and_harvested_as_often_as_one_likes(tmp_path):
     config = write_config(tmp_path / "with spaces, ümläuts")
-    one = submitted(config, "x=0.8", "kind=b", "--set", "training.budget.pause=1")
+    one = submitted(config, "x=0.8", "kind=b", "--set", "training.budget.pause=3")
     assert one["job_id"]
     (early,) = harvested(one["directory"])
     assert early["state"] in ("queued", "running")

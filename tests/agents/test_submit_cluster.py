@@ -76,7 +76,7 @@ def test_a_controller_that_is_away_costs_no_second_job(lab, tmp_path):
     # For three minutes Slurm may still own up to a job: nothing is submitted anew.
     early = run("harvest", tmp_path / "results")
     assert "to be submitted: submission in doubt" in early.stdout
-    (since,) = (tmp_path / "results").glob("*/job_*/submitting/since")
+    (since,) = (tmp_path / "results").glob("*/job_*/submitting")
     since.write_text(f"{int(since.read_text()) - 300}\n")
     harvested = run("harvest", tmp_path / "results", "--wait")
     assert "completed: accuracy_auc 0.5000" in harvested.stdout, harvested.stdout
