@@ -12,7 +12,7 @@ from pathlib import Path
 from agents import asking, requests
 from agents.config import LoadedConfig
 from agents.config.model import Settings
-from agents.errors import ConfigurationError
+from agents.errors import ConfigurationError, LedgerError
 from agents.journal import Journal
 from agents.ledger import Ledger
 from agents.space import SearchSpace
@@ -59,9 +59,7 @@ class Helm:
         self._workspace = workspace
         self._ledger = ledger
         self._journal = journal
-        self.history: list[Taken] = [
-            taken_from_json(document) for document in ledger.attributes().get(ATTRIBUTE, [])
-        ]
+        self.history = _history(ledger)
         """All that was ever asked for, in the order of taking."""
         self.now = steered(self.history)
         """What is in force."""
@@ -242,6 +240,17 @@ class Helm:
         history = too_late(stops_done(self.history), trials)
         if history != self.history:
             self._enter(history)
+
+
+def _history(ledger: Ledger) -> list[Taken]:
+    try:
+        return [taken_from_json(entry) for entry in ledger.attributes().get(ATTRIBUTE, [])]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise LedgerError(
+            f"the ledger's list of what people asked for (study attribute {ATTRIBUTE}) cannot be "
+            f"understood ({type(error).__name__}: {error}): go on with the version of Pilothouse "
+            "that wrote it"
+        ) from error
 
 
 def _why_not(number: int, trials: Sequence[Trial]) -> str:

@@ -68,6 +68,16 @@ class Source:
 
 
 @dataclass(frozen=True)
+class Again:
+    """What came of running a trial again."""
+
+    trial: int
+    mean: float
+    deviation: float | None
+    runs: int
+
+
+@dataclass(frozen=True)
 class Progress:
     """A snapshot of a run."""
 
@@ -86,6 +96,8 @@ class Progress:
     best_parameters: Mapping[str, ParameterValue] = field(default_factory=dict)
     best_so_far: Sequence[float] = ()
     """The best objective after each completed trial, thinned."""
+    confirmed: Sequence[Again] = ()
+    """The best trials with fresh seeds, the winner first."""
     sources: Mapping[str, Source] = field(default_factory=dict)
     """By who proposed: ``llm``, ``sampler`` …"""
     budgets: Sequence[Budget] = ()

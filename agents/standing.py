@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from agents.config.model import Settings
+from agents.confirm import confirmed
 from agents.convergence import is_at_least, node_hours
 from agents.outcome import intermediate_values
-from agents.progress import Budget, JobLine, Progress, Source, Waiting, trials_by_state
+from agents.progress import Again, Budget, JobLine, Progress, Source, Waiting, trials_by_state
 from agents.schedule import complete_iterations, confirming
 from agents.steering import Taken, steered
 from agents.trial import StudyView, Trial
@@ -48,6 +49,10 @@ def standing(
         best_trial=best.number if best else None,
         best_parameters=best.parameters if best else {},
         best_so_far=thinned(best_so_far(view), POINTS),
+        confirmed=[
+            Again(one.trial.number, one.mean, one.deviation, len(one.values))
+            for one in confirmed(view)
+        ],
         sources=sources(view),
         budgets=budgets,
         doing=doing,

@@ -122,7 +122,9 @@ class Taken:
 
 
 def taken_from_json(document: Mapping[str, Any]) -> Taken:
-    """What `Taken.to_json` made."""
+    """What `Taken.to_json` made. Raises KeyError, TypeError or ValueError for anything else."""
+    if document["verb"] not in VERBS:
+        raise ValueError(f"there is no verb {document['verb']!r}")
     request = Request(
         id=document["id"],
         verb=document["verb"],

@@ -45,6 +45,8 @@ class RunState:
     """Seconds since the search began, at its last sign of life."""
     best_parameters: Mapping[str, Any]
     best_so_far: Sequence[float]
+    confirmed: Sequence[dict[str, Any]]
+    """The best trials with fresh seeds, the winner first."""
     sources: Mapping[str, Any]
     """By who proposed: number of trials, best value."""
     budgets: Sequence[dict[str, Any]]
@@ -104,6 +106,7 @@ def run_state(workspace: Workspace) -> RunState:
         elapsed=beat.get("elapsed"),
         best_parameters=beat.get("best_parameters") or {},
         best_so_far=beat.get("best_so_far") or [],
+        confirmed=beat.get("confirmed") or [],
         sources=beat.get("sources") or {},
         budgets=beat.get("budgets") or [],
         doing=beat.get("doing") or "",
@@ -230,6 +233,12 @@ def _results(state: RunState) -> Iterator[Line]:
         yield Line(
             "best", f"{state.metric} {state.best_value:.4f} (trial {state.best_trial})  {curve}"
         )
+    for again in state.confirmed:
+        spread = f" +- {again['deviation']:.4f}" if again.get("deviation") is not None else ""
+        text = (
+            f"trial {again['trial']}: {again['mean']:.4f}{spread} with {again['runs']} fresh seeds"
+        )
+        yield Line("confirmed", text)
     rivals = [
         (name, source) for name, source in state.sources.items() if source.get("best") is not None
     ]

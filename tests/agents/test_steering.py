@@ -10,7 +10,8 @@ from trials import failed, trial, view
 
 from agents import asking, requests
 from agents.config.model import FixedParameter, FloatParameter, IntParameter
-from agents.errors import ConfigurationError
+from agents.errors import ConfigurationError, LedgerError
+from agents.helm import Helm
 from agents.proposers.mirror import Mirror
 from agents.space import SearchSpace
 from agents.steering import (
@@ -71,6 +72,18 @@ def test_what_is_in_force_does_not_depend_on_when_a_crash_came(first, second):
     """Taking the rest after the first part was read back is taking all."""
     again = [taken_from_json(one.to_json()) for one in first]
     assert steered([*again, *second]) == steered([*first, *second])
+
+
+@pytest.mark.parametrize(
+    "entry", [{}, None, "x", {"id": "1", "verb": "fly", "arguments": {}}, {"verb": "pause"}]
+)
+def test_a_list_of_another_version_is_an_error_with_words(entry):
+    class Other:
+        def attributes(self):
+            return {"steering": [entry]}
+
+    with pytest.raises(LedgerError, match="with the version of Pilothouse"):
+        Helm(None, None, Other(), None)
 
 
 def test_pause_and_continue_and_stop():

@@ -8,6 +8,7 @@ from loop_run import PROGRAM, jobs_run, resume, run_directory, start, write_conf
 from test_loop import ended, jobs_started, summary, wait_until
 
 from agents import requests
+from agents.commands.status import run_at, run_state, status_text
 from agents.commands.steering import ask
 from agents.progress import read_heartbeat
 
@@ -186,6 +187,8 @@ def test_the_winner_is_the_best_of_the_means_with_fresh_seeds(tmp_path):
     screen = ended(config)
     # Trial 1 had 0.9 by luck (0.3 and 0.5 later); trial 2 had 0.8, and 0.7 twice.
     assert "best: trial 2," in screen
+    shown = status_text(run_state(run_at(run_directory(config))))
+    assert "confirmed  trial 2: 0.5425 +- 0.0000 with 2 fresh seeds" in shown
     run = run_directory(config)
     seeds = [
         json.loads(path.read_text())["seed"] for path in run.glob("job_*/hyperparameters.json")
