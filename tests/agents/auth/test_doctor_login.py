@@ -1,11 +1,16 @@
 """``doctor`` looks at the login as a run would use it."""
 
+import time
+from dataclasses import replace
+
 import pytest
 from globus_server import CODE
 
 from agents.auth.globus import GlobusLogin
 from agents.auth.identity import PRESETS
+from agents.auth.store import TokenStore
 from agents.config import load
+from agents.doctor import authentication
 from agents.doctor.authentication import authentication_checks
 
 
@@ -35,3 +40,15 @@ def test_a_login_says_whose_and_until_when(globus, settings):
     (check,) = authentication_checks(settings, lambda what: None)
     assert check.outcome.value == "ok"
     assert "ada@alcf.anl.gov" in check.seen and "until" in check.seen
+
+
+def test_a_login_service_that_is_away_is_no_failure(globus, settings, monkeypatch):
+    monkeypatch.setattr(authentication, "SECONDS", 0.5)
+    login = GlobusLogin(PRESETS["alcf"])
+    login.begin()
+    tokens = login.complete(CODE)
+    TokenStore(PRESETS["alcf"].client_id).save(replace(tokens, expires_at=time.time() - 5))
+    globus.close()
+    (check,) = authentication_checks(settings, lambda what: None)
+    assert check.outcome.value == "warning"
+    assert check.remedy
