@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from agents.commands.status import run_at
 from agents.config import load
 from agents.errors import ConfigurationError, LedgerError, RunLocked, UnexpectedError
 from agents.experiment import Experiment, Standing, explained, has_failed, relative, remedy_of
@@ -89,7 +90,7 @@ def _first_round(
     for workspace in workspaces:
         where = str(workspace.directory)
         try:
-            loaded = load(workspace.config_file)
+            loaded = load(run_at(workspace.directory).config_file)
             run = stack.enter_context(open_run(loaded, workspace, interrupts, patience=OneTry))
         except RunLocked as error:
             found.append(Standing(where, None, "in use", str(error)))

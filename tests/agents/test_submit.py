@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from doctor_bench import run
@@ -216,13 +217,17 @@ def test_what_cannot_be_read_is_told_and_stops_nothing_else(tmp_path):
     foreign = submitted(config, "x=0.2")["directory"]
     submitted(config, "x=0.3")
     until_ended(tmp_path / "results")
+    later = submitted(config, "x=0.4")["directory"]
+    card = json.loads(Path(f"{later}/run.json").read_text())
+    Path(f"{later}/run.json").write_text(json.dumps({**card, "schema": 2}))
     with open(f"{broken}/study.db", "wb") as stream:
         stream.write(b"no database at all" * 100)
     with open(f"{foreign}/config.yaml", "a") as stream:
         stream.write("a_key_of_a_later_version: 1\n")
     found = {one["directory"]: one for one in harvested(tmp_path / "results", code=1)}
     states = sorted(one["state"] for one in found.values())
-    assert states == ["completed", "unreadable", "unreadable"]
+    assert states == ["completed", "unreadable", "unreadable", "unreadable"]
+    assert "another version of Pilothouse" in found[later]["why"]
     assert "study.db" in found[broken]["why"]
     assert "a_key_of_a_later_version" in found[foreign]["why"]
 
