@@ -233,6 +233,8 @@ def _results(state: RunState) -> Iterator[Line]:
         yield Line(
             "best", f"{state.metric} {state.best_value:.4f} (trial {state.best_trial})  {curve}"
         )
+    if state.best_parameters:
+        yield Line("with", ", ".join(f"{n}={_number(v)}" for n, v in state.best_parameters.items()))
     for again in state.confirmed:
         spread = f" +- {again['deviation']:.4f}" if again.get("deviation") is not None else ""
         text = (
@@ -245,8 +247,12 @@ def _results(state: RunState) -> Iterator[Line]:
     if rivals:
         sign = -1 if state.direction != "minimize" else 1
         rivals.sort(key=lambda rival: sign * rival[1]["best"])
-        parts = [f"{name} {source['best']:.4f} of {source['trials']}" for name, source in rivals]
-        yield Line("ahead", ", ".join(parts))
+        parts = [f"{name} {source['best']:.4f} in {source['trials']}" for name, source in rivals]
+        yield Line("ahead", f"{', '.join(parts)} trials")
+
+
+def _number(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _budgets(state: RunState) -> Iterator[Line]:
@@ -255,8 +261,8 @@ def _budgets(state: RunState) -> Iterator[Line]:
         if budget["name"] == "time":
             text = f"{_coarse(used)} of {_coarse(limit)}"
         else:
-            text = f"{used:.3g} of {limit:.6g}"
-        yield Line(str(budget["name"]), f"{text}  {_bar(used / limit if limit else 1.0)}")
+            text = f"{used:.3g} of {limit:.6g} {budget['name']}"
+        yield Line("budget", f"{_bar(used / limit if limit else 1.0)} {text}")
 
 
 def _jobs(state: RunState) -> Iterator[Line]:
