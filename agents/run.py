@@ -25,6 +25,7 @@ from agents.verbs import (
     jobs,
     report,
     runs,
+    site,
     steering,
 )
 from agents.verbs.options import ConfigOption, SetOption
@@ -54,6 +55,7 @@ app.add_typer(explain.app)
 app.add_typer(jobs.app)
 app.add_typer(report.app)
 app.add_typer(runs.app)
+app.add_typer(site.app)
 app.add_typer(steering.app)
 app.add_typer(auth.app, name="auth")
 app.add_typer(config.app, name="config")

@@ -185,7 +185,7 @@ def open_cluster(loaded: LoadedConfig, workspace: Workspace) -> Cluster:
         base = str(workspace.directory.parent)
     return Cluster(
         open_transport(
-            settings.transport, connect=_connect_command(loaded), hidden=_keys(loaded.settings)
+            settings.transport, connect=connect_command(loaded), hidden=_keys(loaded.settings)
         ),
         build_batch_system(settings.batch_system),
         base,
@@ -194,7 +194,8 @@ def open_cluster(loaded: LoadedConfig, workspace: Workspace) -> Cluster:
     )
 
 
-def _connect_command(loaded: LoadedConfig) -> str:
+def connect_command(loaded: LoadedConfig) -> str:
+    """What a person types to open the connection to the cluster."""
     return f"python -m agents.run connect --config {shlex.quote(str(loaded.path))}"
 
 

@@ -61,7 +61,7 @@ ph_find() {{
 """
 
 # Of each line only the attributes that count come back: a job's variables are kilobytes.
-_LIST = r"""
+BRIEF = r"""
 ph_brief() {
   awk -F '|' -v keep="$ph_keep" '
     BEGIN { split(keep, names, " "); for (i in names) wanted[names[i]] = 1 }
@@ -76,6 +76,10 @@ ph_brief() {
       print out
     }'
 }
+"""
+"""``ph_brief``: rows of ``qstat -F dsv``, cut down to the attributes that ``ph_keep`` names."""
+
+_LIST = BRIEF + r"""
 ph_ask() {
   ph_rows=$(ph_timed qstat "$@" < /dev/null 2> "$ph_said")
   ph_code=$?

@@ -32,7 +32,7 @@ def read_rows(stdout: str) -> list[Row]:
     """The rows in a listing's output; anything else there is passed over."""
     rows = []
     for line in stdout.split("\n"):
-        head, *fields = _split(line)
+        head, *fields = fields_of(line)
         match = re.fullmatch(r"Job Id: (\d+(?:\[\d*\])?(?:\.[\w.-]+)?)", head)
         if match is None:
             continue
@@ -43,7 +43,7 @@ def read_rows(stdout: str) -> list[Row]:
     return rows
 
 
-def _split(line: str) -> list[str]:
+def fields_of(line: str) -> list[str]:
     """The fields of a line: ``|`` separates, a backslash takes the next character as it is."""
     fields = re.findall(r"(?:^|\|)((?:\\.|[^\\|])*)", line)
     return [re.sub(r"\\(.)", _unescaped, part) for part in fields] or [""]

@@ -1,0 +1,208 @@
+"""``resources`` and ``queue``: what the cluster has, when a job of ours would start, who waits."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agents.config import LoadedConfig
+from agents.errors import ConfigurationError, LedgerError
+from agents.inventory import Inventory, Queue, QueuedJob
+from agents.inventory.advice import advice, wait_text
+from agents.report.numbers import duration
+from scheduler.errors import Away
+from scheduler.job import Resources
+from training.contract import PilothouseError
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+NARROW = 76
+"""Below so many columns, lines instead of tables."""
+MOST_JOBS = 60
+"""Rows of ``queue``; all of mine come first."""
+
+
+class ClusterAway(PilothouseError):
+    """The cluster did not answer. The message says what to type."""
+
+
+def look(loaded: LoadedConfig, with_starts: bool) -> tuple[Inventory, Resources]:
+    """One look at the configuration's cluster, and what a trial of it asks for.
+
+    Raises ConfigurationError where there is no scheduler to ask, ClusterAway.
+    """
+    from agents.inventory.survey import survey
+    from agents.search import connect_command
+    from scheduler.resources import resources_for
+    from scheduler.transports import open_transport
+
+    cluster = loaded.settings.cluster
+    if cluster.batch_system.kind == "local":
+        raise ConfigurationError(
+            f"{loaded.path}: cluster.batch_system.kind is local: there is no scheduler to ask; name "
+            "slurm or pbs, or see `nproc` and `free`"
+        )
+    asked = resources_for(cluster, {})
+    transport = open_transport(cluster.transport, connect=connect_command(loaded))
+    try:
+        return survey(transport, cluster.batch_system, asked if with_starts else None), asked
+    except Away as error:
+        remedy = f"; to go on, type: {error.remedy}" if error.remedy else ""
+        raise ClusterAway(f"{error}{remedy}") from error
+    finally:
+        transport.close()
+
+
+def resources(loaded: LoadedConfig, as_json: bool) -> None:
+    """Print what the cluster has, when this configuration's request would start, and advice."""
+    inventory, asked = look(loaded, with_starts=True)
+    now = time.time()
+    said = advice(inventory, asked, _devices(loaded), now)
+    if as_json:
+        document = {**asdict(inventory), "request": asdict(asked), "advice": said}
+        del document["jobs"]
+        document["my_jobs"] = [asdict(job) for job in inventory.jobs if job.mine]
+        print(json.dumps(document, indent=2))
+        return
+    console = _console()
+    console.print(_queue_table(inventory, console.width))
+    mine = [job for job in inventory.jobs if job.mine]
+    waiting = sum(job.waits for job in mine)
+    console.print(f"my jobs: {len(mine) - waiting} running, {waiting} waiting", markup=False)
+    for line in inventory.limits:
+        console.print(f"limit: {line}", markup=False)
+    for start in inventory.starts:
+        when = start.words or wait_text(start, now) + (" (a guess)" if start.guess else "")
+        length = duration(start.walltime_seconds) if start.walltime_seconds else "no limit"
+        console.print(f"a job of {length} in {start.queue}: {when}", markup=False)
+    for line in said:
+        console.print(f"→ {line}", markup=False, style="bold")
+    for line in inventory.missing:
+        console.print(f"not known: {line}", markup=False, style="yellow")
+
+
+def queue(loaded: LoadedConfig, as_json: bool, everybody: bool) -> None:
+    """Print the jobs that wait and run: what they need, when they may start."""
+    inventory, _ = look(loaded, with_starts=False)
+    jobs = sorted(
+        (job for job in inventory.jobs if everybody or job.mine),
+        key=lambda job: (not job.mine, not job.waits, job.starts_at or float("inf")),
+    )
+    if as_json:
+        print(json.dumps([asdict(job) for job in jobs], indent=2))
+        return
+    console = _console()
+    if not jobs:
+        console.print("no jobs" if everybody else "no jobs of mine; --all shows everybody's")
+    else:
+        console.print(_job_table(jobs[:MOST_JOBS], console.width))
+    if len(jobs) > MOST_JOBS:
+        console.print(f"and {len(jobs) - MOST_JOBS} more; --json lists all")
+    for line in inventory.missing:
+        console.print(f"not known: {line}", markup=False, style="yellow")
+
+
+def _devices(loaded: LoadedConfig) -> list[str]:
+    """Names of the devices that trials of this experiment have run on, newest run first found."""
+    from agents.report.reading import read_run
+    from agents.workspace import runs
+
+    settings = loaded.settings
+    own = [run for run in runs(Path(settings.directories.local_base)) if
+           run.experiment == settings.experiment.id]  # fmt: skip
+    for run in reversed(own):
+        try:
+            trials = read_run(run.directory).view.trials
+        except (ConfigurationError, LedgerError):
+            continue
+        named = [
+            str(t.environment["device_name"]) for t in trials if "device_name" in t.environment
+        ]
+        if named:
+            return named
+    return []
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console(highlight=False, soft_wrap=True)
+
+
+def _queue_table(inventory: Inventory, width: int) -> RenderableType:
+    from rich.table import Table
+
+    if width < NARROW:
+        return "\n".join(_queue_lines(inventory.queues))
+    table = Table("queue", "longest", "nodes free / partly / busy / down", "GPUs free of",
+                  "cores", "memory", "waiting", "running")  # fmt: skip
+    for each in inventory.queues:
+        table.add_row(
+            _name(each),
+            duration(each.longest_seconds) if each.longest_seconds else "-",
+            f"{each.free} / {each.partly} / {each.busy} / {each.down}",
+            _gpu_text(each) or "-",
+            str(each.cpus),
+            f"{each.memory_mb / 1024:.0f} GiB",
+            str(each.queued),
+            str(each.running),
+        )
+    return table
+
+
+def _queue_lines(queues: Sequence[Queue]) -> Iterator[str]:
+    for each in queues:
+        yield _name(each)
+        yield f"  nodes: {each.free} free, {each.partly} partly, {each.busy} busy, {each.down} down"
+        if each.gpus:
+            yield f"  GPUs free: {_gpu_text(each)}"
+        yield f"  jobs: {each.queued} waiting, {each.running} running"
+
+
+def _name(queue: Queue) -> str:
+    marks = ["default"] * queue.is_default + ["closed"] * (not queue.is_open)
+    return f"{queue.name} ({', '.join(marks)})" if marks else queue.name
+
+
+def _gpu_text(queue: Queue) -> str:
+    return ", ".join(f"{gpus.free} of {gpus.total} {gpus.kind}".rstrip() for gpus in queue.gpus)
+
+
+def _job_table(jobs: Sequence[QueuedJob], width: int) -> RenderableType:
+    from rich.table import Table
+    from rich.text import Text
+
+    if width < NARROW:
+        return Text("\n".join(f"{_mark(job)}{job.job_id} {job.state} {_when(job)}" for job in jobs))
+    table = Table("job", "name", "user", "state", "queue", "needs", "walltime", "starts", "why")
+    for job in jobs:
+        needs = f"{job.nodes} nodes, {job.cpus} cores" + (f", {job.gpus}" if job.gpus else "")
+        cells = [
+            f"{_mark(job)}{job.job_id}",
+            job.name,
+            job.user,
+            job.state,
+            job.queue,
+            needs,
+            duration(job.walltime_seconds) if job.walltime_seconds else "-",
+            _when(job),
+            job.reason,
+        ]
+        table.add_row(*map(Text, cells), style="bold" if job.mine else None)
+    return table
+
+
+def _mark(job: QueuedJob) -> str:
+    return "* " if job.mine else ""
+
+
+def _when(job: QueuedJob) -> str:
+    if job.starts_at is None:
+        return "not known" if job.waits else ""
+    return datetime.fromtimestamp(job.starts_at).strftime("%m-%d %H:%M")

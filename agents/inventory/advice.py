@@ -1,0 +1,126 @@
+"""Where a search would start first, which walltime starts sooner, what to beware of. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from agents.inventory import Inventory, Start
+from agents.report.numbers import duration
+from scheduler.job import Resources
+
+SOONER_SECONDS = 300.0
+"""A start by less than this earlier is no reason to change anything."""
+
+
+def advice(inventory: Inventory, asked: Resources, devices: Sequence[str], now: float) -> list[str]:
+    """Sentences for a person; `devices` are those that earlier trials of the search ran on."""
+    return [
+        *_first(inventory, asked, now),
+        *_shorter(inventory, asked, now),
+        *_limits(inventory, asked),
+        *_other_device(inventory, asked, devices),
+    ]
+
+
+def _told(starts: Sequence[Start]) -> list[Start]:
+    return sorted(
+        (start for start in starts if start.starts_at is not None),
+        key=lambda start: start.starts_at or 0.0,
+    )
+
+
+def _own(inventory: Inventory, asked: Resources) -> str | None:
+    """The queue that the request goes to."""
+    if asked.queue is not None:
+        return asked.queue
+    return next((queue.name for queue in inventory.queues if queue.is_default), None)
+
+
+def _first(inventory: Inventory, asked: Resources, now: float) -> Iterator[str]:
+    """The queue in which the whole request starts first."""
+    whole = [s for s in inventory.starts if s.walltime_seconds == asked.walltime_seconds]
+    told = _told(whole)
+    if not told:
+        yield "nothing says when a job would start: no estimate from the scheduler, no history"
+        return
+    best, own = told[0], _own(inventory, asked)
+    mine = next((start for start in told if start.queue == own), None)
+    guess = " (a guess, from how long others waited)" if best.guess else ""
+    when = wait_text(best, now)
+    if mine is None and own is not None:
+        why = next((s.words for s in whole if s.queue == own and s.words), "no estimate")
+        yield f"queue {own}: {why}; first start: {best.queue}, {when}{guess}"
+    elif mine is not None and (mine.starts_at or 0) - (best.starts_at or 0) > SOONER_SECONDS:
+        yield (
+            f"first start: queue {best.queue}, {when}{guess}; in {own} {wait_text(mine, now)}: "
+            f"set cluster.resources.queue to {best.queue} if its rules suit you"
+        )
+    else:
+        yield f"first start: queue {best.queue}, {when}{guess}"
+
+
+def wait_text(start: Start, now: float) -> str:
+    """How long until a start."""
+    if start.starts_at is None:
+        return "unknown"
+    wait = start.starts_at - now
+    return "now" if wait < 60 else f"in {duration(wait)}"
+
+
+def _shorter(inventory: Inventory, asked: Resources, now: float) -> Iterator[str]:
+    """A walltime with which the same queue would start clearly sooner (backfill)."""
+    own = _own(inventory, asked)
+    told = [start for start in _told(inventory.starts) if start.queue == own]
+    whole = next((s for s in told if s.walltime_seconds == asked.walltime_seconds), None)
+    if whole is None:
+        return
+    sooner = [
+        start
+        for start in told
+        if (whole.starts_at or 0) - (start.starts_at or 0) > SOONER_SECONDS
+        and start.walltime_seconds
+    ]
+    if sooner:
+        best = max(sooner, key=lambda start: start.walltime_seconds or 0)
+        yield (
+            f"a walltime of {duration(best.walltime_seconds or 0)} would be backfilled: it starts "
+            f"{wait_text(best, now)}, the whole {wait_text(whole, now)}"
+        )
+
+
+def _limits(inventory: Inventory, asked: Resources) -> Iterator[str]:
+    own = _own(inventory, asked)
+    queue = inventory.queue(own) if own else None
+    if own is not None and queue is None and inventory.queues:
+        names = ", ".join(each.name for each in inventory.queues)
+        yield f"there is no queue {own}: set cluster.resources.queue to one of {names}"
+    if queue is None:
+        return
+    if not queue.is_open:
+        yield f"queue {queue.name} is closed: jobs wait there until it opens"
+    longest = queue.longest_seconds
+    if longest and asked.walltime_seconds and asked.walltime_seconds > longest:
+        yield (
+            f"queue {queue.name} allows {duration(longest)}: shorten cluster.resources.walltime "
+            f"({duration(asked.walltime_seconds)})"
+        )
+    kinds = [gpus.kind for gpus in queue.gpus]
+    if asked.gpus and not kinds:
+        yield f"queue {queue.name} has no GPUs, and {asked.gpus} are asked for"
+    elif asked.gpu_type and kinds and asked.gpu_type not in kinds:
+        yield f"queue {queue.name} has {', '.join(kinds)}, not {asked.gpu_type}"
+
+
+def _other_device(inventory: Inventory, asked: Resources, devices: Sequence[str]) -> Iterator[str]:
+    """Other hardware than that of earlier trials: times, and accuracies, do not compare."""
+    own = _own(inventory, asked)
+    queue = inventory.queue(own) if own else None
+    kinds = [asked.gpu_type] if asked.gpu_type else [g.kind for g in queue.gpus] if queue else []
+    kinds = [kind for kind in kinds if kind]
+    if not devices or not kinds or not asked.gpus:
+        return
+    if not any(kind.lower() in device.lower() for kind in kinds for device in devices):
+        yield (
+            f"earlier trials ran on {', '.join(sorted(set(devices)))}, new ones would run on "
+            f"{' or '.join(kinds)}: times and even accuracies are not comparable"
+        )

@@ -1,0 +1,189 @@
+"""What PBS has: qstat -Q, pbsnodes, qstat in one round trip, and reading them. Pure."""
+
+from __future__ import annotations
+
+import re
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+
+from agents.doctor.heard import Heard
+from agents.inventory import Gpus, Inventory, Queue, QueuedJob, Start, counted
+from agents.inventory.slurm import seconds
+from scheduler.batch.pbs import BRIEF
+from scheduler.batch.pbs_listing import fields_of
+from scheduler.job import Resources
+
+_KEEP = (
+    "Job_Name Job_Owner euser job_state queue comment stime etime estimated.start_time "
+    "Resource_List.nodect Resource_List.ncpus Resource_List.ngpus Resource_List.walltime"
+)
+
+LOOK = f"""{BRIEF}
+ph_keep='{_KEEP}'
+ph_hear clock date +%s
+ph_hear me id -un
+ph_hear server qstat -B -f -F dsv
+ph_hear queues qstat -Q -f -F dsv
+ph_hear nodes pbsnodes -a -F dsv
+ph_out=$(ph_timed qstat -f -F dsv 2>&1 < /dev/null)
+ph_code=$?
+ph_out=$(printf '%s\\n' "$ph_out" | ph_brief)
+ph_text jobs "$ph_code" "$ph_out"
+"""
+"""Asks for everything; after ``ph_hear`` is defined."""
+
+_DOWN = ("down", "offline", "unknown", "stale", "maintenance", "sleep", "provision", "wait")
+Row = Mapping[str, str]
+
+
+def read(seen: Heard) -> Inventory:
+    """The inventory that the answers hold."""
+    me = _text(seen, "me")
+    jobs = tuple(_jobs(_text(seen, "jobs"), me))
+    nodes = list(_rows(_text(seen, "nodes"), "Name"))
+    server = next(_rows(_text(seen, "server"), "Server"), {})
+    queues = tuple(
+        counted(_queue(row, nodes, server.get("default_queue", "")), jobs)
+        for row in _rows(_text(seen, "queues"), "Queue")
+        if row.get("queue_type") != "Route"
+    )
+    limits = tuple(
+        f"queue {row['Queue']}: {key} {row[key]}"
+        for row in _rows(_text(seen, "queues"), "Queue")
+        for key in ("max_run", "max_queued", "max_run_res.nodect")
+        if key in row
+    )
+    return Inventory("pbs", queues, jobs, (), limits, tuple(_missing(seen)))
+
+
+def _text(seen: Heard, name: str) -> str:
+    word = seen.get(name)
+    return word.text if word is not None and word.code == 0 else ""
+
+
+def _missing(seen: Heard) -> Iterator[str]:
+    for name, command in (("queues", "qstat -Q"), ("nodes", "pbsnodes"), ("jobs", "qstat")):
+        word = seen.get(name)
+        if word is None or word.code != 0:
+            why = "no answer" if word is None else "it hung" if word.hung else word.text[-200:]
+            yield f"{command}: {why}"
+
+
+def _rows(text: str, key: str) -> Iterator[Row]:
+    """Rows of ``-F dsv``; the first field names the thing (``Queue: workq``, ``Name=n1``)."""
+    for line in text.splitlines():
+        head, *rest = fields_of(line)
+        match = re.fullmatch(rf"{key}\s*[:=]\s*(\S+)", head)
+        if match:
+            yield {
+                key: match[1],
+                **dict(part.partition("=")[::2] for part in rest if "=" in part),
+            }
+
+
+def _queue(row: Row, nodes: Sequence[Row], default: str) -> Queue:
+    own = [node for node in nodes if node.get("queue", row["Queue"]) == row["Queue"]]
+    states = [_node_state(node) for node in own]
+    return Queue(
+        name=row["Queue"],
+        is_open=row.get("enabled") == "True" and row.get("started") == "True",
+        is_default=row["Queue"] == default,
+        longest_seconds=seconds(row.get("resources_max.walltime", "")),
+        nodes=len(own),
+        free=states.count("free"),
+        partly=states.count("partly"),
+        down=states.count("down"),
+        cpus=max((_number(node, "resources_available.ncpus") for node in own), default=0),
+        memory_mb=max((_memory(node) for node in own), default=0),
+        gpus=tuple(_gpus(own)),
+    )
+
+
+def _node_state(node: Row) -> str:
+    state = node.get("state", "")
+    if any(word in state for word in _DOWN):
+        return "down"
+    if "free" not in state:
+        return "busy"
+    return "partly" if _number(node, "resources_assigned.ncpus") else "free"
+
+
+def _gpus(nodes: Sequence[Row]) -> Iterator[Gpus]:
+    kinds: dict[str, list[int]] = {}
+    for node in nodes:
+        total = _number(node, "resources_available.ngpus")
+        if total:
+            kind = node.get(
+                "resources_available.gputype", node.get("resources_available.gpu_type", "")
+            )
+            down = total if _node_state(node) == "down" else 0
+            used = 0 if down else _number(node, "resources_assigned.ngpus")
+            sums = kinds.setdefault(kind, [0, 0, 0])
+            kinds[kind] = [sums[0] + total, sums[1] + used, sums[2] + down]
+    for kind, (total, used, down) in kinds.items():
+        yield Gpus(kind, total, used, down)
+
+
+def _jobs(text: str, me: str) -> Iterator[QueuedJob]:
+    for row in _rows(text, "Job Id"):
+        user = row.get("euser") or row.get("Job_Owner", "").partition("@")[0]
+        gpus = _number(row, "Resource_List.ngpus")
+        running = row.get("job_state") in ("R", "E")
+        yield QueuedJob(
+            job_id=row["Job Id"],
+            name=row.get("Job_Name", ""),
+            user=user,
+            state=row.get("job_state", ""),
+            queue=row.get("queue", ""),
+            nodes=_number(row, "Resource_List.nodect"),
+            cpus=_number(row, "Resource_List.ncpus"),
+            gpus=f"gpu x {gpus}" if gpus else "",
+            walltime_seconds=seconds(row.get("Resource_List.walltime", "")),
+            starts_at=_moment(row.get("stime" if running else "estimated.start_time", "")),
+            reason="" if running else row.get("comment", ""),
+            mine=user == me,
+        )
+
+
+def guesses(seen: Heard, inventory: Inventory, asked: Resources, now: float) -> list[Start]:
+    """When a job might start in each open queue, from how long those that run have waited."""
+    waits: dict[str, list[float]] = {}
+    for row in _rows(_text(seen, "jobs"), "Job Id"):
+        began, eligible = (_moment(row.get(name, "")) for name in ("stime", "etime"))
+        if began is not None and eligible is not None:
+            waits.setdefault(row.get("queue", ""), []).append(max(0.0, began - eligible))
+    found = []
+    for queue in inventory.queues:
+        if not queue.is_open:
+            continue
+        if queue.free and not queue.queued:
+            found.append(Start(queue.name, asked.walltime_seconds, now, guess=True))
+        elif queue.name in waits:
+            wait = statistics.median(waits[queue.name])
+            found.append(Start(queue.name, asked.walltime_seconds, now + wait, guess=True))
+        else:
+            found.append(Start(queue.name, asked.walltime_seconds, None))
+    return found
+
+
+def _number(row: Row, key: str) -> int:
+    digits = re.match(r"\d+", row.get(key, ""))
+    return int(digits[0]) if digits else 0
+
+
+def _memory(node: Row) -> int:
+    match = re.fullmatch(r"(\d+)(kb|mb|gb|tb)", node.get("resources_available.mem", ""))
+    if match is None:
+        return 0
+    return int(int(match[1]) * {"kb": 1 / 1024, "mb": 1, "gb": 1024, "tb": 1024 * 1024}[match[2]])
+
+
+def _moment(text: str) -> float | None:
+    """Unix time of a number or of ``Tue Nov 24 02:55:26 2026`` in local time."""
+    if text.isdigit():
+        return float(text)
+    try:
+        return datetime.strptime(text, "%a %b %d %H:%M:%S %Y").timestamp()
+    except ValueError:
+        return None

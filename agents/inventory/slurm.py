@@ -1,0 +1,245 @@
+"""What Slurm has: sinfo, scontrol, squeue, sacctmgr in one round trip, and reading them. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from itertools import groupby
+
+from agents.doctor.heard import Heard
+from agents.inventory import Gpus, Inventory, Queue, QueuedJob, Start, counted
+from scheduler.batch.slurm import SlurmBatch
+from scheduler.job import Resources
+from scheduler.shell import quote
+
+# Columns of a fixed width: values may hold spaces, and 22.05 has no separator for -O.
+_WIDTHS = (64, 64, 32, 32, 16, 192, 192)
+_COLUMNS = "NodeHost:64,PartitionName:64,StateLong:32,CPUsState:32,Memory:16,Gres:192,GresUsed:192"
+_SQUEUE = "%i|%u|%T|%P|%D|%C|%l|%S|%r|%b|%j"
+
+LOOK = f"""
+ph_hear clock date +%s
+ph_hear me id -un
+ph_hear nodes sinfo -h -a -N -O {_COLUMNS}
+ph_hear queues scontrol -o show partition
+ph_hear jobs env SLURM_TIME_FORMAT=%s squeue -h -a -o '{_SQUEUE}'
+ph_hear accounts sacctmgr -nP show assoc where user="$(id -un)" \\
+  format=Account,Partition,QOS,MaxJobs,MaxSubmitJobs
+"""
+"""Asks for everything; after ``ph_hear`` is defined."""
+
+_GONE = ("down", "drain", "fail", "maint", "unk", "power", "reboot", "planned", "inval", "resv")
+
+
+def start_questions(asked: Resources, queues: Sequence[Queue]) -> str:
+    """Asks when the request would start, as it is and shorter, in each queue that is open."""
+    batch_lines = "\n".join(
+        line
+        for line in _directives(asked)
+        if not re.match(r"#SBATCH --(partition|time|output|job-name)\b", line)
+    )
+    script = quote(f"#!/bin/sh\n{batch_lines}\ntrue\n")
+    rows = [f"ph_script={script}"]
+    for queue in _worth_asking(asked, queues):
+        for seconds in _walltimes(asked.walltime_seconds, queue.longest_seconds):
+            limit = f"--time={max(1, seconds // 60)} " if seconds else ""
+            name = f"start:{queue.name}:{seconds or 0}"
+            rows.append(
+                f'ph_hear {quote(name)} sh -c \'printf %s "$1" | env SLURM_TIME_FORMAT=%s '
+                f'sbatch --test-only {limit}--partition="$2"\' sh "$ph_script" {quote(queue.name)}'
+            )
+    return "\n".join(rows) + "\n"
+
+
+def _directives(asked: Resources) -> list[str]:
+    from scheduler.settings import SlurmBatchSettings
+
+    return SlurmBatch(SlurmBatchSettings(kind="slurm")).directives("pilothouse", asked)
+
+
+def _worth_asking(asked: Resources, queues: Sequence[Queue]) -> list[Queue]:
+    """The asked queue first, then others that could take the request; eight at most."""
+    fitting = [
+        queue
+        for queue in queues
+        if queue.is_open and (not asked.gpus or queue.gpus) and queue.nodes > queue.down
+    ]
+    return sorted(fitting, key=lambda queue: (queue.name != asked.queue, not queue.is_default))[:8]
+
+
+def _walltimes(asked: int | None, longest: int | None) -> list[int | None]:
+    """The asked walltime, half and a quarter of it, as far as the queue allows them."""
+    if asked is None:
+        return [None]
+    allowed = min(asked, longest) if longest else asked
+    return [
+        seconds for seconds in dict.fromkeys((allowed, asked // 2, asked // 4)) if seconds >= 60
+    ]
+
+
+def read(seen: Heard) -> Inventory:
+    """The inventory that the answers hold."""
+    me = seen["me"].text if "me" in seen else ""
+    jobs = tuple(_jobs(_text(seen, "jobs"), me))
+    limits = dict(_partitions(_text(seen, "queues")))
+    queues = tuple(counted(queue, jobs) for queue in _queues(_text(seen, "nodes"), limits))
+    accounts, rules = _accounts(_text(seen, "accounts"))
+    return Inventory("slurm", queues, jobs, accounts, rules, tuple(_missing(seen)))
+
+
+def _text(seen: Heard, name: str) -> str:
+    word = seen.get(name)
+    return word.text if word is not None and word.code == 0 else ""
+
+
+def _missing(seen: Heard) -> Iterator[str]:
+    for name, command in (("nodes", "sinfo"), ("queues", "scontrol"), ("jobs", "squeue")):
+        word = seen.get(name)
+        if word is None or word.code != 0:
+            why = "no answer" if word is None else "it hung" if word.hung else word.text[-200:]
+            yield f"{command}: {why}"
+
+
+def _partitions(text: str) -> Iterator[tuple[str, Mapping[str, str]]]:
+    for line in text.splitlines():
+        fields = dict(part.partition("=")[::2] for part in line.split() if "=" in part)
+        if "PartitionName" in fields:
+            yield fields["PartitionName"], fields
+
+
+def _queues(text: str, limits: Mapping[str, Mapping[str, str]]) -> Iterator[Queue]:
+    # A fixed width in bytes; a shorter last row has lost its blanks.
+    rows = [_cut(line) for line in text.splitlines() if line.strip()]
+    by_name = groupby(sorted(rows, key=lambda row: row[1]), key=lambda row: row[1])
+    found = {name: list(own) for name, own in by_name}
+    for name, own in found.items():
+        known = limits.get(name, {})
+        states = [_node_state(row[2]) for row in own]
+        yield Queue(
+            name=name,
+            is_open=known.get("State", "UP") == "UP",
+            is_default=known.get("Default") == "YES",
+            longest_seconds=seconds(known.get("MaxTime", "")),
+            nodes=len(own),
+            free=states.count("free"),
+            partly=states.count("partly"),
+            down=states.count("down"),
+            cpus=max((_number(row[3].split("/")[-1]) for row in own), default=0),
+            memory_mb=max((_number(row[4]) for row in own), default=0),
+            gpus=tuple(_gpus(own)),
+        )
+
+
+def _cut(line: str) -> list[str]:
+    cells, at = [], 0
+    for width in _WIDTHS:
+        cells.append(line[at : at + width].strip())
+        at += width
+    return cells
+
+
+def _node_state(word: str) -> str:
+    """``free``, ``partly``, ``busy`` or ``down``; a trailing mark (``idle*``) is no answer."""
+    plain = word.lower()
+    if "*" in plain or any(gone in plain for gone in _GONE):
+        return "down"
+    return {"idle": "free", "mixed": "partly"}.get(plain.rstrip("~#!%$@^-+"), "busy")
+
+
+def _gpus(rows: Sequence[Sequence[str]]) -> Iterator[Gpus]:
+    total: dict[str, int] = {}
+    used: dict[str, int] = {}
+    down: dict[str, int] = {}
+    for row in rows:
+        for kind, count in gres(row[5]):
+            total[kind] = total.get(kind, 0) + count
+            if _node_state(row[2]) == "down":
+                down[kind] = down.get(kind, 0) + count
+        if _node_state(row[2]) != "down":
+            for kind, count in gres(row[6]):
+                used[kind] = used.get(kind, 0) + count
+    for kind, count in total.items():
+        yield Gpus(kind, count, used.get(kind, 0), down.get(kind, 0))
+
+
+def gres(text: str) -> Iterator[tuple[str, int]]:
+    """Kind and number of the GPUs in a text such as ``gpu:a100:4(S:0-1),gpu:2``."""
+    for match in re.finditer(r"\bgpu(?::([A-Za-z][\w.-]*))?:(\d+)", text):
+        yield match[1] or "", int(match[2])
+
+
+def _jobs(text: str, me: str) -> Iterator[QueuedJob]:
+    for line in text.splitlines():
+        cells = line.split("|", 10)
+        if len(cells) != 11:
+            continue
+        job_id, user, state, queue, nodes, cpus, limit, start, reason, asked, name = cells
+        yield QueuedJob(
+            job_id=job_id,
+            name=name,
+            user=user,
+            state=state,
+            queue=queue,
+            nodes=_number(nodes),
+            cpus=_number(cpus),
+            gpus=", ".join(f"{kind or 'gpu'} x {count}" for kind, count in gres(asked)),
+            walltime_seconds=seconds(limit),
+            starts_at=moment(start),
+            reason="" if reason == "None" else reason,
+            mine=user == me,
+        )
+
+
+def _accounts(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    names, limits = [], []
+    for line in text.splitlines():
+        cells = [*line.split("|"), "", "", "", ""][:5]
+        if not cells[0]:
+            continue
+        names.append(cells[0])
+        for what, value in (("jobs at a time", cells[3]), ("jobs submitted", cells[4])):
+            if value.isdigit():
+                limits.append(f"account {cells[0]}: {value} {what}")
+    return tuple(dict.fromkeys(names)), tuple(dict.fromkeys(limits))
+
+
+def read_starts(seen: Heard) -> list[Start]:
+    """What ``sbatch --test-only`` said of each queue and walltime."""
+    found = []
+    for name, word in seen.items():
+        if not name.startswith("start:"):
+            continue
+        _, queue, walltime = name.split(":", 2)
+        told = re.search(r"to start at (\S+)", word.text)
+        asked = int(walltime) or None
+        if told and word.code == 0:
+            found.append(Start(queue, asked, moment(told[1])))
+        else:
+            words = re.sub(r"^.*?(?:error|failure): ", "", word.text.splitlines()[-1], count=1)
+            found.append(Start(queue, asked, None, words=words if word.text else "no answer"))
+    return found
+
+
+def seconds(text: str) -> int | None:
+    """Seconds of ``MM:SS``, ``HH:MM:SS``, ``D-HH:MM:SS``; None for UNLIMITED and the like."""
+    match = re.fullmatch(r"(?:(\d+)-)?(?:(?:(\d+):)?(\d+):)?(\d+)", text.strip())
+    if match is None:
+        return None
+    days, hours, minutes, rest = (int(part or 0) for part in match.groups())
+    return ((days * 24 + hours) * 60 + minutes) * 60 + rest
+
+
+def moment(text: str) -> float | None:
+    """Unix time of a number or an ISO date in local time; None for N/A."""
+    if text.isdigit():
+        return float(text) or None
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except ValueError:
+        return None
+
+
+def _number(text: str) -> int:
+    digits = re.match(r"\d+", text)
+    return int(digits[0]) if digits else 0

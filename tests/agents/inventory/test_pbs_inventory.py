@@ -1,0 +1,77 @@
+"""What PBS's own listings say of queues, nodes and jobs."""
+
+from agents.doctor.heard import Word
+from agents.inventory import pbs
+from agents.inventory.advice import advice
+from scheduler.job import Resources
+
+QUEUES = """\
+Queue: debug|queue_type=Execution|total_jobs=2|max_queued=[u:PBS_GENERIC=1]|resources_max.walltime=01:00:00|enabled=True|started=True
+Queue: prod|queue_type=Route|total_jobs=0|enabled=True|started=True
+Queue: large|queue_type=Execution|total_jobs=0|resources_max.walltime=24:00:00|enabled=True|started=False"""
+NODES = """\
+Name=n1|Mom=n1|state=free|resources_available.mem=24684084kb|resources_available.ncpus=32|resources_available.ngpus=4|resources_assigned.ncpus=0
+Name=n2|Mom=n2|state=job-exclusive|resources_available.mem=512gb|resources_available.ncpus=64|resources_available.ngpus=4|resources_assigned.ngpus=4|resources_assigned.ncpus=64
+Name=n3|Mom=n3|state=down,offline|resources_available.ncpus=32|resources_available.ngpus=4
+Name=n4|Mom=n4|queue=large|state=free|resources_available.ncpus=8|resources_assigned.ncpus=2"""
+JOBS = """\
+Job Id: 5.host|Job_Name=mine|Job_Owner=ada@login|euser=ada|job_state=Q|queue=debug|Resource_List.nodect=2|Resource_List.ncpus=64|Resource_List.ngpus=8|Resource_List.walltime=00:30:00|comment=Not Running: Insufficient amount of resource: ncpus
+Job Id: 4.host|Job_Name=a\\|b|Job_Owner=bob@login|job_state=R|queue=debug|Resource_List.nodect=1|stime=Tue Nov 24 02:10:00 2026|etime=Tue Nov 24 02:00:00 2026"""
+ASKED = Resources(nodes=1, gpus=2, walltime_seconds=7200, queue="debug")
+
+
+def seen(**changes):
+    words = {"me": "ada", "server": "Server: host|default_queue=debug", "queues": QUEUES,
+             "nodes": NODES, "jobs": JOBS, **changes}  # fmt: skip
+    return {name: text if isinstance(text, Word) else Word(0, text) for name, text in words.items()}
+
+
+def test_queues_with_their_nodes_gpus_and_jobs():
+    found = pbs.read(seen())
+    assert [queue.name for queue in found.queues] == ["debug", "large"]
+    debug, large = found.queues
+    assert (debug.is_default, debug.is_open, debug.longest_seconds) == (True, True, 3600)
+    assert (debug.nodes, debug.free, debug.busy, debug.down) == (3, 1, 1, 1)
+    assert (debug.cpus, debug.memory_mb) == (64, 512 * 1024)
+    [gpus] = debug.gpus
+    assert (gpus.total, gpus.used, gpus.down, gpus.free) == (12, 4, 4, 4)
+    assert (debug.queued, debug.running) == (1, 1)
+    assert not large.is_open
+    assert (large.nodes, large.partly) == (4, 1)
+    assert "queue debug: max_queued [u:PBS_GENERIC=1]" in found.limits
+
+
+def test_jobs_with_what_they_need():
+    mine, other = pbs.read(seen()).jobs
+    assert (mine.mine, mine.waits, mine.cpus, mine.gpus) == (True, True, 64, "gpu x 8")
+    assert mine.walltime_seconds == 1800
+    assert "Insufficient" in mine.reason
+    assert (other.name, other.user, other.mine) == ("a|b", "bob", False)
+
+
+def test_a_guess_comes_from_how_long_others_waited():
+    told = seen()
+    found = pbs.guesses(told, pbs.read(told), ASKED, now=1000.0)
+    assert [(start.queue, start.starts_at, start.guess) for start in found] == [
+        ("debug", 1600.0, True)
+    ]
+
+
+def test_advice_names_the_limit():
+    said = advice(pbs.read(seen()), ASKED, [], now=0.0)
+    assert any("queue debug allows 1 h" in line for line in said), said
+
+
+def test_other_devices_than_before_are_warned_of():
+    inventory = pbs.read(seen())
+    asked = Resources(gpus=1, gpu_type="h100", queue="debug")
+    said = advice(inventory, asked, ["NVIDIA A100-SXM4-40GB"], now=0.0)
+    assert any("not comparable" in line for line in said)
+    said = advice(inventory, asked, ["NVIDIA H100 80GB HBM3"], now=0.0)
+    assert not any("not comparable" in line for line in said)
+
+
+def test_what_could_not_be_asked_is_said_and_the_rest_is_used():
+    found = pbs.read(seen(nodes=Word(1, "cannot connect to server"), jobs=Word(124, "")))
+    assert [queue.name for queue in found.queues] == ["debug", "large"]
+    assert found.missing == ("pbsnodes: cannot connect to server", "qstat: it hung")

@@ -1,0 +1,137 @@
+"""``resources`` and ``queue`` on a real Slurm; its texts read."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from lab_fixtures import plain_slurm  # noqa: F401
+
+from agents.inventory.slurm import gres, seconds
+
+ROOT = Path(__file__).parents[3]
+CONFIG = """\
+experiment: {id: looks}
+search_space: {x: {type: float, low: 0, high: 1}}
+training: {command: ["true", "{hyperparameters}"]}
+cluster:
+  batch_system: {kind: slurm}
+  resources: {cpus: 12, gpus: 1, walltime: 8m, QUEUE}
+"""
+
+
+@pytest.fixture
+def site(plain_slurm, tmp_path, monkeypatch):  # noqa: F811
+    for key, value in plain_slurm.environment.items():
+        monkeypatch.setenv(key, value)
+    yield plain_slurm
+    plain_slurm.client("scancel", "--me")
+
+
+def run(tmp_path, verb, *more, queue="queue: debug", columns="120"):
+    config = tmp_path / "config with space.yaml"
+    config.write_text(CONFIG.replace("QUEUE", queue))
+    return subprocess.run(
+        [sys.executable, "-m", "agents.run", verb, "--config", str(config), *more],
+        cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL,
+        env={**os.environ, "COLUMNS": columns},
+    )  # fmt: skip
+
+
+@pytest.mark.cluster
+def test_what_is_free_and_when_a_job_would_start(site, tmp_path):
+    job = ("sbatch", "-o", "/dev/null", "-t", "5", "--wrap", "sleep 100")
+    site.client(*job, "-c", "8", "--gres=gpu:a100:3", check=True)
+    until = time.monotonic() + 30
+    while "RUNNING" not in site.client("squeue", "-h", "-o", "%T").stdout:
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    found = json.loads(run(tmp_path, "resources", "--json").stdout)
+    by_name = {queue["name"]: queue for queue in found["queues"]}
+    assert set(by_name) == {"debug", "scavenge", "urgent", "down"}
+    debug = by_name["debug"]
+    assert (debug["is_default"], debug["longest_seconds"]) == (True, 600)
+    assert (debug["partly"], debug["cpus"], debug["running"]) == (1, 16, 1)
+    assert debug["gpus"] == [{"kind": "a100", "total": 4, "used": 3, "down": 0}]
+    assert not by_name["down"]["is_open"]
+    starts = {(s["queue"], s["walltime_seconds"]): s for s in found["starts"]}
+    assert starts["debug", 480]["starts_at"] > time.time() + 60  # twelve cores are not free
+    assert not any(queue == "down" for queue, _ in starts)
+    assert [job["name"] for job in found["my_jobs"]] == ["wrap"]
+
+    shown = run(tmp_path, "resources")
+    assert shown.returncode == 0, shown.stderr
+    assert "1 of 4 a100" in shown.stdout
+    assert "→ first start: queue urgent, now" in shown.stdout
+
+
+@pytest.mark.cluster
+def test_what_waits_and_why(site, tmp_path):
+    for _ in range(2):
+        site.client("sbatch", "-o", "/dev/null", "-c", "16", "-t", "5", "-J", "näme |x",
+                    "--wrap", "sleep 100", check=True)  # fmt: skip
+    until = time.monotonic() + 30
+    while "Resources" not in site.client("squeue", "-h", "-o", "%r").stdout:
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    jobs = json.loads(run(tmp_path, "queue", "--json").stdout)
+    assert sorted(job["state"] for job in jobs) == ["PENDING", "RUNNING"]
+    assert {job["name"] for job in jobs} == {"näme |x"}
+    assert all(job["mine"] and job["cpus"] == 16 for job in jobs)
+    assert "PENDING" in run(tmp_path, "queue", "--all", columns="40").stdout
+    assert "Resources" in run(tmp_path, "queue", columns="200").stdout
+
+
+@pytest.mark.cluster
+@pytest.mark.parametrize(
+    ("queue", "advice"),
+    [
+        ("queue: nowhere", "there is no queue nowhere: set cluster.resources.queue to one of"),
+        ("queue: down", "queue down is closed"),
+        ("queue: debug, gpu_type: h100", "queue debug has a100, not h100"),
+    ],
+)
+def test_what_cannot_be_had_is_said(site, tmp_path, queue, advice):
+    done = run(tmp_path, "resources", queue=queue)
+    assert done.returncode == 0, done.stderr
+    assert advice in done.stdout
+
+
+@pytest.mark.cluster
+def test_a_controller_that_is_away_is_named(site, tmp_path, monkeypatch):
+    monkeypatch.setenv("SLURM_CONF", str(tmp_path / "none"))
+    done = run(tmp_path, "resources")
+    assert "not known: sinfo" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_without_a_scheduler_it_says_so(tmp_path):
+    config = tmp_path / "config.yaml"
+    config.write_text(CONFIG.replace("kind: slurm", "kind: local").replace("QUEUE", "queue: x"))
+    done = subprocess.run(
+        [sys.executable, "-m", "agents.run", "resources", "--config", str(config)],
+        cwd=ROOT, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "there is no scheduler to ask" in done.stderr
+
+
+def test_gpus_in_all_spellings():
+    text = "gpu:a100:4(S:0-1),gpu:2,shard:8,gpu:tesla_v100-sxm2:1(IDX:0),gres:gpu:3"
+    assert list(gres(text)) == [("a100", 4), ("", 2), ("tesla_v100-sxm2", 1), ("", 3)]
+    assert list(gres("(null)")) == []
+
+
+@given(st.integers(0, 10**7))
+def test_durations_are_read_as_slurm_writes_them(total):
+    minutes, rest = divmod(total, 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    assert seconds(f"{days}-{hours:02}:{minutes:02}:{rest:02}") == total
+    for word in ("UNLIMITED", "NOT_SET", "", "-"):
+        assert seconds(word) is None
