@@ -28,6 +28,7 @@ from scheduler.errors import Away
 from training.contract import ParameterValue, PilothouseError
 
 ENDED = StopReason("experiments", "every experiment has ended", {})
+TO_BE_SUBMITTED = "to be submitted"
 ITERATION = 1
 """Experiments are all of the first iteration: a search that goes on from them begins with the second,
 or fills up the first."""
@@ -205,7 +206,7 @@ class Experiment:
         job_id = trial.job.job_id if trial.job else None
         if trial.job is None or job_id is None:
             why = self.run.flight.held_back.get(trial.number, "")
-            return Standing(where, trial.number, "to be submitted", why, metric=metric)
+            return Standing(where, trial.number, TO_BE_SUBMITTED, why, metric=metric)
         watch = self.run.flight.watch
         lines = watch.lines(trial)
         state = "ended" if watch.is_gone(trial) else watch.state(trial).value

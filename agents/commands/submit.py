@@ -11,7 +11,15 @@ from pathlib import Path
 
 from agents.commands.harvest import standing_text, to_json
 from agents.config import LoadedConfig, load
-from agents.experiment import Experiment, chosen, explained, has_failed, relative, remedy_of
+from agents.experiment import (
+    TO_BE_SUBMITTED,
+    Experiment,
+    chosen,
+    explained,
+    has_failed,
+    relative,
+    remedy_of,
+)
 from agents.interrupts import Interrupted, Interrupts
 from agents.patience import OneTry, Patience
 from agents.screen import Screen, open_screen
@@ -90,12 +98,13 @@ def _once(
         print(f"  {_parameters_text(parameters)}")
         print(*(f"  {standing_text(one, named=False)}" for one in found), sep="\n")
     if trouble is not None:
-        print(f"error: not submitted yet: {trouble}", file=sys.stderr)
+        print(f"error: {trouble}", file=sys.stderr)
     if trouble is not None and remedy_of(trouble):
         print(f"  to go on, type: {remedy_of(trouble)}", file=sys.stderr)
     if not experiment.is_finished() and not asked.as_json:
         _say_later(workspace)
-    return 1 if trouble is not None or has_failed(found) else 0
+    waits = any(one.state == TO_BE_SUBMITTED for one in found)
+    return 1 if trouble is not None or waits or has_failed(found) else 0
 
 
 def _wait(
@@ -138,4 +147,4 @@ def _parameters_text(parameters: dict[str, ParameterValue]) -> str:
 
 def _say_later(workspace: Workspace) -> None:
     where = shlex.quote(relative(str(workspace.directory)))
-    print(f"  its result, later: python -m agents.run harvest {where}")
+    print(f"  to go on with it, later: python -m agents.run harvest {where}")
