@@ -14,7 +14,7 @@ from agents.config import LoadedConfig
 from agents.errors import ConfigurationError, LedgerError
 from agents.inventory import Inventory, Queue, QueuedJob
 from agents.inventory.advice import advice, wait_text
-from agents.report.numbers import duration
+from agents.report.numbers import count, duration
 from scheduler.errors import Away
 from scheduler.job import Resources
 from training.contract import PilothouseError
@@ -182,7 +182,9 @@ def _job_table(jobs: Sequence[QueuedJob], width: int) -> RenderableType:
         return Text("\n".join(f"{_mark(job)}{job.job_id} {job.state} {_when(job)}" for job in jobs))
     table = Table("job", "name", "user", "state", "queue", "needs", "walltime", "starts", "why")
     for job in jobs:
-        needs = f"{job.nodes} nodes, {job.cpus} cores" + (f", {job.gpus}" if job.gpus else "")
+        needs = f"{count(job.nodes, 'node')}, {count(job.cpus, 'core')}" + (
+            f", {job.gpus}" if job.gpus else ""
+        )
         cells = [
             f"{_mark(job)}{job.job_id}",
             job.name,

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 from agents.doctor.heard import Heard
+from agents.doctor.words import one_line
 from agents.inventory import Gpus, Inventory, Queue, QueuedJob, Start, counted
 from agents.inventory.slurm import seconds
 from scheduler.batch.pbs import BRIEF
@@ -66,7 +67,7 @@ def _missing(seen: Heard) -> Iterator[str]:
     for name, command in (("queues", "qstat -Q"), ("nodes", "pbsnodes"), ("jobs", "qstat")):
         word = seen.get(name)
         if word is None or word.code != 0:
-            why = "no answer" if word is None else "it hung" if word.hung else word.text[-200:]
+            why = "no answer" if word is None else "it hung" if word.hung else one_line(word.text)
             yield f"{command}: {why}"
 
 

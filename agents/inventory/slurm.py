@@ -8,6 +8,7 @@ from datetime import datetime
 from itertools import groupby
 
 from agents.doctor.heard import Heard
+from agents.doctor.words import one_line
 from agents.inventory import Gpus, Inventory, Queue, QueuedJob, Start, counted
 from scheduler.batch.slurm import SlurmBatch
 from scheduler.job import Resources
@@ -97,7 +98,7 @@ def _missing(seen: Heard) -> Iterator[str]:
     for name, command in (("nodes", "sinfo"), ("queues", "scontrol"), ("jobs", "squeue")):
         word = seen.get(name)
         if word is None or word.code != 0:
-            why = "no answer" if word is None else "it hung" if word.hung else word.text[-200:]
+            why = "no answer" if word is None else "it hung" if word.hung else one_line(word.text)
             yield f"{command}: {why}"
 
 

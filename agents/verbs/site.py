@@ -1,5 +1,6 @@
-"""What a cluster has and who waits for it: ``resources``, ``queue``."""
+"""A cluster: ``init`` writes a configuration for it; ``resources`` and ``queue`` say what it has."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -7,6 +8,56 @@ import typer
 from agents.verbs.options import JsonOption, RequiredConfig, SetOption
 
 app = typer.Typer()
+
+
+def _walltime(text: str | None) -> int | None:
+    from agents.errors import ConfigurationError
+    from scheduler.settings import parse_duration
+
+    if text is None:
+        return None
+    try:
+        return round(float(str(parse_duration(text))))
+    except ValueError as error:
+        raise ConfigurationError(f"--walltime {text}: {error}") from error
+
+
+@app.command(epilog="Example: python -m agents.run init --host delta --output delta.yaml")
+def init(
+    host: Annotated[
+        str | None, typer.Option(metavar="HOST", help="As you give it to ssh; else this machine.")
+    ] = None,
+    output: Annotated[Path, typer.Option(metavar="FILE", help="Where to write.")] = Path(
+        "config.yaml"
+    ),
+    name: Annotated[str, typer.Option(help="Of the experiment.")] = "first",
+    site: Annotated[
+        str | None, typer.Option(metavar="NAME", help="A profile in jobs/sites; else by host name.")
+    ] = None,
+    queue: Annotated[str | None, typer.Option(help="Partition or queue.")] = None,
+    account: Annotated[str | None, typer.Option(help="Account or project that pays.")] = None,
+    base: Annotated[
+        str | None, typer.Option(metavar="DIR", help="For runs, on the cluster.")
+    ] = None,
+    python: Annotated[str | None, typer.Option(metavar="PATH", help="Runs your program.")] = None,
+    walltime: Annotated[
+        str | None, typer.Option(metavar="DURATION", help="Of a trial, such as 30m.")
+    ] = None,
+    cpus: Annotated[int | None, typer.Option(min=1, help="Of a trial.")] = None,
+    gpus: Annotated[int | None, typer.Option(min=0, help="Of a trial.")] = None,
+    ssh_config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="In place of ~/.ssh/config.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Ask nothing: take what was found.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace FILE if it is there.")] = False,
+) -> None:
+    """Look at a machine and write a configuration for it; only what was not found is asked."""
+    from agents.commands.init import InitOptions
+    from agents.commands.init import init as verb
+    from agents.detect.choices import Wishes
+
+    wishes = Wishes(queue, account, base, python, _walltime(walltime), cpus, gpus)
+    verb(InitOptions(host, ssh_config, output, name, site, wishes, yes, force))
 
 
 @app.command(epilog="Example: python -m agents.run resources --config delta.yaml")

@@ -1,0 +1,252 @@
+"""``init``: look at a machine and write a configuration for it."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shlex
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from importlib import resources
+from pathlib import Path
+
+import yaml
+
+from agents.detect import choices, machine
+from agents.detect.choices import Ask, Wishes
+from agents.detect.machine import Machine
+from agents.doctor.heard import heard
+from agents.errors import ConfigurationError
+from agents.inventory import Inventory
+from agents.report.numbers import count
+from scheduler.errors import Away, LoginNeeded
+from scheduler.script import rendered_text
+from scheduler.settings import (
+    BatchSettings,
+    LocalTransportSettings,
+    PbsBatchSettings,
+    SlurmBatchSettings,
+    SshTransportSettings,
+)
+from scheduler.transport import Transport
+from training.contract import PilothouseError, write_atomically
+
+LOOK_SECONDS = 240.0
+PROGRAM = "program.py"
+
+
+@dataclass(frozen=True)
+class InitOptions:
+    """What the command line says."""
+
+    host: str | None = None
+    ssh_config: Path | None = None
+    output: Path = Path("config.yaml")
+    name: str = "first"
+    site: str | None = None
+    wishes: Wishes = field(default_factory=Wishes)
+    yes: bool = False
+    """Take what was found where a person would be asked."""
+    force: bool = False
+
+
+def init(options: InitOptions) -> None:
+    """Look at the machine, write the configuration, say what was found and what comes next."""
+    _check_output(options)
+    transport_settings = _transport(options)
+    transport = _open(transport_settings)
+    try:
+        seen = _look(transport)
+        batch = _batch(seen)
+        inventory = _inventory(transport, batch, seen)
+    finally:
+        transport.close()
+    text = configuration(options, seen, inventory, transport_settings, _asker(options))
+    program = options.output.absolute().parent / PROGRAM
+    if not program.exists():
+        shutil.copyfile(str(resources.files("jobs").joinpath("templates", PROGRAM)), program)
+    write_atomically(options.output, text.encode())
+    _check(options.output)
+    _say(options, seen, inventory, transport_settings)
+
+
+def _check_output(options: InitOptions) -> None:
+    if options.output.exists() and not options.force:
+        raise ConfigurationError(
+            f"{options.output} is there already: give another --output, or --force to replace it"
+        )
+    if not options.output.absolute().parent.is_dir():
+        raise ConfigurationError(f"{options.output}: there is no such directory; make it first")
+
+
+def _transport(options: InitOptions) -> LocalTransportSettings | SshTransportSettings:
+    if options.host is None:
+        return LocalTransportSettings()
+    return SshTransportSettings(kind="ssh", host=options.host, config_file=options.ssh_config)
+
+
+def _open(settings: LocalTransportSettings | SshTransportSettings) -> Transport:
+    """The transport; where a person has to log in and one is here, the login comes first."""
+    from scheduler.transports import open_transport
+
+    if isinstance(settings, SshTransportSettings) and sys.stdin.isatty():
+        from scheduler.transports.ssh_master import Master
+
+        master = Master(settings)
+        print(master.connect(), file=sys.stderr)
+    return open_transport(settings, connect="python -m agents.run init … in a terminal")
+
+
+def _look(transport: Transport) -> Machine:
+    nonce = secrets.token_hex(8)
+    try:
+        done = transport.run(machine.script(nonce), timeout=LOOK_SECONDS)
+    except LoginNeeded as error:
+        raise PilothouseError(
+            f"{error}; run init in a terminal, where it can ask you for the login"
+        ) from error
+    except Away as error:
+        raise PilothouseError(f"{error}; check --host with `ssh HOST`") from error
+    seen = heard(done.stdout, nonce)
+    if "end" not in seen:
+        said = done.stderr.decode(errors="replace").strip()[-300:]
+        raise PilothouseError(f"the look at {transport.name} broke off: {said or 'no answer'}")
+    return machine.read(seen)
+
+
+def _batch(seen: Machine) -> BatchSettings | None:
+    if seen.batch == "slurm":
+        return SlurmBatchSettings(kind="slurm", bin_directory=seen.bin_directory)
+    if seen.batch == "pbs":
+        return PbsBatchSettings(kind="pbs", bin_directory=seen.bin_directory)
+    return None
+
+
+def _inventory(transport: Transport, batch: BatchSettings | None, seen: Machine) -> Inventory:
+    if batch is None:
+        return Inventory("local")
+    from agents.inventory.survey import survey
+
+    try:
+        return survey(transport, batch, None)
+    except Away as error:
+        return Inventory(seen.batch, missing=(str(error),))
+
+
+def _asker(options: InitOptions) -> Ask:
+    def ask(option: str, question: str, known: Sequence[str], default: str | None) -> str:
+        if options.yes and default is not None:
+            return default
+        if not sys.stdin.isatty():
+            found = f"; found: {', '.join(known)}" if known else ""
+            raise ConfigurationError(f"{question[:-1]}: give {option}{found}")
+        import typer
+
+        shown = f"{question} ({', '.join(known)})" if known else question
+        return str(typer.prompt(shown, default=default))
+
+    return ask
+
+
+def configuration(
+    options: InitOptions,
+    seen: Machine,
+    inventory: Inventory,
+    transport: LocalTransportSettings | SshTransportSettings,
+    ask: Ask,
+) -> str:
+    """The configuration's text."""
+    wishes = options.wishes
+    site = options.site or machine.site_of(seen.host, _hosts())
+    profile = site or {"slurm": "generic-slurm", "pbs": "generic-pbs"}.get(seen.batch, "local")
+    none = choices.Choice(None, "")
+    is_local = seen.batch == "local"
+    queue = none if is_local else choices.queue_of(wishes, inventory, ask)
+    account = none if is_local else choices.account_of(wishes, inventory, ask)
+    base, python = choices.base_of(wishes, seen), choices.python_of(wishes, seen)
+    found = inventory.queue(queue.value) if queue.value else None
+    cpus, gpus = choices.size_of(wishes, found)
+    batch_system = {"kind": seen.batch}
+    if seen.bin_directory:
+        batch_system["bin_directory"] = seen.bin_directory
+    return rendered_text(
+        "templates/config.yaml.j2",
+        day=datetime.now().strftime("%Y-%m-%d"),
+        host=seen.host,
+        site=profile,
+        experiment=options.name,
+        program=PROGRAM,
+        transport=_flow(transport.model_dump(mode="json", exclude_defaults=True) or {}, transport),
+        batch=seen.batch,
+        batch_system=_quoted(batch_system),
+        slots=max(1, min(2, seen.cores)),
+        base=_quoted(base.value),
+        base_why=_comment(base.why),
+        python=_quoted(python.value),
+        python_why=_comment(python.why),
+        queue=None if queue.value is None else _quoted(queue.value),
+        queue_why=_comment(queue.why),
+        account=None if account.value is None else _quoted(account.value),
+        account_why=_comment(account.why),
+        cpus=cpus,
+        gpus=gpus,
+        walltime=_quoted(choices.walltime_of(wishes, found)),
+        modules=seen.has_modules,
+        container=seen.container,
+    )
+
+
+def _flow(
+    written: dict[str, object], transport: LocalTransportSettings | SshTransportSettings
+) -> str:
+    return _quoted({"kind": transport.kind, **written})
+
+
+def _quoted(value: object) -> str:
+    """A value as JSON that is YAML too: what cannot be printed is escaped as YAML does."""
+    text = json.dumps(value, ensure_ascii=False)
+    return "".join(one if one.isprintable() else f"\\U{ord(one):08x}" for one in text)
+
+
+def _comment(why: str) -> str:
+    return " ".join(why.split())[:200] or "-"
+
+
+def _hosts() -> dict[str, list[str]]:
+    text = resources.files("jobs").joinpath("hosts.yaml").read_text(encoding="utf-8")
+    found: dict[str, list[str]] = yaml.safe_load(text)
+    return found
+
+
+def _check(path: Path) -> None:
+    """What we have written is valid, or it is our fault and said."""
+    from agents.config import load
+
+    load(path)
+
+
+def _say(
+    options: InitOptions,
+    seen: Machine,
+    inventory: Inventory,
+    transport: LocalTransportSettings | SshTransportSettings,
+) -> None:
+    say: Callable[[str], None] = print
+    say(
+        f"{seen.user}@{seen.host}: {seen.batch}, {seen.cores} cores here, Python {seen.python_version}"
+    )
+    for queue in inventory.queues:
+        gpus = ", ".join(f"{each.total} {each.kind or 'GPUs'}" for each in queue.gpus)
+        say(f"  queue {queue.name}: {count(queue.nodes, 'node')}{', ' + gpus if gpus else ''}")
+    for line in inventory.missing:
+        say(f"  not known: {line}")
+    config = shlex.quote(str(options.output))
+    say(f"written: {options.output} (and {PROGRAM}, a stand-in for your training program)")
+    say("next:")
+    if transport.kind == "ssh":
+        say(f"  python -m agents.run connect --config {config}")
+    say(f"  python -m agents.run doctor --config {config}")
+    say(f"  python -m agents.run --config {config}")

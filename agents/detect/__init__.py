@@ -1,0 +1,1 @@
+"""What a machine is: its site, its scheduler, its directories and programs."""
