@@ -79,7 +79,9 @@ ph_brief() {
 """
 """``ph_brief``: rows of ``qstat -F dsv``, cut down to the attributes that ``ph_keep`` names."""
 
-_LIST = BRIEF + r"""
+_LIST = (
+    BRIEF
+    + r"""
 ph_ask() {
   ph_rows=$(ph_timed qstat "$@" < /dev/null 2> "$ph_said")
   ph_code=$?
@@ -94,6 +96,7 @@ ph_list_jobs() {
   echo "CODE|$ph_code"
 }
 """.replace("HISTORY", pbs_states.NO_HISTORY)
+)
 
 _CANCEL = """
 ph_failed=0
