@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test check bench clean
+.PHONY: run test check bench data clean
 
 run: $(VENV)/.training
 	$(BIN)/python -m agents.run --config config.example.yaml
@@ -18,6 +18,11 @@ check: $(VENV)/.test
 
 bench: $(VENV)/.test
 	$(BIN)/python -m benchmarks
+
+# CIFAR for `--data cifar10` and `cifar100`: once, checked, where there is internet.
+data: $(VENV)/.training
+	$(BIN)/python -m training.data fetch cifar10 --directory data
+	$(BIN)/python -m training.data fetch cifar100 --directory data
 
 # Stamps: nothing is installed again until pyproject.toml changes.
 $(VENV)/.training: pyproject.toml | $(BIN)/python

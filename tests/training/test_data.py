@@ -1,12 +1,15 @@
 import gzip
+import hashlib
 import pickle
 import tarfile
+from dataclasses import replace
 
 import numpy
 import pytest
 import torch
 
 from training.data import BadData, load_data
+from training.data.originals import ORIGINALS
 
 
 def write_cifar(folder, classes=100, train=100, test=20, odd=None):
@@ -24,6 +27,18 @@ def write_cifar(folder, classes=100, train=100, test=20, odd=None):
     return inside
 
 
+@pytest.fixture
+def take_as_original(monkeypatch):
+    """Makes the files in a directory those that the set is known by."""
+
+    def take(classes, inside):
+        sums = {path.name: hashlib.md5(path.read_bytes()).hexdigest() for path in inside.iterdir()}
+        name = f"cifar{classes}"
+        monkeypatch.setitem(ORIGINALS, name, replace(ORIGINALS[name], files=sums))
+
+    return take
+
+
 def test_the_embedded_images_are_balanced_and_the_parts_are_disjoint():
     data = load_data("fashion")
     assert data.test is None
@@ -37,8 +52,9 @@ def test_the_embedded_images_are_balanced_and_the_parts_are_disjoint():
 
 
 @pytest.mark.parametrize("classes", [10, 100])
-def test_cifar_is_read_from_a_folder_and_from_an_archive(tmp_path, classes):
+def test_cifar_is_read_from_a_folder_and_from_an_archive(tmp_path, classes, take_as_original):
     inside = write_cifar(tmp_path / "folder", classes)
+    take_as_original(classes, inside)
     found = load_data(f"cifar{classes}", tmp_path / "folder")
     assert (len(found.train.labels), len(found.validation.labels), len(found.test.labels)) == (
         90,
@@ -60,8 +76,8 @@ class Evil:
         return (print, ("this must not run",))
 
 
-def test_a_pickle_that_would_run_code_is_refused(tmp_path, capsys):
-    write_cifar(tmp_path, odd={b"data": Evil()})
+def test_a_pickle_that_would_run_code_is_refused(tmp_path, capsys, take_as_original):
+    take_as_original(100, write_cifar(tmp_path, odd={b"data": Evil()}))
     with pytest.raises(BadData, match="it asks for"):
         load_data("cifar100", tmp_path)
     assert capsys.readouterr().out == ""
@@ -76,7 +92,13 @@ def test_data_that_cannot_be_found_is_a_message(name, words):
         load_data(name)
 
 
-def test_files_that_are_cut_off_are_a_message(tmp_path):
+def test_cifar_with_another_hash_is_refused(tmp_path):
+    write_cifar(tmp_path)
+    with pytest.raises(BadData, match=r"train is not the cifar100 of https.*its MD5 is"):
+        load_data("cifar100", tmp_path)
+
+
+def test_files_that_are_cut_off_are_a_message(tmp_path, take_as_original):
     with pytest.raises(BadData, match="cannot read"):
         load_data("fashion", tmp_path)
     images = bytes([0, 0, 8, 3]) + b"".join(n.to_bytes(4, "big") for n in (2, 28, 28)) + b"x" * 100
@@ -86,6 +108,7 @@ def test_files_that_are_cut_off_are_a_message(tmp_path):
     (tmp_path / "cifar-100-python").mkdir()
     for name in ("train", "test"):
         (tmp_path / "cifar-100-python" / name).write_bytes(b"\x80\x02}")
+    take_as_original(100, tmp_path / "cifar-100-python")
     with pytest.raises(BadData, match="not what it should be"):
         load_data("cifar100", tmp_path)
 

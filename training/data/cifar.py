@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from training.data import BadData, DataSet, Split
+from training.data.originals import check
 
 VALIDATION = 5000
 """The last so many of the 50,000 training images are for validation."""
@@ -40,7 +41,13 @@ def load(classes: int, folder: Path | None) -> DataSet:
     if folder is None:
         raise BadData(f"--data {name}: give --data-dir, the folder with {_LAYOUT[classes][0]}")
     _, batches, test_batch, key = _LAYOUT[classes]
-    read = _reader(classes, folder)
+    raw = _reader(classes, folder)
+
+    def read(file: str) -> bytes:
+        content = raw(file)
+        check(name, file, content, f"{folder}: {file}")
+        return content
+
     parts = [_split(read(batch), key, batch) for batch in batches]
     images = torch.cat([part.images for part in parts])
     labels = torch.cat([part.labels for part in parts])
