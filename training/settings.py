@@ -26,3 +26,11 @@ class Settings:
     """Epochs; 0: no checkpoints."""
     resume: bool = False
     """Go on from the checkpoint in the directory, if there is one."""
+    chance_epochs: int = 10
+    """So many epochs at the level of guessing, with a loss no better, are a divergence; 0: never."""
+    tensorboard: bool = False
+    wandb: str = "disabled"
+    """``disabled``, ``offline`` or ``online``."""
+    wandb_project: str = "pilothouse"
+    wandb_name: str | None = None
+    """None: the name of the directory."""

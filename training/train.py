@@ -16,6 +16,7 @@ import sys
 import time
 import traceback
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import MISSING, fields, replace
 from pathlib import Path
 from types import FrameType
@@ -40,6 +41,7 @@ from training.distributed import Ranks, discover, leave
 from training.environment import environment
 from training.options import ALIASES, Options, read_options, unused
 from training.settings import Settings
+from training.trackers import WANDB_MODES, Trackers
 from training.trainer import Diverged, Found, Stopped, Trainer
 
 
@@ -89,7 +91,12 @@ def _guarded(
         for name in unused(options, task.hyperparameters):
             print(f"warning: hyperparameters.{name} has no effect here", file=sys.stderr)
         trainer.append(Trainer(options, settings, task.seed, found, _must_stop, ranks))
-        return trainer[0].run(), None, 0
+        tracked = (
+            settings if ranks.is_first else replace(settings, tensorboard=False, wandb="disabled")
+        )
+        with closing(Trackers(tracked, task.hyperparameters)) as trackers:
+            trainer[0].tell = trackers.log
+            return trainer[0].run(), None, 0
     except Stopped:
         return "preempted", ErrorReport("Stopped", f"a signal, after epoch {len(found.steps)}"), 1
     except Diverged as error:
@@ -187,12 +194,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--job-id", metavar="NAME")
     parser.add_argument("--seed", type=int)
     parser.add_argument("--epochs", "--num_epochs", "--num-epochs", type=int)
-    for name, kind in (("seconds", float), ("checkpoint_every", int), ("data", str)):
+    numbers = (("seconds", float), ("checkpoint_every", int), ("chance_epochs", int))
+    words = (("data", str), ("wandb_project", str), ("wandb_name", str))
+    for name, kind in (*numbers, *words):
         parser.add_argument(_flag(name), type=kind, dest=name)
     parser.add_argument("--data-dir", type=Path, metavar="DIR")
     parser.add_argument("--device", metavar="NAME")
     parser.add_argument("--precision", choices=["auto", "fp32", "bf16"])
-    for name in ("compile", "deterministic", "resume"):
+    parser.add_argument("--wandb", choices=WANDB_MODES)
+    for name in ("compile", "deterministic", "resume", "tensorboard"):
         parser.add_argument(_flag(name), action="store_true", default=None, dest=name)
     _add_options(parser)
     return parser

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
@@ -66,6 +66,8 @@ class Trainer:
         """`must_stop` is asked between batches; where it says so, `run` raises Stopped."""
         self._options, self._settings, self._seed = options, settings, seed
         self._found, self._must_stop, self._ranks = found, must_stop, ranks
+        self._losses: list[float] = []
+        self.tell: Callable[[int, Mapping[str, float]], None] = lambda epoch, values: None
         self._began = time.monotonic()
         if settings.epochs < 1 or settings.epochs != int(settings.epochs):
             raise BadHyperparameter(
@@ -119,18 +121,17 @@ class Trainer:
         found.accuracies.append(accuracy)
         found.loss = loss
         found.samples_per_second = len(self._train[1]) / trained
-        line = metric_line(
-            epoch,
-            time.monotonic() - self._began,
-            accuracy=accuracy,
-            loss=loss,
-            train_accuracy=train_accuracy,
-            learning_rate=self._optimizer.param_groups[0]["lr"],
-            epoch_seconds=trained,
-            samples_per_second=found.samples_per_second,
-        )
-        metrics.write(line)
+        values = {
+            "accuracy": accuracy,
+            "loss": loss,
+            "train_accuracy": train_accuracy,
+            "learning_rate": float(self._optimizer.param_groups[0]["lr"]),
+            "epoch_seconds": trained,
+            "samples_per_second": found.samples_per_second,
+        }
+        metrics.write(metric_line(epoch, time.monotonic() - self._began, **values))
         metrics.flush()
+        self.tell(epoch, values)
         every = self._settings.checkpoint_every
         if (
             self._ranks.is_first
@@ -140,6 +141,7 @@ class Trainer:
             checkpoints.save(
                 self._settings.directory / "checkpoints", self._state(epoch), best=is_best
             )
+        self._watch_chance(loss)
 
     def _epoch(self, epoch: int) -> tuple[float, float]:
         """One pass over the training images: mean loss and accuracy on what it was shown."""
@@ -216,6 +218,22 @@ class Trainer:
         if not math.isfinite(loss) or loss > EXPLOSION:
             raise Diverged(
                 f"the loss became {loss:.3g} in epoch {epoch}; a smaller learning rate may help"
+            )
+
+    def _watch_chance(self, loss: float) -> None:
+        """Long at the level of guessing, and a loss of guessing: it will not learn any more."""
+        epochs, classes = self._settings.chance_epochs, self.data.classes
+        self._losses.append(loss)
+        if not epochs or len(self._losses) < epochs:
+            return
+        share = 1 / classes
+        noise = 3 * math.sqrt(share * (1 - share) / len(self._validation[1]))
+        best = max(self._found.accuracies[-epochs:])
+        falls = loss < 0.999 * self._losses[-epochs]
+        if best <= share + noise and loss >= math.log(classes) - 0.01 and not falls:
+            raise Diverged(
+                f"the accuracy has been that of guessing ({best:.3f}) for {epochs} epochs, the loss "
+                f"is {loss:.3g}; a smaller learning rate may help"
             )
 
     def _set_rate(self, done: float) -> None:

@@ -1,0 +1,76 @@
+"""TensorBoard and W&B beside metrics.jsonl, and what is said where they are missing."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+TINY = ["--epochs", "2", "--width", "2", "--hidden", "4", "--batch-size", "500"]
+
+
+def train(directory, *flags, path=()):
+    command = [
+        sys.executable,
+        "-m",
+        "training.train",
+        "--output-dir",
+        str(directory),
+        *TINY,
+        *flags,
+    ]
+    return subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True,
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": ":".join(map(str, path)), "HOME": str(directory)},
+    )  # fmt: skip
+
+
+def lines(directory):
+    return [json.loads(line) for line in (directory / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_tensorboard_gets_the_names_and_values_of_the_metrics(tmp_path):
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    done = train(tmp_path, "--tensorboard")
+    assert done.returncode == 0, done.stderr
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    assert set(events.Tags()["scalars"]) == set(lines(tmp_path)[0]) - {"step", "time"}
+    told = [(event.step, event.value) for event in events.Scalars("accuracy")]
+    assert told == [(line["step"], pytest.approx(line["accuracy"])) for line in lines(tmp_path)]
+
+
+def test_wandb_offline_writes_into_the_directory(tmp_path):
+    pytest.importorskip("wandb")
+    done = train(tmp_path, "--wandb", "offline", "--wandb-project", "mine")
+    assert done.returncode == 0, done.stderr
+    assert list(tmp_path.glob("wandb/offline-run-*/*.wandb"))
+
+
+@pytest.mark.parametrize(
+    ("flags", "package"), [(["--tensorboard"], "tensorboard"), (["--wandb", "offline"], "wandb")]
+)
+def test_a_tracker_that_is_missing_is_one_message(tmp_path, flags, package):
+    (tmp_path / "without" / package).mkdir(parents=True)
+    (tmp_path / "without" / package / "__init__.py").write_text("raise ImportError('not here')")
+    done = train(tmp_path / "job", *flags, path=[tmp_path / "without"])
+    assert done.returncode == 2
+    assert f"`pip install {package}`" in done.stderr
+    assert "Traceback" not in done.stderr
+    result = json.loads((tmp_path / "job" / "results.json").read_text())
+    assert result["status"] == "failed"
+    assert package in result["error"]["message"]
+
+
+def test_guessing_for_long_is_a_divergence_and_slow_learning_is_not(tmp_path):
+    stuck = train(tmp_path / "stuck", "--learning-rate", "1e-9", "--chance-epochs", "2")
+    assert stuck.returncode == 1
+    result = json.loads((tmp_path / "stuck" / "results.json").read_text())
+    assert result["status"] == "diverged"
+    assert "that of guessing" in result["error"]["message"]
+    slow = train(tmp_path / "slow", "--learning-rate", "0.01", "--chance-epochs", "2")
+    assert slow.returncode == 0, slow.stderr
