@@ -10,7 +10,7 @@ from agents.verbs.options import SetOption
 app = typer.Typer(help="About configuration files.", no_args_is_help=True)
 
 
-@app.command()
+@app.command(epilog="Example: python -m agents.run config schema > pilothouse.schema.json")
 def schema() -> None:
     """Print the JSON schema of the configuration file, for editors."""
     import json
@@ -31,7 +31,7 @@ def check(
     typer.echo(f"{config}: valid")
 
 
-@app.command()
+@app.command(epilog="Example: python -m agents.run config show config.example.yaml")
 def show(
     config: Annotated[Path, typer.Argument(metavar="FILE")], overrides: SetOption = None
 ) -> None:
