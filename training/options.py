@@ -8,6 +8,9 @@ from dataclasses import dataclass, fields
 
 from training.contract import ParameterValue, PilothouseError
 
+POLICIES = ("none", "randaugment", "trivialaugment")
+MAGNITUDES = 30
+"""RandAugment's strengths go from 0 to this."""
 OPTIMIZERS = ("sgd", "adam", "adamw")
 SCHEDULES = ("constant", "cosine", "onecycle", "step")
 
@@ -55,6 +58,12 @@ class Options:
     """Mirrors half of the images."""
     cutout: int = 0
     """Side of the square that is blanked, in pixels."""
+    policy: str = "none"
+    """``randaugment`` or ``trivialaugment``: random operations on each image."""
+    policy_operations: int = 2
+    """randaugment: how many on an image."""
+    policy_magnitude: int = 9
+    """randaugment: their strength, 0 to 30."""
     mixup: float = 0.0
     """Alpha of the Beta distribution that mixes pairs of images; 0: none."""
 
@@ -83,6 +92,8 @@ def unused(options: Options, given: Mapping[str, ParameterValue]) -> list[str]:
         "width": options.model != "cnn",
         "layers": options.model != "cnn",
         "hidden": options.model != "cnn",
+        "policy_operations": options.policy != "randaugment",
+        "policy_magnitude": options.policy != "randaugment",
     }
     return [name for name in given if without.get(ALIASES.get(name, name), False)]
 
@@ -113,6 +124,9 @@ def _check(options: Options) -> None:
         "label_smoothing": 0 <= options.label_smoothing < 1,
         "crop": options.crop >= 0,
         "cutout": options.cutout >= 0,
+        "policy": options.policy in POLICIES,
+        "policy_operations": options.policy_operations >= 1,
+        "policy_magnitude": 0 <= options.policy_magnitude <= MAGNITUDES,
         "mixup": options.mixup >= 0,
     }
     for name, is_fine in fine.items():

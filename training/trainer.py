@@ -21,6 +21,7 @@ from training.distributed import Ranks, join, summed
 from training.models import build_model, parameter_count
 from training.optimizers import WeightAverage, build_optimizer, rate_share
 from training.options import BadHyperparameter, Options
+from training.policies import applied
 from training.settings import Settings
 
 EVALUATION_BATCH = 500
@@ -173,7 +174,14 @@ class Trainer:
         Returns this part's share of the batch's mean loss, and how many were right.
         """
         options = self._options
-        images = augmented(self._normalized(images), options, chance)
+        pixels = applied(
+            images.float() / 255,
+            options.policy,
+            options.policy_operations,
+            options.policy_magnitude,
+            chance,
+        )
+        images = augmented(self._normalized(pixels), options, chance)
         others, share = None, 1.0
         if options.mixup:
             images, others, share = mixed(images, options.mixup, chance)
@@ -251,7 +259,7 @@ class Trainer:
         images, labels = part[0][rank::world], part[1][rank::world]
         right = torch.zeros((), device=self.device)
         for first in range(0, len(labels), EVALUATION_BATCH):
-            batch = self._normalized(images[first : first + EVALUATION_BATCH])
+            batch = self._normalized(images[first : first + EVALUATION_BATCH].float() / 255)
             with autocast(self.device, self._settings.precision):
                 scores = model(batch.contiguous(memory_format=torch.channels_last))
             right += (scores.argmax(1) == labels[first : first + EVALUATION_BATCH]).sum()
@@ -262,9 +270,10 @@ class Trainer:
         return part.images.to(self.device), part.labels.to(self.device)
 
     def _normalized(self, images: torch.Tensor) -> torch.Tensor:
+        """Of pixels in [0, 1]."""
         mean = torch.tensor(self.data.mean, device=self.device)[:, None, None]
         deviation = torch.tensor(self.data.deviation, device=self.device)[:, None, None]
-        return (images.float() / 255 - mean) / deviation
+        return (images - mean) / deviation
 
     # -- checkpoints -----------------------------------------------------------------------------
 
