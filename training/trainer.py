@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 import time
@@ -68,6 +69,8 @@ class Trainer:
         self._options, self._settings, self._seed = options, settings, seed
         self._found, self._must_stop, self._ranks = found, must_stop, ranks
         self._losses: list[float] = []
+        self._held: dict[str, Any] | None = None
+        self._held_best = False
         self.tell: Callable[[int, Mapping[str, float]], None] = lambda epoch, values: None
         self._began = time.monotonic()
         if settings.epochs < 1 or settings.epochs != int(settings.epochs):
@@ -133,16 +136,27 @@ class Trainer:
         metrics.write(metric_line(epoch, time.monotonic() - self._began, **values))
         metrics.flush()
         self.tell(epoch, values)
-        every = self._settings.checkpoint_every
-        if (
-            self._ranks.is_first
-            and every
-            and (epoch % every == 0 or epoch == self._settings.epochs)
-        ):
-            checkpoints.save(
-                self._settings.directory / "checkpoints", self._state(epoch), best=is_best
-            )
+        self._keep(epoch, is_best)
         self._watch_chance(loss)
+
+    def _keep(self, epoch: int, is_best: bool) -> None:
+        """Write the state after an epoch, or hold it in memory until it is time to, or a signal."""
+        every = self._settings.checkpoint_every
+        if not self._ranks.is_first or not every:
+            return
+        self._held_best = is_best
+        if epoch % every == 0 or epoch == self._settings.epochs:
+            self._held = self._state(epoch)
+            self._write_held()
+        else:
+            self._held = copy.deepcopy(self._state(epoch))
+
+    def _write_held(self) -> None:
+        """Write the state that is not on the disk yet, if there is one."""
+        if self._held is not None:
+            directory = self._settings.directory / "checkpoints"
+            checkpoints.save(directory, self._held, best=self._held_best)
+        self._held, self._held_best = None, False
 
     def _epoch(self, epoch: int) -> tuple[float, float]:
         """One pass over the training images: mean loss and accuracy on what it was shown."""
@@ -155,6 +169,7 @@ class Trainer:
         right = torch.zeros((), device=self.device)
         for number, batch in enumerate(batches):
             if self._agreed(self._must_stop()):
+                self._write_held()
                 raise Stopped
             self._set_rate((epoch - 1 + number / len(batches)) / self._settings.epochs)
             places = batch[self._ranks.rank :: self._ranks.world].to(self.device)

@@ -50,9 +50,16 @@ def test_resumed_after_an_epoch_it_is_bitwise_the_same(tmp_path, undisturbed):
     assert_equal(tmp_path, undisturbed)
 
 
-def interrupted_after(directory, epochs):
+def test_a_signal_saves_the_epochs_since_the_last_checkpoint(tmp_path, undisturbed):
+    interrupted_after(tmp_path, 1, "--checkpoint-every", "100")
+    assert train(tmp_path, "--resume", "--checkpoint-every", "100") == 0
+    assert result(tmp_path).environment["resumed_after"] >= 1
+    assert_equal(tmp_path, undisturbed)
+
+
+def interrupted_after(directory, epochs, *more):
     """A real process that gets SIGTERM once it has written so many lines."""
-    command = [sys.executable, "-m", "training.train", "--output-dir", str(directory)]
+    command = [sys.executable, "-m", "training.train", "--output-dir", str(directory), *more]
     process = subprocess.Popen([*command, "--epochs", "3", *OPTIONS, *MORE], cwd=ROOT)
     metrics = directory / "metrics.jsonl"
     limit = time.monotonic() + 60
