@@ -102,7 +102,10 @@ def test_munge_stops_and_starts(
 
 
 FILL = """\
+import glob
 if task["trial"] == 1:
+    while not glob.glob("../job_*_0000/exit_code"):
+        time.sleep(0.05)
     with open("../filler", "wb", buffering=0) as filler:
         try:
             while True:

@@ -59,6 +59,7 @@ def requests(count: int) -> list[JobRequest]:
 
 def end(cluster: Cluster, answers: dict[str, Submitted], jobs: list[JobRequest]) -> None:
     refs = [JobRef(job.name, job.directory, answers[job.name].job_id) for job in jobs]
+    seen = None
     for _ in range(600):
         with contextlib.suppress(Away):
             seen = cluster.poll(refs)
@@ -83,6 +84,8 @@ def test_jobs_run_once_though_the_submission_is_cut(
             master.connect()
             answers.update(cluster.submit(jobs))
         cut.join()
+        with contextlib.suppress(Away):
+            master.connect()
         if all(isinstance(answers.get(job.name), Submitted) for job in jobs):
             break
         time.sleep(0.1)

@@ -1,6 +1,7 @@
 """The question to the LLM: what it holds, and that it stays short."""
 
 import math
+import re
 from dataclasses import replace
 
 import pytest
@@ -114,10 +115,7 @@ def test_what_is_dropped_first_are_the_others_then_the_best_then_the_notes():
     view = long_history(300, notes)
     seen = []
     for tokens in range(500, 6000, 20):
-        try:
-            seen.append(ask_for(CARD, view, 1, Evidence(hints=["h"] * 8), tokens=tokens).saw)
-        except ConfigurationError:
-            continue
+        seen.append(ask_for(CARD, view, 1, Evidence(hints=["h"] * 8), tokens=tokens).saw)
     sizes = {
         name: [len(saw[name]) for saw in seen] for name in ("best", "failures", "notes", "hints")
     }
@@ -136,6 +134,21 @@ def test_a_budget_that_does_not_hold_the_task_is_refused_before_anything_begins(
     ):
         require_room(CARD, None, 300)
     require_room(CARD, None, PROMPT_TOKENS)
+
+
+def test_the_smallest_budget_that_is_not_refused_holds_any_history():
+    card = replace(CARD, node_hours=1e5, hardware="9 nodes")
+    with pytest.raises(ConfigurationError) as caught:
+        require_room(card, None, 1)
+    smallest = int(re.search(r"about (\d+) tokens", str(caught.value))[1])
+    require_room(card, None, smallest)
+    view = long_history(5000, ["y" * 5000] * 9)
+    view = replace(view, trials=[replace(trial, seconds=12345.6) for trial in view.trials])
+    evidence = Evidence(["h" * 999] * 9, [("p" * 60, 0.1)] * 9, ["n" * 999], ["l" * 9999])
+    question = ask_for(card, view, 999, evidence, tokens=smallest)
+    assert token_estimate(question.text) <= smallest
+    with pytest.raises(ConfigurationError):
+        require_room(card, None, smallest - 1)
 
 
 def test_long_values_are_dropped_by_showing_fewer_runs_never_the_best_one():

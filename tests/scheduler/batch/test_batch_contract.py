@@ -4,6 +4,7 @@ the machine can start."""
 import shutil
 import subprocess
 import threading
+from pathlib import Path
 
 import pytest
 from bench import BATCH_SYSTEMS, GOOD, PARTIAL, SLEEP, TRANSPORTS, open_bench
@@ -164,11 +165,17 @@ def test_cancelled_while_it_runs_it_leaves_its_partial_result(bench):
 
 
 def _catches_sigterm(bench, job):
-    """The Python program has come as far as its signal handler."""
+    """The job's own Python program has come as far as its signal handler."""
     done = subprocess.run(["pgrep", "-f", "stop.number, frame"], capture_output=True, text=True)
     for pid in done.stdout.split():
-        status = subprocess.run(["cat", f"/proc/{pid}/status"], capture_output=True, text=True)
-        caught = [line for line in status.stdout.splitlines() if line.startswith("SigCgt:")]
+        try:
+            where = Path(f"/proc/{pid}/cwd").readlink()
+            status = Path(f"/proc/{pid}/status").read_text()
+        except OSError:
+            continue
+        if where != bench.root / job.directory:
+            continue  # of another test
+        caught = [line for line in status.splitlines() if line.startswith("SigCgt:")]
         if caught and int(caught[0].split()[1], 16) & (1 << 14):
             return True
     return False

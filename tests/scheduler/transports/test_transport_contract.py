@@ -309,5 +309,6 @@ def test_large_files_travel_in_slices(
     assert os.listdir(far.parent) == ["there"]
     single = tmp_path / "here" / "-leading" / "over"
     transport.put(single, str(tmp_path / "far" / "it's one"), timeout=LIMIT)
-    [made] = transport.get([str(tmp_path / "far" / "it's one")], tmp_path / "back", timeout=LIMIT)
+    one = str(tmp_path / "far" / "it's one")
+    [made] = transport.get([one], tmp_path / "back", timeout=LIMIT).paths
     assert made.read_bytes() == single.read_bytes()
