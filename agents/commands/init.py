@@ -68,8 +68,7 @@ def init(options: InitOptions) -> None:
     program = options.output.absolute().parent / PROGRAM
     if not program.exists():
         shutil.copyfile(str(resources.files("jobs").joinpath("templates", PROGRAM)), program)
-    write_atomically(options.output, text.encode())
-    _check(options.output)
+    _write(options.output, text)
     _say(options, seen, inventory, transport_settings)
 
 
@@ -221,11 +220,20 @@ def _hosts() -> dict[str, list[str]]:
     return found
 
 
-def _check(path: Path) -> None:
-    """What we have written is valid, or it is our fault and said."""
+def _write(path: Path, text: str) -> None:
+    """Write what is valid; what is not leaves a file that was there as it is."""
     from agents.config import load
 
-    load(path)
+    tried = path.with_name(f".{path.name}.new")  # beside it: its paths are relative to the file
+    try:
+        write_atomically(tried, text.encode())
+        load(tried)
+        tried.replace(path)
+    except ConfigurationError as error:
+        said = str(error).replace(str(tried), str(path))
+        raise ConfigurationError(f"{said}; nothing was written") from error
+    finally:
+        tried.unlink(missing_ok=True)
 
 
 def _say(

@@ -17,9 +17,12 @@ def _walltime(text: str | None) -> int | None:
     if text is None:
         return None
     try:
-        return round(float(str(parse_duration(text))))
+        seconds = round(float(str(parse_duration(text))))
     except ValueError as error:
         raise ConfigurationError(f"--walltime {text}: {error}") from error
+    if seconds < 60:
+        raise ConfigurationError(f"--walltime {text}: give a minute or more, such as 30m")
+    return seconds
 
 
 @app.command(epilog="Example: python -m agents.run init --host delta --output delta.yaml")
