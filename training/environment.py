@@ -11,6 +11,15 @@ import torch
 
 _JOB_VARIABLES = ("SLURM_JOB_ID", "PBS_JOBID")
 _ACCOUNT_VARIABLES = ("SLURM_JOB_ACCOUNT", "PBS_ACCOUNT")
+_ALLOCATION_VARIABLES = (
+    "SLURM_JOB_PARTITION",
+    "SLURM_JOB_NUM_NODES",
+    "SLURM_JOB_NODELIST",
+    "SLURM_CPUS_ON_NODE",
+    "SLURM_GPUS_ON_NODE",
+    "PBS_QUEUE",
+    "NCPUS",
+)
 
 
 def environment(device: torch.device | None) -> dict[str, Any]:
@@ -23,12 +32,16 @@ def environment(device: torch.device | None) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "scheduler_job": _first(_JOB_VARIABLES),
         "account": _first(_ACCOUNT_VARIABLES),
+        "allocation": {
+            name: os.environ[name] for name in _ALLOCATION_VARIABLES if name in os.environ
+        },
         **_git(),
     }
     if device is not None:
         facts["device"] = str(device)
         if device.type == "cuda":
             facts["device_name"] = torch.cuda.get_device_name(device)
+            facts["device_count"] = torch.cuda.device_count()
             facts["cuda"] = torch.version.cuda
     return facts
 
