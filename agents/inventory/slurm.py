@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
 
-from agents.doctor.heard import Heard
+from agents.doctor.heard import Heard, Word
 from agents.doctor.words import one_line
 from agents.inventory import Gpus, Inventory, Queue, QueuedJob, Start, counted
 from scheduler.batch.slurm import SlurmBatch
@@ -41,14 +41,16 @@ def start_questions(asked: Resources, queues: Sequence[Queue]) -> str:
         if not re.match(r"#SBATCH --(partition|time|output|job-name)\b", line)
     )
     script = quote(f"#!/bin/sh\n{batch_lines}\ntrue\n")
-    rows = [f"ph_script={script}"]
+    rows = [f"ph_script={script}\nph_hung="]
     for queue in _worth_asking(asked, queues):
         for seconds in _walltimes(asked.walltime_seconds, queue.longest_seconds):
             limit = f"--time={max(1, seconds // 60)} " if seconds else ""
             name = f"start:{queue.name}:{seconds or 0}"
+            # One that hangs is enough: the others would only take their time as well.
             rows.append(
-                f'ph_hear {quote(name)} sh -c \'printf %s "$1" | env SLURM_TIME_FORMAT=%s '
-                f'sbatch --test-only {limit}--partition="$2"\' sh "$ph_script" {quote(queue.name)}'
+                f'[ -n "$ph_hung" ] || ph_hear {quote(name)} sh -c \'printf %s "$1" | env SLURM_TIME_FORMAT=%s '
+                f'sbatch --test-only {limit}--partition="$2"\' sh "$ph_script" {quote(queue.name)} '
+                "|| case $? in 124 | 137) ph_hung=1 ;; esac"
             )
     return "\n".join(rows) + "\n"
 
@@ -114,8 +116,9 @@ def _queues(text: str, limits: Mapping[str, Mapping[str, str]]) -> Iterator[Queu
     rows = [_cut(line) for line in text.splitlines() if line.strip()]
     by_name = groupby(sorted(rows, key=lambda row: row[1]), key=lambda row: row[1])
     found = {name: list(own) for name, own in by_name}
-    for name, own in found.items():
-        known = limits.get(name, {})
+    # Where sinfo failed, scontrol still names the partitions; of their nodes nothing is known.
+    for name in dict.fromkeys([*found, *limits]):
+        own, known = found.get(name, []), limits.get(name, {})
         states = [_node_state(row[2]) for row in own]
         yield Queue(
             name=name,
@@ -217,9 +220,15 @@ def read_starts(seen: Heard) -> list[Start]:
         if told and word.code == 0:
             found.append(Start(queue, asked, moment(told[1])))
         else:
-            words = re.sub(r"^.*?(?:error|failure): ", "", word.text.splitlines()[-1], count=1)
-            found.append(Start(queue, asked, None, words=words if word.text else "no answer"))
+            found.append(Start(queue, asked, None, words=_refusal(word)))
     return found
+
+
+def _refusal(word: Word) -> str:
+    if word.hung:
+        return "unknown: sbatch hung"
+    last = word.text.splitlines()[-1:] or ["unknown: no answer"]
+    return re.sub(r"^.*?(?:error|failure): ", "", last[0], count=1)
 
 
 def seconds(text: str) -> int | None:

@@ -40,9 +40,7 @@ MAX_VALUES = 1000
 MAX_FOUND = 1800
 """Characters of one answer to the LLM's own questions."""
 
-MATTERING = 8
-"""Parameters whose importance is shown."""
-FEWEST_FREE = 50
+FEWEST_FREE = 100
 """Tokens that must be left for the history."""
 
 _QUOTES = str.maketrans(
@@ -67,19 +65,20 @@ class Shown:
     near: int
     hints: int
     looked_up: int
+    matters: int
     notes: int
 
 
 SHOWN = (
-    Shown(10, 8, 16, 6, 4, 8, 12, 8),
-    Shown(8, 6, 8, 4, 3, 6, 8, 8),
-    Shown(6, 4, 4, 2, 2, 4, 4, 8),
-    Shown(4, 2, 2, 1, 1, 3, 2, 8),
-    Shown(2, 1, 1, 1, 0, 2, 1, 8),
-    Shown(1, 0, 0, 0, 0, 0, 0, 4),
-    Shown(1, 0, 0, 0, 0, 0, 0, 1),
-    Shown(0, 0, 0, 0, 0, 0, 0, 1),
-    Shown(0, 0, 0, 0, 0, 0, 0, 0),
+    Shown(10, 8, 16, 6, 4, 8, 12, 8, 8),
+    Shown(8, 6, 8, 4, 3, 6, 8, 8, 8),
+    Shown(6, 4, 4, 2, 2, 4, 4, 6, 8),
+    Shown(4, 2, 2, 1, 1, 3, 2, 4, 8),
+    Shown(2, 1, 1, 1, 0, 2, 1, 2, 8),
+    Shown(1, 0, 0, 0, 0, 0, 0, 0, 4),
+    Shown(1, 0, 0, 0, 0, 0, 0, 0, 1),
+    Shown(0, 0, 0, 0, 0, 0, 0, 0, 1),
+    Shown(0, 0, 0, 0, 0, 0, 0, 0, 0),
 )
 """From the most to the least; the first that fits is taken."""
 
@@ -148,29 +147,37 @@ def ask_for(
 ) -> Question:
     """The question for `count` proposals, of at most `tokens` tokens (`token_estimate`).
 
-    Raises ConfigurationError where the task and the space alone are longer.
+    Where `require_room` found room, it is that short; else it is the shortest that there is.
     """
     template = template or prompt_template()
     last: tuple[int, ...] = ()
+    question = Question("", {})
     for shown in SHOWN:
         names, saw = _names(card, view, count, shown, evidence)
         if tuple(map(len, saw.values())) == last:
             continue  # there was no more to leave out
         last = tuple(map(len, saw.values()))
         text: str = template.render(names)
-        needed = token_estimate(text)
-        if needed <= tokens:
-            return Question(text, {**{k: list(v) for k, v in saw.items()}, "tokens": needed})
-    raise ConfigurationError(
-        f"llm.prompt_tokens: the task and the search space alone take about {needed} tokens, and "
-        f"the budget is {tokens}: raise it to {needed + 1000} or more, or shorten the descriptions"
-    )
+        question = Question(text, {**saw, "tokens": token_estimate(text)})
+        if question.saw["tokens"] <= tokens:
+            break
+    return question
 
 
 def require_room(card: TaskCard, template: Template | None, tokens: int) -> None:
     """Raise ConfigurationError where the budget holds no more than the task and the space."""
-    nothing = StudyView("", card.metric, card.direction, ())
-    ask_for(card, nothing, 1, Evidence(), template, tokens - FEWEST_FREE)
+    failed = Trial(0, 1, TrialState.FAILED, {}, "sampler", 0)
+    needed = FEWEST_FREE + max(
+        ask_for(card, view, 1, Evidence(), template, 0).saw["tokens"]
+        for trials in ((), (failed,))
+        for view in (StudyView("", card.metric, card.direction, trials),)
+    )
+    if needed > tokens:
+        raise ConfigurationError(
+            f"llm.prompt_tokens: the task and the search space alone take about {needed} tokens, "
+            f"and the budget is {tokens}: raise it to {needed + 1000} or more, or shorten the "
+            "descriptions"
+        )
 
 
 def _names(
@@ -190,12 +197,12 @@ def _names(
         "looked_up": [
             plain_text(one, MAX_FOUND) for one in _last(evidence.looked_up, shown.looked_up)
         ],
+        "matters": [f"{name} {part:.0%}" for name, part in evidence.importances[: shown.matters]],
         "notes": [quoted(note, MAX_NOTE) for note in _last(view.notes, shown.notes)],
     }
     names = {
         "task": _task(card),
         "history": _history(card, view),
-        "matters": [f"{name} {share:.0%}" for name, share in evidence.importances[:MATTERING]],
         **{name: [run_line(trial) for trial in trials] for name, trials in runs.items()},
         **lines,
         "count": count,

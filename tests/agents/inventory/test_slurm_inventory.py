@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lab_fixtures import plain_slurm  # noqa: F401
 
-from agents.inventory.slurm import gres, seconds
+from agents.doctor.heard import Word
+from agents.inventory.slurm import gres, read, read_starts, seconds
 
 ROOT = Path(__file__).parents[3]
 CONFIG = """\
@@ -119,6 +120,45 @@ def test_without_a_scheduler_it_says_so(tmp_path):
     )  # fmt: skip
     assert done.returncode == 2
     assert "there is no scheduler to ask" in done.stderr
+
+
+def test_a_start_that_nobody_tells_is_unknown():
+    said = {
+        "start:a:60": Word(124, ""),
+        "start:b:60": Word(1, ""),
+        "start:c:60": Word(1, "x\nallocation failure: Requested node is not available"),
+        "start:d:60": Word(0, "sbatch: Job 3 to start at 1000 using 4 processors"),
+    }
+    words = {start.queue: (start.starts_at, start.words) for start in read_starts(said)}
+    assert words == {
+        "a": (None, "unknown: sbatch hung"),
+        "b": (None, "unknown: no answer"),
+        "c": (None, "Requested node is not available"),
+        "d": (1000.0, ""),
+    }
+
+
+def test_partitions_are_known_without_their_nodes():
+    seen = {
+        "nodes": Word(1, "sinfo: error"),
+        "queues": Word(0, "PartitionName=gpu Default=YES MaxTime=02:00:00 State=UP"),
+    }
+    [queue] = read(seen).queues
+    assert (queue.name, queue.is_default, queue.longest_seconds, queue.nodes) == (
+        "gpu", True, 7200, 0,
+    )  # fmt: skip
+
+
+@pytest.mark.cluster
+def test_a_hanging_sbatch_costs_one_time_limit_and_not_the_look(site, tmp_path, monkeypatch):
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "sbatch").write_text(f"#!/bin/sh\necho x >> {tmp_path}/asked\nsleep 60\n")
+    (tmp_path / "bin" / "sbatch").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
+    done = run(tmp_path, "resources")
+    assert done.returncode == 0, done.stderr
+    assert "unknown: sbatch hung" in done.stdout
+    assert (tmp_path / "asked").read_text() == "x\n"
 
 
 def test_gpus_in_all_spellings():

@@ -197,25 +197,3 @@ def test_the_winner_is_the_best_of_the_means_with_fresh_seeds(tmp_path):
     study = optuna.load_study(study_name=run.name, storage=f"sqlite:///{run}/study.db")
     assert [t.user_attrs["proposal"]["confirms"] for t in study.trials[4:]] == [1, 1, 2, 2]
     ended(config, "--max-iterations", "3", "--set", "confirm.trials=0", begin=resume)
-
-
-def test_while_the_cluster_is_away_requests_are_taken_and_obeyed_when_it_is_back(tmp_path):
-    config = config_of(tmp_path, "loop: {max_iterations: 2, jobs_per_iteration: 2}\n")
-    slow = PROGRAM.replace('h["pause"]', '(6 if task["trial"] < 2 else 0)')
-    (tmp_path / "program.py").write_text(slow)
-    remote = tmp_path / "remote"
-    orchestrator = start(config, "--set", f"cluster.remote_base={remote}")
-    wait_until(lambda: len(list(remote.glob("*/job_*/lock"))) == 2)
-    remote.rename(tmp_path / "away")
-    wait_until(lambda: (beat(config) or {}).get("waiting"))
-    told(config, "pause")
-    told(config, "cancel", trials=[0])
-    assert beat(config)["waiting"]["since"]
-    (tmp_path / "away").rename(remote)
-    wait_until(lambda: beat(config)["trials"]["failed"] == 1)
-    wait_until(lambda: beat(config)["trials"]["completed"] == 1)
-    assert len(list(remote.glob("*/job_*"))) == 2
-    told(config, "continue")
-    assert orchestrator.wait() == 0, orchestrator.screen
-    assert summary(config)["counts"]["completed"] == 3
-    assert summary(config)["failures"] == {"cancelled": 1}
