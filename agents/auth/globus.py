@@ -103,19 +103,20 @@ class GlobusLogin:
     # -- by a run --------------------------------------------------------------------------------
 
     def tokens(self) -> Tokens | None:
-        """The login as it is; None where there is none. Raises ConfigurationError."""
-        return self._store.load()
+        """The login as it is; None where there is none for this scope. Raises ConfigurationError."""
+        found = self._store.load()
+        return found if found is not None and found.scope == self._identity.scope else None
 
     def access_token(self) -> str:
         """A token that is good for the next minutes. Raises LoginRequired, LoginAway."""
-        tokens = self._required(self._store.load())
+        tokens = self._required(self.tokens())
         if tokens.expires_at - time.time() > RENEW_BEFORE_SECONDS:
             return tokens.access_token
         return self._renewed(tokens)
 
     def renew(self, refused: str) -> str:
         """Another token than `refused`, which the endpoint did not take. As `access_token`."""
-        tokens = self._required(self._store.load())
+        tokens = self._required(self.tokens())
         if tokens.access_token != refused:
             return tokens.access_token
         return self._renewed(tokens)
@@ -124,7 +125,7 @@ class GlobusLogin:
         import globus_sdk
 
         with self._store.turn():
-            tokens = self._required(self._store.load())
+            tokens = self._required(self.tokens())
             if tokens.access_token != seen.access_token:
                 return tokens.access_token  # another process was faster
             if tokens.refresh_token is None:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from agents.auth.errors import LoginAway
 from agents.errors import ConfigurationError
 
 
@@ -44,12 +45,15 @@ class TokenStore:
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """Nobody else changes the tokens meanwhile: of several processes one renews them."""
-        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._directory.chmod(0o700)
-        lock = os.open(self.path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+        """Nobody else changes the tokens meanwhile: of several processes one renews them. Raises LoginAway
+        where nothing can be written."""
+        with self._writing():
+            self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._directory.chmod(0o700)
+            lock = os.open(self.path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            with self._writing():
+                fcntl.flock(lock, fcntl.LOCK_EX)
             yield
         finally:
             os.close(lock)
@@ -74,14 +78,25 @@ class TokenStore:
             ) from error
 
     def save(self, tokens: Tokens) -> None:
-        """Replace the tokens, in one rename."""
+        """Replace the tokens, in one rename. Raises LoginAway where that cannot be written."""
         new = self.path.with_suffix(f".{os.getpid()}.new")
-        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-        with open(descriptor, "w", encoding="utf-8") as stream:
-            json.dump(asdict(tokens), stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(new, self.path)
+        with self._writing():
+            descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+            with open(descriptor, "w", encoding="utf-8") as stream:
+                json.dump(asdict(tokens), stream)
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.replace(new, self.path)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise LoginAway(
+                f"the login cannot be kept in {self._directory} ({error.strerror}): make room or "
+                "set XDG_CONFIG_HOME to a directory that you can write"
+            ) from error
 
     def remove(self) -> None:
         """Forget the tokens."""

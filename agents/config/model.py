@@ -199,7 +199,8 @@ class GlobusSettings(Section):
     @property
     def is_plain_preset(self) -> bool:
         """Whether the preset's name says it all."""
-        return self.preset is not None and not (self.client_id or self.scope or self.domains)
+        own = (self.client_id, self.scope, self.domains)
+        return self.preset is not None and all(value is None for value in own)
 
 
 class LlmSettings(Section):

@@ -10,6 +10,7 @@ the plainest, and the first one that works is remembered:
 
 from __future__ import annotations
 
+import math
 import os
 import queue
 import random
@@ -47,6 +48,10 @@ _PASSING = {408, 409, 425, 429, 500, 502, 503, 504}
 _UNSUPPORTED = {400, 415, 422, 500, 501}
 """HTTP status codes with which servers refuse a way of asking that they do not know (llama.cpp's
 answers 500)."""
+
+
+_LOGIN_TROUBLE = (LoginRequired, LoginAway, ConfigurationError)
+"""What a login says in the middle of a run, the last where its file was changed meanwhile."""
 
 
 class ToolsRefused(LlmError):
@@ -167,7 +172,7 @@ class Endpoint:
             raise self._away(error) from error
         except (openai.OpenAIError, TimeoutError) as error:
             raise self._away(error) from error
-        except (LoginRequired, LoginAway) as error:
+        except _LOGIN_TROUBLE as error:
             raise EndpointAway(f"{self.name}: {error}") from error
         except (AttributeError, LookupError, TypeError, ValueError) as error:
             raise ToolsRefused("it answered something that is no chat completion") from error
@@ -189,7 +194,7 @@ class Endpoint:
             raise self._away(error) from error
         except (openai.APIConnectionError, TimeoutError) as error:
             raise self._away(error) from error
-        except (LoginRequired, LoginAway) as error:
+        except _LOGIN_TROUBLE as error:
             raise EndpointAway(f"{self.name}: {error}") from error
         except (openai.OpenAIError, AttributeError, LookupError, TypeError, ValueError) as error:
             raise EndpointAway(
@@ -254,7 +259,7 @@ class Endpoint:
             answer = _text(message), message.response_metadata.get("finish_reason"), _usage(message)
         except openai.OpenAIError:
             raise
-        except (LoginRequired, LoginAway) as error:
+        except _LOGIN_TROUBLE as error:
             raise EndpointAway(f"{self.name}: {error}") from error
         except (AttributeError, LookupError, TypeError, ValueError) as error:
             # The SDK hands through whatever came: a page of HTML as text, JSON of another shape.
@@ -348,7 +353,7 @@ class Endpoint:
 
         try:
             known = [model.id for model in self._model().root_client.models.list().data]
-        except (openai.OpenAIError, AttributeError, TypeError, ValueError):
+        except (openai.OpenAIError, *_LOGIN_TROUBLE, AttributeError, TypeError, ValueError):
             return "check llm.base_url (it ends in /v1 for most servers) and llm.model"
         names = plain_text(", ".join(map(str, known)), 300)
         return f"set llm.model to one that it has: {names}"
@@ -499,11 +504,24 @@ def _usage(message: AIMessage) -> dict[str, int]:
 
 def _wait(attempt: int, retry_after: str | None) -> float:
     """Seconds before the next attempt: what the server asks for, else 1, 2, 4, … with jitter."""
-    try:
-        asked = float(retry_after or "")
-    except ValueError:
+    asked = _retry_after(retry_after or "")
+    if asked is None:
         asked = 2.0 ** (attempt - 1) * random.uniform(0.75, 1.25)
     return min(MAX_WAIT, max(0.0, asked))
+
+
+def _retry_after(text: str) -> float | None:
+    """Seconds from now, of a number or a date (RFC 9110, 10.2.3); None where it is neither."""
+    from email.utils import parsedate_to_datetime
+
+    try:
+        seconds = float(text)
+    except ValueError:
+        try:
+            return parsedate_to_datetime(text).timestamp() - time.time()
+        except (ValueError, OverflowError):
+            return None
+    return None if math.isnan(seconds) else seconds
 
 
 def _said(error: APIStatusError) -> str:

@@ -38,9 +38,12 @@ def status(
     raise typer.Exit(0 if usable else 1)
 
 
-@app.command(epilog='Example: curl -H "Authorization: Bearer $(… auth token --preset alcf)" …')
+@app.command(epilog="Example: python -m agents.run auth token --preset alcf")
 def token(config: ConfigOption = None, preset: PresetOption = None) -> None:
-    """Print an access token that is good for the next minutes, for other programs."""
+    """Print an access token that is good for the next minutes, for other programs.
+
+    Hand it over on standard input (curl: -K -): everybody sees the arguments of a command.
+    """
     from agents.commands.auth import login_of
 
     typer.echo(login_of(config, preset).access_token())

@@ -143,3 +143,52 @@ def test_a_search_that_nobody_logged_in_for_does_not_start(globus, tmp_path):
     assert "nobody has logged in: python -m agents.run auth login --preset alcf" in done.stderr
     assert TokenStore(PRESETS["alcf"].client_id).load() is None
     assert os.environ["XDG_CONFIG_HOME"]
+
+
+class Spoils(BehindLogin):
+    """From the first answer on, others can read the file of the login."""
+
+    def answer(self, headers, body):
+        done = super().answer(headers, body)
+        os.chmod(TokenStore(PRESETS["alcf"].client_id).path, 0o644)
+        return done
+
+
+def test_a_file_that_is_spoilt_meanwhile_does_not_end_a_search(globus, logged_in, tmp_path):
+    config = write_config(tmp_path, "URL")
+    with Spoils(globus, says(proposals({"x": 0.25})), says(proposals({"x": 0.75}))) as server:
+        text = config.read_text().replace("URL", server.url)
+        config.write_text(text.replace("max_iterations: 2", "max_iterations: 3"))
+        done = search(config)
+    assert done.returncode == 0, done.stderr
+    assert "can be read by others" in done.stdout
+    assert len(server.requests) == 1
+
+
+def test_after_a_login_in_another_terminal_the_llm_is_asked_again(globus, logged_in, tmp_path):
+    globus.good.clear()
+    globus.forgotten = True
+    config = write_config(tmp_path, "URL")
+    away = {key: os.environ[key] for key in ("XDG_CONFIG_HOME", "GLOBUS_SDK_SERVICE_URL_AUTH")}
+    # The job of the second trial is the other terminal: the first trial asks no LLM.
+    (tmp_path / "program.py").write_text(
+        f"""\
+import json, os, subprocess, sys
+given = json.load(open(sys.argv[1]))
+if given["trial"] == 1:
+    subprocess.run(
+        {auth("login")!r}, input={CODE!r} + chr(10), text=True, cwd={str(ROOT)!r}, check=True,
+        stdout=subprocess.DEVNULL, env={{**os.environ, **{away!r}}},
+    )
+"""
+        + PROGRAM.replace("import json, os, sys\n", "")
+    )
+    with BehindLogin(globus, says(proposals({"x": 0.75}))) as server:
+        text = config.read_text().replace("URL", server.url)
+        config.write_text(text.replace("max_iterations: 2", "max_iterations: 4"))
+        done = search(config)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.index("auth login --preset alcf") < done.stdout.index(
+        "The LLM proposes again"
+    )
+    assert server.requests

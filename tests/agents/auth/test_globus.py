@@ -152,3 +152,24 @@ def test_a_configuration_can_replace_each_value():
 
 def test_time_that_is_left_counts_from_the_answer(logged_in, globus):
     assert 0 < logged_in.tokens().expires_at - time.time() <= globus.lasts
+
+
+def test_a_login_for_another_scope_is_none(logged_in):
+    other = GlobusLogin(identity(GlobusSettings(preset="alcf", scope="https://other/scope")))
+    assert other.tokens() is None
+    with pytest.raises(LoginRequired, match="nobody has logged in"):
+        other.access_token()
+
+
+def test_a_preset_without_its_domains_is_not_the_preset():
+    own = identity(GlobusSettings(preset="alcf", domains=[]))
+    assert (own.domains, "--config" in own.login_words) == ((), True)
+
+
+def test_where_nothing_can_be_written_it_is_said(logged_in, globus):
+    age(logged_in, 48 * 3600)
+    lock = Path(logged_in.path).with_suffix(".lock")
+    lock.unlink()
+    lock.mkdir()
+    with pytest.raises(LoginAway, match=r"cannot be kept in .*XDG_CONFIG_HOME"):
+        logged_in.access_token()

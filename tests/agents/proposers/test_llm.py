@@ -31,7 +31,7 @@ from agents.config.model import (
     SamplerSettings,
 )
 from agents.errors import ConfigurationError
-from agents.proposers import Proposed
+from agents.proposers import Proposed, endpoint
 from agents.proposers.advisor import Advisor
 from agents.proposers.breaker import Breaker
 from agents.proposers.endpoint import MAX_WAIT, Endpoint
@@ -499,3 +499,17 @@ def test_a_resumed_sampler_state_goes_through_an_llm_that_fills_everything(lab):
     view = replace(EMPTY, sampler_state={"qmc": 3})
     with OpenAiServer(says(proposals(ONE))) as server:
         assert lab.proposer(server).propose(view, 1).sampler_state == {"qmc": 3}
+
+
+@pytest.mark.parametrize(
+    ("asked", "least", "most"),
+    [
+        ("Wed, 21 Oct 2099 07:28:00 GMT", 60, 60),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 0, 0),
+        ("7", 7, 7),
+        ("nan", 0.75, 1.25),
+        ("soon", 0.75, 1.25),
+    ],
+)
+def test_retry_after_is_a_number_or_a_date(asked, least, most):
+    assert least <= endpoint._wait(1, asked) <= most
