@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from agents.errors import LedgerError
+from agents.ledger_file import in_the_drivers_words, open_storage
 from agents.outcome import Outcome
 from agents.space import SearchSpace
 from agents.trial import Direction, Job, PastAttempt, Proposal, StudyView, Trial, TrialState
@@ -59,7 +60,7 @@ class Ledger:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         wanted = StudyDirection.MAXIMIZE if direction == "maximize" else StudyDirection.MINIMIZE
         try:
-            storage = optuna.storages.get_storage(url)
+            storage = open_storage(url)
             try:
                 study_id = storage.create_new_study([wanted], study_name)
             except DuplicatedStudyError:
@@ -73,8 +74,8 @@ class Ledger:
             raise
         except Exception as error:  # SQLAlchemy, alembic and drivers each have trees of their own
             raise LedgerError(
-                f"cannot open the ledger {url}: {error}; check that the file is a readable Optuna "
-                "study and that its directory is writable"
+                f"cannot open the ledger {url}: {in_the_drivers_words(error)}; check that the file is a "
+                "readable Optuna study and that its directory is writable"
             ) from error
         return cls(storage, study_id, space)
 
