@@ -1,0 +1,187 @@
+"""The arms: each proposes points, and is told what was seen of them."""
+
+import math
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import optuna
+
+from agents.proposers.advisor import Advisor
+from agents.proposers.build import build_sampler
+from agents.proposers.exchanges import ExchangeLog
+from agents.proposers.hybrid import HybridProposer
+from agents.proposers.llm import LlmProposer
+from agents.proposers.pending import with_pending
+from agents.proposers.prompt import task_card
+from agents.proposers.starters import StarterProposer
+from agents.trial import StudyView, TrialState
+from benchmarks.hybrid.minds import StandIn
+
+
+class Ours:
+    """A proposer of this project; `sampler` in its name stands for the default one."""
+
+    def __init__(self, arm, task, seed, trials):
+        style, _, what = arm.partition(":")
+        self._folder = tempfile.TemporaryDirectory()
+        kind = {"kind": what} if style == "sampler" and what else {}
+        kind = {"kind": "random"} if style == "random" else kind
+        settings = task.settings(
+            experiment={"id": "bench", "seed": seed},
+            proposer={"kind": "sampler", "sampler": kind},
+        )
+        inner = sampler = build_sampler(settings, task.space)
+        if style in ("llm", "hybrid"):
+            family = task.family
+            card = task_card(task.space, family.metric, family.direction, trials)
+            log = ExchangeLog(Path(self._folder.name))
+            advisor = Advisor(task.space, card, StandIn(what, task, seed), log, 1)
+            inner = LlmProposer(advisor, sampler)
+            if style == "hybrid":
+                inner = HybridProposer(task.space, advisor, sampler, trials)
+        self._mind = StarterProposer(task.space, [], inner)
+        self._view = StudyView("bench", task.family.metric, task.family.direction, [])
+        self._running = []
+
+    def propose(self, count):
+        proposed = self._mind.propose(self._view, count)
+        start, self._running = len(self._view.trials), list(proposed.proposals)
+        view = with_pending(self._view, proposed.proposals)
+        self._view = replace(view, sampler_state=proposed.sampler_state)
+        return [dict(trial.parameters) for trial in self._view.trials[start:]]
+
+    def tell(self, values):
+        trials = list(self._view.trials)
+        start = len(trials) - len(values)
+        for offset, (proposal, value) in enumerate(zip(self._running, values, strict=True)):
+            trials[start + offset] = replace(
+                trials[start + offset],
+                state=TrialState.COMPLETED,
+                value=value,
+                origin=proposal.origin,
+            )
+        self._view = replace(self._view, trials=trials)
+
+    def counts(self):
+        """How many trials were the LLM's, and how many it left to the sampler."""
+        trials = self._view.trials
+        llm = sum(trial.origin == "llm" for trial in trials)
+        return {"llm": llm, "fallback": sum(t.fallback_reason is not None for t in trials)}
+
+    def close(self):
+        self._folder.cleanup()
+
+
+class Optuna:
+    """Optuna as it comes, started with the default configuration."""
+
+    def __init__(self, arm, task, seed, trials):
+        samplers = optuna.samplers
+        kind = {
+            "optuna-tpe": samplers.TPESampler,
+            "optuna-gp": samplers.GPSampler,
+            "cma-es": samplers.CmaEsSampler,
+        }[arm]
+        options = {} if arm != "cma-es" else {"warn_independent_sampling": False}
+        self._study = optuna.create_study(
+            direction=task.family.direction, sampler=kind(seed=seed, **options)
+        )
+        self._study.enqueue_trial(task.family.default)
+        self._space, self._running = task.space, []
+
+    def propose(self, count):
+        self._running = [self._study.ask() for _ in range(count)]
+        return [self._space.suggest(trial) for trial in self._running]
+
+    def tell(self, values):
+        for trial, value in zip(self._running, values, strict=True):
+            self._study.tell(trial, value)
+
+    def counts(self):
+        return {}
+
+    def close(self):
+        pass
+
+
+class Nevergrad:
+    """Nevergrad's NGOpt, which chooses an algorithm by the space and the budget."""
+
+    def __init__(self, arm, task, seed, trials):
+        import nevergrad
+
+        self._sign, self._default, self._started = task.sign, task.family.default, False
+        space = nevergrad.p.Dict(
+            **{name: _nevergrad(nevergrad.p, one) for name, one in task.family.space.items()}
+        )
+        space.random_state.seed(seed % 2**32)
+        self._optimizer = nevergrad.optimizers.NGOpt(space, budget=trials, num_workers=8)
+        self._family, self._running = task.family, []
+
+    def propose(self, count):
+        if not self._started:
+            self._optimizer.suggest(self._raw(self._default))
+            self._started = True
+        self._running = [self._optimizer.ask() for _ in range(count)]
+        return [self._point(one.value) for one in self._running]
+
+    def _raw(self, point):
+        return {n: float(v) if not isinstance(v, str) else v for n, v in point.items()}
+
+    def _point(self, value):
+        point = {}
+        for name, one in self._family.space.items():
+            whole = one["type"] == "int"
+            point[name] = round(value[name]) if whole else value[name]
+        return point
+
+    def tell(self, values):
+        for one, value in zip(self._running, values, strict=True):
+            self._optimizer.tell(one, -self._sign * value)
+
+    def counts(self):
+        return {}
+
+    def close(self):
+        pass
+
+
+def _nevergrad(kinds, one):
+    if one["type"] == "categorical":
+        return kinds.Choice(one["choices"])
+    if one.get("scale") == "log":
+        return kinds.Log(lower=one["low"], upper=one["high"])
+    middle = (one["low"] + one["high"]) / 2
+    scalar = kinds.Scalar(init=middle, lower=one["low"], upper=one["high"])
+    return scalar.set_mutation(sigma=(one["high"] - one["low"]) / 6)
+
+
+def make(arm, task, seed, trials):
+    if arm.startswith("optuna") or arm == "cma-es":
+        return Optuna(arm, task, seed, trials)
+    if arm == "nevergrad":
+        return Nevergrad(arm, task, seed, trials)
+    return Ours(arm, task, seed, trials)
+
+
+def search(arm, task, seed, trials, batch, chance):
+    """Regret of the true mean of what looks best, after each trial; and what else was counted."""
+    one = make(arm, task, seed, trials)
+    best, curve, tried, repeats, values_seen = -math.inf, [], set(), 0, 0
+    regret = math.inf
+    while values_seen < trials:
+        points = one.propose(min(batch, trials - values_seen))
+        values = [task.seen(point, chance) for point in points]
+        one.tell(values)
+        for point, value in zip(points, values, strict=True):
+            key = tuple(sorted(point.items()))
+            repeats += key in tried
+            tried.add(key)
+            if task.sign * value > best:
+                best, regret = task.sign * value, task.regret(point)
+            curve.append(regret)
+        values_seen += len(points)
+    counts = one.counts()
+    one.close()
+    return curve, {**counts, "repeats": repeats}
