@@ -31,12 +31,13 @@ from agents.config.model import (
     SamplerSettings,
 )
 from agents.errors import ConfigurationError
-from agents.proposers import Proposed, endpoint
+from agents.proposers import Proposed
 from agents.proposers.advisor import Advisor
 from agents.proposers.breaker import Breaker
 from agents.proposers.endpoint import MAX_WAIT, Endpoint
 from agents.proposers.exchanges import ExchangeLog
 from agents.proposers.llm import LlmProposer
+from agents.proposers.outages import wait_before_next
 from agents.proposers.pending import with_pending
 from agents.proposers.prompt import task_card
 from agents.proposers.sampler import SamplerProposer
@@ -512,4 +513,4 @@ def test_a_resumed_sampler_state_goes_through_an_llm_that_fills_everything(lab):
     ],
 )
 def test_retry_after_is_a_number_or_a_date(asked, least, most):
-    assert least <= endpoint._wait(1, asked) <= most
+    assert least <= wait_before_next(1, asked) <= most

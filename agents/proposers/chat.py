@@ -1,0 +1,118 @@
+"""Chat completions as data: how a question is put, and what an answer holds. Pure.
+
+How structured output is asked for differs by server, from the strictest to the plainest:
+
+* ``json_schema``: OpenAI, vLLM (guided decoding), Ollama, llama.cpp;
+* ``tool``: a forced tool call, for servers that know tools and no schema;
+* ``text``: the schema stands in the question, and the answer is dug out of the text.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from langchain_core.messages import AIMessage
+
+Method: TypeAlias = Literal["json_schema", "tool", "text"]
+Message: TypeAlias = Mapping[str, str]
+"""`{"role": "user" | "assistant", "content": …}`."""
+
+METHODS: tuple[Method, ...] = ("json_schema", "tool", "text")
+TOOL = "propose"
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What came back."""
+
+    text: str
+    method: Method
+    finish_reason: str | None = None
+    usage: Mapping[str, int] = field(default_factory=dict)
+    """`input_tokens`, `output_tokens`, as far as the server tells."""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class ToolReply:
+    """What came back where the LLM was free to call tools."""
+
+    text: str
+    calls: Sequence[Mapping[str, Any]] = ()
+    """As the protocol writes them: ``{"id", "type", "function": {"name", "arguments"}}``, the
+    arguments JSON in any case."""
+    usage: Mapping[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+def asking(method: Method, schema: Mapping[str, Any]) -> dict[str, Any]:
+    """What goes into the request's body beside the messages.
+
+    Through `extra_body`, so that LangChain takes the answer as it comes: where it knows of a
+    schema it raises on answers that were cut off, which still hold something.
+    """
+    match method:
+        case "json_schema":
+            described = {"name": TOOL, "schema": schema}
+            return {"response_format": {"type": "json_schema", "json_schema": described}}
+        case "tool":
+            function = {
+                "name": TOOL,
+                "description": "Propose hyperparameters.",
+                "parameters": schema,
+            }
+            return {
+                "tools": [{"type": "function", "function": function}],
+                "tool_choice": {"type": "function", "function": {"name": TOOL}},
+            }
+        case "text":
+            return {}
+
+
+def with_schema(messages: Sequence[Message], schema: Mapping[str, Any]) -> list[Message]:
+    """The messages, with the schema in the first one."""
+    first, *rest = messages
+    content = (
+        f"{first['content']}\n\nAnswer with one JSON object and nothing else. It follows this JSON "
+        f"schema:\n{json.dumps(schema)}"
+    )
+    return [{**first, "content": content}, *rest]
+
+
+def text_of(message: AIMessage) -> str:
+    """The answer wherever it stands: in a tool call, well formed or not, or in the text."""
+    calls = [json.dumps(call["args"]) for call in message.tool_calls]
+    broken = [str(call["args"]) for call in message.invalid_tool_calls if call["args"]]
+    refusal = message.additional_kwargs.get("refusal")
+    return "\n".join([*calls, *broken]) or str(message.text) or str(refusal or "")
+
+
+def calls_of(message: AIMessage) -> list[dict[str, Any]]:
+    """The tool calls, those whose arguments are no JSON as well: their tool says so."""
+    good = [(call["id"], call["name"], json.dumps(call["args"])) for call in message.tool_calls]
+    broken = [
+        (call["id"], call["name"], json.dumps({"unreadable": str(call["args"])[:200]}))
+        for call in message.invalid_tool_calls
+    ]
+    return [
+        {
+            "id": str(identity or f"call_{place}"),
+            "type": "function",
+            "function": {"name": str(name or ""), "arguments": arguments},
+        }
+        for place, (identity, name, arguments) in enumerate([*good, *broken])
+    ]
+
+
+def usage_of(message: AIMessage) -> dict[str, int]:
+    """Tokens in and out, as far as the server tells."""
+    told: Mapping[str, Any] = message.usage_metadata or {}
+    return {
+        name: told[name]
+        for name in ("input_tokens", "output_tokens")
+        if isinstance(told.get(name), int)
+    }
