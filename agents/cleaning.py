@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from agents.commands.status import is_held
 from agents.errors import RunLocked
 from agents.progress import read_heartbeat
 from agents.trial import Trial
@@ -67,7 +66,7 @@ def old_runs(base: Path, older_than: float, keep_best: int, now: float) -> list[
 def _looked_at(workspace: Workspace, now: float) -> OldRun:
     beat = read_heartbeat(workspace.progress_file) or {}
     summary = _json(workspace.summary_file)
-    held = is_held(workspace)
+    held = workspace.is_held
     state = "running" if held else "finished" if workspace.is_finished else "stopped"
     best = summary.get("best")
     value = best.get("value") if isinstance(best, dict) else beat.get("best_value")

@@ -96,7 +96,7 @@ def _places(found: Sequence[OldRun], answers: dict[str, There]) -> list[_Place]:
         except PilothouseError as error:
             answers[run.name] = There("unknown", said=str(error).splitlines()[0])
             continue
-        if job is None or "\n" in f"{run.name}{job}":
+        if job is None or "\n" in f"{run.workspace.first_name}{job}":
             answers[run.name] = There("absent")
             continue
         base = cluster.root.rpartition("/")[0]
@@ -109,7 +109,7 @@ def _asked(place: _Place, action: str) -> dict[str, There]:
     transport: Transport = place.cluster.transport
     base = place.cluster.root.rpartition("/")[0]
     nonce = secrets.token_hex(8)
-    rows = "".join(f"{run.name}\n{job}\n" for run, job in place.runs)
+    rows = "".join(f"{run.workspace.first_name}\n{job}\n" for run, job in place.runs)
     script = (
         f"ph_nonce={nonce}\nph_base={home_path(base)}\n{FRAMES}"
         f"{_EACH.replace('DO', action)}{heredoc(rows)}"

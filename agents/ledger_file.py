@@ -64,4 +64,5 @@ def in_the_drivers_words(error: BaseException) -> str:
     """What the database itself said: Optuna wraps it in a sentence that guesses."""
     while error.__cause__ is not None:
         error = error.__cause__
-    return f"{type(error).__name__}: {error}"
+    words = str(error).strip().splitlines()
+    return words[0] if words else type(error).__name__

@@ -60,7 +60,7 @@ class Search:
             "stop": None,
         }
         try:
-            run_graph(self.nodes, self.workspace.graph_file, self.workspace.name, position)
+            run_graph(self.nodes, self.workspace.graph_file, self.workspace.first_name, position)
         except PilothouseError:
             raise
         except Exception as error:  # a full disk, a broken database, a defect of ours
@@ -122,7 +122,7 @@ def open_run(
         journal = Journal(workspace.log_file, log_level)
         stack.callback(journal.close)
         url = settings.ledger.storage or f"sqlite:///{workspace.study_file}"
-        ledger = Ledger.open(url, workspace.name, settings.objective.direction, space)
+        ledger = Ledger.open(url, workspace.first_name, settings.objective.direction, space)
         stack.callback(ledger.close)
         _note_beginning(ledger, loaded)
         cluster = open_cluster(loaded, workspace)
@@ -176,20 +176,21 @@ def open_cluster(loaded: LoadedConfig, workspace: Workspace) -> Cluster:
     """The cluster of a configuration, with the run's directory on it. Connects to nothing yet."""
     settings = loaded.settings.cluster
     base = settings.remote_base or str(workspace.directory.parent)
+    name = workspace.first_name
     if settings.transport.kind != "local" and settings.remote_base is None:
         raise ConfigurationError(
             f"{loaded.path}: cluster.remote_base is missing: with transport "
             f"{settings.transport.kind}, name a directory on the cluster for the runs"
         )
     if is_local(loaded.settings):
-        base = str(workspace.directory.parent)
+        base, name = str(workspace.directory.parent), workspace.name
     return Cluster(
         open_transport(
             settings.transport, connect=connect_command(loaded), hidden=_keys(loaded.settings)
         ),
         build_batch_system(settings.batch_system),
         base,
-        workspace.name,
+        name,
         settings.template,
     )
 

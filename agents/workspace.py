@@ -1,23 +1,22 @@
-"""The run directory: its layout, how it is found again, and the lock that keeps a second away."""
+"""The run directory: its layout, and how it is found again."""
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
-import socket
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import Literal
 
 from agents.config.model import DirectorySettings
-from agents.errors import ConfigurationError, RunLocked
+from agents.errors import ConfigurationError
+from agents.progress import SCHEMA
+from agents.run_lock import RunLock, is_held
 from training.contract import to_json_bytes, write_atomically
 
 CARD_FILE = "run.json"
+LOCK_FILE = "run.lock"
 SUMMARY_FILE = "summary.json"
 
 
@@ -86,9 +85,24 @@ class Workspace:
         """Whether the search has come to its end (`summary.json` is written last)."""
         return self.summary_file.exists()
 
+    @property
+    def first_name(self) -> str:
+        """The name that the run was made with: that of its study and of its directory on the
+        cluster. The directory here may have been renamed since."""
+        try:
+            card = json.loads((self.directory / CARD_FILE).read_bytes())
+            return str(card.get("name") or self.name)
+        except (OSError, ValueError, AttributeError):
+            return self.name
+
     def lock(self) -> RunLock:
         """Take the run for this process. Raises RunLocked, which names who has it."""
-        return RunLock(self.directory / "run.lock")
+        return RunLock(self.directory / LOCK_FILE)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether an orchestrator works on the run, here or on a host that shares the directory."""
+        return is_held(self.directory / LOCK_FILE)
 
 
 Kind = Literal["search", "experiment", "pool"]
@@ -125,7 +139,13 @@ def lay_out(
     workspace = Workspace(directory)
     write_atomically(workspace.config_file, config.encode())
     # The card comes last: a directory without one is not taken for a run.
-    card = {"schema": 1, "kind": kind, "experiment": experiment, "created_at": now.isoformat()}
+    card = {
+        "schema": SCHEMA,
+        "kind": kind,
+        "experiment": experiment,
+        "name": directory.name,
+        "created_at": now.isoformat(),
+    }
     write_atomically(directory / CARD_FILE, to_json_bytes(card))
     return workspace
 
@@ -155,6 +175,28 @@ def existing(directory: Path, option: str = "--resume") -> Workspace:
     return workspace
 
 
+def run_at(directory: Path) -> Workspace:
+    """The run in `directory`. Raises ConfigurationError where there is none that we know."""
+    workspace = Workspace(directory.expanduser().absolute())
+    try:
+        card = json.loads((workspace.directory / CARD_FILE).read_bytes())
+        schema, experiment = card.get("schema"), card.get("experiment")
+    except (OSError, ValueError, AttributeError):
+        schema = experiment = None
+    if experiment is None:
+        why = "it has no run.json" if workspace.directory.is_dir() else "no such directory"
+        raise ConfigurationError(
+            f"{directory} is not a run directory ({why}); `python -m agents.run list BASE` names "
+            "those below BASE"
+        )
+    if schema != SCHEMA:
+        raise ConfigurationError(
+            f"{directory} is a run of another version of Pilothouse (schema {schema}; this is "
+            f"{SCHEMA}): use the version that made it"
+        )
+    return workspace
+
+
 def unfinished(base: Path, experiment: str) -> list[Workspace]:
     """Runs of `experiment` under `base` that have not come to their end, the newest last."""
     return [
@@ -178,94 +220,3 @@ def _created_at(card: Path) -> tuple[str, str]:
         return str(json.loads(card.read_bytes()).get("created_at", "")), card.parent.name
     except (OSError, ValueError, AttributeError):
         return "", card.parent.name
-
-
-class RunLock:
-    """An exclusive hold on a run, until `release` or the process's end, however it comes.
-
-    Raises RunLocked with the holder's host and process number.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._stream: IO[str] = open(path, "a+", encoding="utf-8")  # noqa: SIM115
-        try:
-            _lock(self._stream)
-        except OSError as error:
-            holder = _holder(self._stream)
-            self._stream.close()
-            raise RunLocked(
-                f"{path.parent} is being worked on by process {holder.get('pid', '?')} on "
-                f"{holder.get('host', '?')} since {holder.get('since', '?')}; wait for it, or stop "
-                "it there (its jobs go on) and resume here"
-            ) from error
-        self._refuse_other_host(path)
-        self._stream.seek(0)
-        self._stream.truncate()
-        json.dump(_myself(), self._stream)
-        self._stream.flush()
-
-    def _refuse_other_host(self, path: Path) -> None:
-        """Some network file systems keep locks on one host only: believe the card then."""
-        holder = _holder(self._stream)
-        if not holder or holder.get("host") == socket.gethostname():
-            return
-        age = datetime.now(UTC).timestamp() - _beat(path.parent)
-        if age < HEARTBEAT_TIMEOUT_SECONDS:
-            self._stream.close()
-            raise RunLocked(
-                f"{path.parent} was worked on {age:.0f} s ago by process {holder.get('pid')} on "
-                f"{holder.get('host')}; stop it there, or wait {HEARTBEAT_TIMEOUT_SECONDS} s "
-                "after its last sign of life"
-            )
-
-    def release(self) -> None:
-        """Let go; the card is emptied, so that nobody is taken for the holder."""
-        if self._stream.closed:
-            return
-        self._stream.seek(0)
-        self._stream.truncate()
-        self._stream.close()
-
-
-LOCK_ATTEMPTS = 5
-LOCK_PAUSE_SECONDS = 0.1
-
-
-def _lock(stream: IO[str]) -> None:
-    """Lock the file. Tried again for half a second: who only looks at a run holds it for a moment."""
-    for attempt in range(LOCK_ATTEMPTS):
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except OSError:
-            if attempt == LOCK_ATTEMPTS - 1:
-                raise
-            time.sleep(LOCK_PAUSE_SECONDS)
-
-
-HEARTBEAT_TIMEOUT_SECONDS = 300
-"""After so long without a sign of life, an orchestrator on another host is taken for dead."""
-
-
-def _beat(directory: Path) -> float:
-    try:
-        return (directory / "progress.json").stat().st_mtime
-    except OSError:
-        return 0.0
-
-
-def _myself() -> dict[str, Any]:
-    return {
-        "host": socket.gethostname(),
-        "pid": os.getpid(),
-        "since": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-
-
-def _holder(stream: IO[str]) -> dict[str, Any]:
-    stream.seek(0)
-    try:
-        holder = json.loads(stream.read() or "{}")
-    except ValueError:
-        return {}
-    return holder if isinstance(holder, dict) else {}

@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING, Any
 from agents.auth.errors import LoginAway, LoginRequired
 from agents.auth.identity import Identity
 from agents.auth.store import Tokens, TokenStore
-from agents.errors import LlmError
 
 if TYPE_CHECKING:
     from globus_sdk import AuthAPIError, NativeAppAuthClient, OAuthTokenResponse
 
 RENEW_BEFORE_SECONDS = 300.0
 """An access token with less left is renewed before it is used."""
+_VERDICTS = (400, 401, 403)
+"""HTTP status codes with which the service refuses, in JSON (RFC 6749, 5.2). Anything else, as a
+proxy's page, says nothing about a login."""
 OPENID = ("openid", "profile", "email")
 """Scopes that tell whose login it is."""
 
@@ -112,44 +114,61 @@ class GlobusLogin:
         tokens = self._required(self.tokens())
         if tokens.expires_at - time.time() > RENEW_BEFORE_SECONDS:
             return tokens.access_token
-        return self._renewed(tokens)
+        try:
+            return self._renewed(tokens).access_token
+        except LoginAway:
+            if tokens.expires_at > time.time():
+                return tokens.access_token
+            raise
 
     def renew(self, refused: str) -> str:
         """Another token than `refused`, which the endpoint did not take. As `access_token`."""
         tokens = self._required(self.tokens())
         if tokens.access_token != refused:
             return tokens.access_token
-        return self._renewed(tokens)
+        return self._renewed(tokens).access_token
 
-    def _renewed(self, seen: Tokens) -> str:
-        import globus_sdk
+    def refresh(self) -> Tokens:
+        """Renew the login now, though it may not be time: whether the service still knows it can be
+        seen in no other way. Raises LoginRequired, LoginAway."""
+        return self._renewed(self._required(self.tokens()), tries=2)
 
+    @property
+    def has_changed(self) -> bool:
+        """Whether somebody has logged in or out, or renewed, since the login was last looked at."""
+        return self._store.has_changed
+
+    def _renewed(self, seen: Tokens, tries: int = 6) -> Tokens:
+        """Other tokens than those seen, which are kept, by one process of several."""
         with self._store.turn():
             tokens = self._required(self.tokens())
             if tokens.access_token != seen.access_token:
-                return tokens.access_token  # another process was faster
-            if tokens.refresh_token is None:
-                raise LoginRequired(f"the login has expired: log in again: {self.command}")
-            try:
-                response = self._client().oauth2_refresh_token(tokens.refresh_token)
-            except globus_sdk.AuthAPIError as error:
-                if error.http_status >= 500 or error.http_status == 429:
-                    return self._still_good(tokens, LoginAway(_unreachable(error)))
-                raise LoginRequired(
-                    f"the login service does not renew the login (HTTP {error.http_status}, "
-                    f"{_words(error)}): log in again: {self.command}"
-                ) from error
-            except globus_sdk.GlobusError as error:
-                return self._still_good(tokens, LoginAway(_unreachable(error)))
-            new = self._read(response, tokens.logged_in_at, tokens.user, tokens.refresh_token)
+                return tokens  # another process was faster
+            new = self._asked_for(tokens, tries)
             self._store.save(new)
-            return new.access_token
+            return new
 
-    def _still_good(self, tokens: Tokens, error: LlmError) -> str:
-        """The old token while it lasts, where the service is away."""
-        if tokens.expires_at > time.time():
-            return tokens.access_token
-        raise error
+    def _asked_for(self, tokens: Tokens, tries: int) -> Tokens:
+        """New tokens in exchange for the refresh token."""
+        import globus_sdk
+
+        if tokens.refresh_token is None:
+            raise LoginRequired(f"the login has expired: log in again: {self.command}")
+        client = self._client()
+        try:
+            with client.retry_config.tune(max_retries=tries - 1):
+                response = client.oauth2_refresh_token(tokens.refresh_token)
+        except globus_sdk.AuthAPIError as error:
+            if error.http_status not in _VERDICTS or not isinstance(error.raw_json, dict):
+                raise LoginAway(_unreachable(error)) from error
+            said = _words(error).replace(tokens.refresh_token, "***")
+            raise LoginRequired(
+                f"the login service does not renew the login (HTTP {error.http_status}, {said}): "
+                f"log in again: {self.command}"
+            ) from error
+        except (globus_sdk.GlobusError, *_NO_ANSWER) as error:
+            raise LoginAway(_unreachable(error)) from error
+        return self._read(response, tokens.logged_in_at, tokens.user, tokens.refresh_token)
 
     def _required(self, tokens: Tokens | None) -> Tokens:
         if tokens is None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from agents.auth.errors import LoginAway
 from agents.errors import ConfigurationError
@@ -30,6 +31,14 @@ class Tokens:
     """Unix time of the person's login."""
 
 
+_Mark: TypeAlias = tuple[int, int]
+"""A file's inode and the time of its last change, of permissions as well."""
+
+
+def _mark(found: os.stat_result) -> _Mark:
+    return found.st_ino, found.st_ctime_ns
+
+
 def default_directory() -> Path:
     """Where logins lie: ``$XDG_CONFIG_HOME/pilothouse/globus``, by default below ``~/.config``."""
     base = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
@@ -42,6 +51,16 @@ class TokenStore:
     def __init__(self, client_id: str, directory: Path | None = None) -> None:
         self._directory = directory or default_directory()
         self.path = self._directory / f"{client_id}.json"
+        self._seen: _Mark | None = None
+
+    @property
+    def has_changed(self) -> bool:
+        """Whether the file is another one, or has other permissions, than when it was last read or
+        written here."""
+        try:
+            return _mark(os.stat(self.path)) != self._seen
+        except OSError:
+            return self._seen is not None
 
     @contextmanager
     def turn(self) -> Iterator[None]:
@@ -62,7 +81,9 @@ class TokenStore:
         """The tokens; None where nobody has logged in. Raises ConfigurationError."""
         try:
             with open(self.path, encoding="utf-8") as stream:
-                mode = stat.S_IMODE(os.fstat(stream.fileno()).st_mode)
+                found = os.fstat(stream.fileno())
+                self._seen = _mark(found)
+                mode = stat.S_IMODE(found.st_mode)
                 if mode & 0o077:
                     raise ConfigurationError(
                         f"{self.path} can be read by others (mode {mode:o}): `chmod 600` it if it "
@@ -70,6 +91,7 @@ class TokenStore:
                     )
                 return Tokens(**json.load(stream))
         except FileNotFoundError:
+            self._seen = None
             return None
         except (OSError, ValueError, TypeError) as error:
             raise ConfigurationError(
@@ -87,6 +109,7 @@ class TokenStore:
                 stream.flush()
                 os.fsync(stream.fileno())
             os.replace(new, self.path)
+            self._seen = _mark(os.stat(self.path))
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

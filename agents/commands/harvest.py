@@ -10,7 +10,6 @@ from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from agents.commands.status import run_at
 from agents.config import load
 from agents.errors import ConfigurationError, LedgerError, RunLocked, UnexpectedError
 from agents.experiment import Experiment, Standing, explained, has_failed, relative, remedy_of
@@ -18,7 +17,7 @@ from agents.interrupts import Interrupted, Interrupts
 from agents.patience import OneTry
 from agents.screen import duration_text
 from agents.search import open_run
-from agents.workspace import Workspace, runs
+from agents.workspace import Workspace, run_at, runs
 from training.contract import PilothouseError
 
 _NO_EXPERIMENT = "`python -m agents.run submit --config FILE` makes one"

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import shlex
-import socket
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -15,9 +13,9 @@ from typing import Any
 
 from agents import requests
 from agents.errors import ConfigurationError
-from agents.progress import SCHEMA, read_heartbeat
+from agents.progress import read_heartbeat
 from agents.screen import duration_text
-from agents.workspace import CARD_FILE, HEARTBEAT_TIMEOUT_SECONDS, Workspace, runs
+from agents.workspace import Workspace, runs
 
 MOST_JOBS = 12
 MOST_REQUESTS = 5
@@ -57,28 +55,6 @@ class RunState:
     """The last things that people asked for."""
     requests: Sequence[dict[str, Any]]
     """What was asked for and has not been taken yet."""
-
-
-def run_at(directory: Path) -> Workspace:
-    """The run in `directory`. Raises ConfigurationError where there is none that we know."""
-    workspace = Workspace(directory.expanduser().absolute())
-    try:
-        card = json.loads((workspace.directory / CARD_FILE).read_bytes())
-        schema, experiment = card.get("schema"), card.get("experiment")
-    except (OSError, ValueError, AttributeError):
-        schema = experiment = None
-    if experiment is None:
-        why = "it has no run.json" if workspace.directory.is_dir() else "no such directory"
-        raise ConfigurationError(
-            f"{directory} is not a run directory ({why}); `python -m agents.run list BASE` names "
-            "those below BASE"
-        )
-    if schema != SCHEMA:
-        raise ConfigurationError(
-            f"{directory} is a run of another version of Pilothouse (schema {schema}; this is "
-            f"{SCHEMA}): use the version that made it"
-        )
-    return workspace
 
 
 def run_state(workspace: Workspace) -> RunState:
@@ -131,35 +107,11 @@ def _untaken(workspace: Workspace) -> Iterator[dict[str, Any]]:
 
 
 def _state(workspace: Workspace, beat: Mapping[str, Any]) -> str:
-    if not is_held(workspace):
+    if not workspace.is_held:
         return "finished" if workspace.is_finished else "stopped"
     if beat.get("waiting"):
         return "waiting"
     return "paused" if beat.get("paused") else "running"
-
-
-def is_held(workspace: Workspace) -> bool:
-    """Whether an orchestrator works on the run, here or on a host that shares the directory."""
-    try:
-        with open(workspace.directory / "run.lock", encoding="utf-8") as stream:
-            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            return _is_held_elsewhere(workspace, stream.read())
-    except FileNotFoundError:
-        return False
-    except OSError:
-        return True
-
-
-def _is_held_elsewhere(workspace: Workspace, card: str) -> bool:
-    """Some network file systems keep locks on one host only: believe the card and the heartbeat."""
-    try:
-        host = json.loads(card or "{}").get("host")
-    except (ValueError, AttributeError):
-        return False
-    if host is None or host == socket.gethostname():
-        return False
-    age = _age(read_heartbeat(workspace.progress_file) or {})
-    return age is not None and age < HEARTBEAT_TIMEOUT_SECONDS
 
 
 def _age(beat: Mapping[str, Any]) -> float | None:

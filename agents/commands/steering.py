@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from agents import asking, requests
-from agents.commands.status import RunState, ago, resume_command, run_at, run_state
+from agents.commands.status import RunState, ago, resume_command, run_state
 from agents.config import load
 from agents.errors import ConfigurationError
 from agents.progress import read_heartbeat
 from agents.space import SearchSpace
 from agents.steering import Request, Verb
-from agents.workspace import Workspace
+from agents.workspace import Workspace, run_at
 
 LOOK_SECONDS = 0.1
 COMMAND = "python -m agents.run"

@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from agents.commands.status import Line, RunState, run_at, run_state, status_lines
-from agents.workspace import Workspace
+from agents.commands.status import Line, RunState, run_state, status_lines
+from agents.workspace import Workspace, run_at
 
 if TYPE_CHECKING:
     from pathlib import Path

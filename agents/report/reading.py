@@ -20,6 +20,7 @@ from agents.config.node import data_of
 from agents.config.yaml_text import parse
 from agents.errors import ConfigurationError, LedgerError
 from agents.ledger import Ledger, snapshot
+from agents.ledger_file import in_the_drivers_words
 from agents.progress import read_heartbeat
 from agents.report.facts import RunFacts, run_facts
 from agents.report.salvage import Salvaged, salvage
@@ -76,7 +77,7 @@ def _ledger(
     workspace: Workspace, settings: Settings
 ) -> tuple[Sequence[Trial], Mapping[str, Any], Salvaged | None]:
     if settings.ledger.storage is not None:
-        found = read_ledger(settings.ledger.storage, workspace.name, settings)
+        found = read_ledger(settings.ledger.storage, workspace.first_name, settings)
         return found[0], found[1], None
     if not workspace.study_file.exists() and not workspace.log_file.exists():
         return [], {}, None  # it has only just begun
@@ -91,14 +92,14 @@ def _own_ledger(
     workspace: Workspace, settings: Settings
 ) -> tuple[Sequence[Trial], Mapping[str, Any]]:
     try:
-        return read_ledger(read_only(workspace.study_file), workspace.name, settings)
+        return read_ledger(read_only(workspace.study_file), workspace.first_name, settings)
     except LedgerError:
         # After a crash SQLite must finish or undo the last write first: in a copy, not here.
         with tempfile.TemporaryDirectory() as copies:
             for part in workspace.directory.glob(f"{workspace.study_file.name}*"):
                 shutil.copy(part, copies)
             copy = Path(copies) / workspace.study_file.name
-            return read_ledger(f"sqlite:///{copy}", workspace.name, settings)
+            return read_ledger(f"sqlite:///{copy}", workspace.first_name, settings)
 
 
 def read_only(database: Path) -> str:
@@ -124,15 +125,7 @@ def read_ledger(
         finally:
             ledger.close()
     except Exception as error:  # SQLAlchemy, drivers and a damaged row have trees of their own
-        raise LedgerError(f"the ledger cannot be read: {_root(error)}") from error
-
-
-def _root(error: BaseException) -> str:
-    """What lies beneath, in a line: Optuna's own words guess at another reason."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    words = str(error).strip().splitlines()
-    return words[0] if words else type(error).__name__
+        raise LedgerError(f"the ledger cannot be read: {in_the_drivers_words(error)}") from error
 
 
 def _study(storage: BaseStorage, name: str) -> int:

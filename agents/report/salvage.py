@@ -88,7 +88,7 @@ def rebuild(saved: Salvaged, workspace: Workspace, settings: Settings) -> Path:
     unfinished.unlink(missing_ok=True)
     space = SearchSpace.build(settings.search_space, settings.constraints)
     direction = settings.objective.direction
-    ledger = Ledger.open(f"sqlite:///{unfinished}", workspace.name, direction, space)
+    ledger = Ledger.open(f"sqlite:///{unfinished}", workspace.first_name, direction, space)
     try:
         for name, value in saved.kept.items():
             ledger.set_attribute(name, value)

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from lab_fixtures import accounting_slurm  # noqa: F401
 
-from agents.commands.status import run_at, run_state, status_text
+from agents.commands.status import run_state, status_text
 from agents.commands.steering import ask
+from agents.workspace import run_at
 
 pytestmark = pytest.mark.cluster
 

@@ -40,12 +40,16 @@ def undisturbed(tmp_path_factory):
 
 
 def assert_resumes(config, undisturbed):
+    assert_goes_on(config)
+    assert documents(config) == undisturbed
+
+
+def assert_goes_on(config):
     run = run_directory(config)
     again = start(config, "--resume", str(run))
     assert again.wait() == 0, again.screen
     assert jobs_run(config) == dict.fromkeys(jobs_run(config), 1)
     assert len(jobs_run(config)) == 4
-    assert documents(config) == undisturbed
 
 
 @pytest.mark.slow
@@ -72,3 +76,15 @@ def test_killed_at_random_moments_it_ends_as_if_nothing_had_been(tmp_path, undis
     if not has_begun(config):
         assert start(config).wait() == 0
     assert_resumes(config, undisturbed)
+
+
+@pytest.mark.slow
+def test_a_run_whose_directory_was_renamed_goes_on_with_its_trials(tmp_path, undisturbed):
+    config = write_config(tmp_path)
+    stopped = start(config, crash=Crash("agents.nodes.SearchNodes.decide", "before"))
+    assert stopped.wait() == -9, stopped.screen
+    run = run_directory(config)
+    run.rename(run.with_name("the one for the paper"))
+    assert_goes_on(config)
+    found = documents(config)
+    assert {**found, "report.html": ""} == {**undisturbed, "report.html": ""}

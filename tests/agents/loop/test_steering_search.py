@@ -8,9 +8,10 @@ from loop_run import PROGRAM, jobs_run, resume, run_directory, start, write_conf
 from test_loop import ended, jobs_started, summary, wait_until
 
 from agents import requests
-from agents.commands.status import run_at, run_state, status_text
+from agents.commands.status import run_state, status_text
 from agents.commands.steering import ask
 from agents.progress import read_heartbeat
+from agents.workspace import run_at
 
 
 def config_of(tmp_path, extra, pause="0.15"):

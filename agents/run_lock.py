@@ -1,0 +1,124 @@
+"""Who works on a run: the lock that keeps a second orchestrator away, and whether it is held."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any
+
+from agents.errors import RunLocked
+
+
+class RunLock:
+    """An exclusive hold on a run, until `release` or the process's end, however it comes.
+
+    Raises RunLocked with the holder's host and process number.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._stream: IO[str] = open(path, "a+", encoding="utf-8")  # noqa: SIM115
+        try:
+            _lock(self._stream)
+        except OSError as error:
+            holder = _holder(self._stream)
+            self._stream.close()
+            raise RunLocked(
+                f"{path.parent} is being worked on by process {holder.get('pid', '?')} on "
+                f"{holder.get('host', '?')} since {holder.get('since', '?')}; wait for it, or stop "
+                "it there (its jobs go on) and resume here"
+            ) from error
+        self._refuse_other_host(path)
+        self._stream.seek(0)
+        self._stream.truncate()
+        json.dump(_myself(), self._stream)
+        self._stream.flush()
+
+    def _refuse_other_host(self, path: Path) -> None:
+        """Some network file systems keep locks on one host only: believe the card then."""
+        holder = _holder(self._stream)
+        if not holder or holder.get("host") == socket.gethostname():
+            return
+        age = datetime.now(UTC).timestamp() - _beat(path.parent)
+        if age < HEARTBEAT_TIMEOUT_SECONDS:
+            self._stream.close()
+            raise RunLocked(
+                f"{path.parent} was worked on {age:.0f} s ago by process {holder.get('pid')} on "
+                f"{holder.get('host')}; stop it there, or wait {HEARTBEAT_TIMEOUT_SECONDS} s "
+                "after its last sign of life"
+            )
+
+    def release(self) -> None:
+        """Let go; the card is emptied, so that nobody is taken for the holder."""
+        if self._stream.closed:
+            return
+        self._stream.seek(0)
+        self._stream.truncate()
+        self._stream.close()
+
+
+LOCK_ATTEMPTS = 5
+LOCK_PAUSE_SECONDS = 0.1
+
+
+def _lock(stream: IO[str]) -> None:
+    """Lock the file. Tried again for half a second: who only looks at a run holds it for a moment."""
+    for attempt in range(LOCK_ATTEMPTS):
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except OSError:
+            if attempt == LOCK_ATTEMPTS - 1:
+                raise
+            time.sleep(LOCK_PAUSE_SECONDS)
+
+
+HEARTBEAT_TIMEOUT_SECONDS = 300
+"""After so long without a sign of life, an orchestrator on another host is taken for dead."""
+
+
+def _beat(directory: Path) -> float:
+    try:
+        return (directory / "progress.json").stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _myself() -> dict[str, Any]:
+    return {
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "since": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _holder(stream: IO[str]) -> dict[str, Any]:
+    stream.seek(0)
+    try:
+        holder = json.loads(stream.read() or "{}")
+    except ValueError:
+        return {}
+    return holder if isinstance(holder, dict) else {}
+
+
+def is_held(path: Path) -> bool:
+    """Whether the lock at `path` is somebody's, here or on a host that shares the directory."""
+    try:
+        with open(path, encoding="utf-8") as stream:
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return _is_held_elsewhere(path.parent, _holder(stream))
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+
+
+def _is_held_elsewhere(directory: Path, holder: dict[str, Any]) -> bool:
+    """Some network file systems keep locks on one host only: believe the card and the heartbeat."""
+    if holder.get("host") in (None, socket.gethostname()):
+        return False
+    return time.time() - _beat(directory) < HEARTBEAT_TIMEOUT_SECONDS
