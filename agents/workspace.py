@@ -91,9 +91,12 @@ class Workspace:
         cluster. The directory here may have been renamed since."""
         try:
             card = json.loads((self.directory / CARD_FILE).read_bytes())
-            return str(card.get("name") or self.name)
+            name = str(card.get("name"))
         except (OSError, ValueError, AttributeError):
             return self.name
+        # A path that somebody wrote there must not lead out of the base.
+        plain = name == Path(name).name and name not in ("", ".", "..")
+        return name if plain and isinstance(card.get("name"), str) else self.name
 
     def lock(self) -> RunLock:
         """Take the run for this process. Raises RunLocked, which names who has it."""

@@ -24,6 +24,8 @@ RENEW_BEFORE_SECONDS = 300.0
 _VERDICTS = (400, 401, 403)
 """HTTP status codes with which the service refuses, in JSON (RFC 6749, 5.2). Anything else, as a
 proxy's page, says nothing about a login."""
+_OTHER_ANSWERS = (ValueError, LookupError, TypeError, AttributeError)
+"""What the SDK raises where a page of HTML or other JSON comes in the place of tokens."""
 OPENID = ("openid", "profile", "email")
 """Scopes that tell whose login it is."""
 
@@ -75,7 +77,7 @@ class GlobusLogin:
                 f"{_words(error)}): codes work once and for ten minutes; begin again: "
                 f"{self.command}"
             ) from error
-        except globus_sdk.GlobusError as error:
+        except (globus_sdk.GlobusError, *_OTHER_ANSWERS) as error:
             raise LoginAway(_unreachable(error)) from error
         now = time.time()
         tokens = self._read(response, now, user=_user_of(response.get("id_token")))
@@ -166,7 +168,7 @@ class GlobusLogin:
                 f"the login service does not renew the login (HTTP {error.http_status}, {said}): "
                 f"log in again: {self.command}"
             ) from error
-        except (globus_sdk.GlobusError, *_NO_ANSWER) as error:
+        except (globus_sdk.GlobusError, *_OTHER_ANSWERS) as error:
             raise LoginAway(_unreachable(error)) from error
         return self._read(response, tokens.logged_in_at, tokens.user, tokens.refresh_token)
 
@@ -222,4 +224,13 @@ def _words(error: AuthAPIError) -> str:
 
 
 def _unreachable(error: Exception) -> str:
+    import globus_sdk
+
+    if isinstance(error, _OTHER_ANSWERS):
+        return (
+            "the login service answered something else than tokens: is there a proxy or a sign-in "
+            "page of the network between?"
+        )
+    if isinstance(error, globus_sdk.GlobusAPIError):
+        return f"the login service does not answer (HTTP {error.http_status})"
     return f"the login service does not answer ({type(error).__name__}: {str(error)[:200]})"

@@ -169,7 +169,7 @@ class Advisor:
 
     def _gave_up(self, talk: _Talk, error: EndpointAway) -> None:
         talk.trouble, talk.objected = str(error), False
-        self._breaker.failed(talk.trouble)
+        self._breaker.failed(talk.trouble, error.mended)
 
     def _question(self, talk: _Talk, hints: Sequence[str]) -> str:
         """The first question; what the LLM has looked up before is in it. Raises EndpointAway."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+from urllib.parse import quote
 
 from agents.auth.errors import LoginAway, LoginRequired
 from agents.auth.globus import GlobusLogin
@@ -13,13 +15,19 @@ from agents.errors import ConfigurationError
 LOGIN_TROUBLE = (LoginRequired, LoginAway, ConfigurationError)
 """What a login says in the middle of a run, the last where its file was changed meanwhile."""
 
+SHORTEST_SECRET = 8
+"""Characters of a key that is worth hiding. A server without keys is given some word in place of
+one, and an answer must not lose a letter for it."""
+
 
 class Credentials:
     """Those of a configuration. Raises ConfigurationError, at construction, where they are missing."""
 
     def __init__(self, settings: LlmSettings) -> None:
         self._variable = settings.api_key_env
-        self._shown = _key(settings.api_key_env)
+        self._shown: str | None = None
+        self._forms: dict[str, None] = {}
+        self._show(_key(settings.api_key_env))
         self._login = _login(settings)
 
     @property
@@ -30,19 +38,30 @@ class Credentials:
     def key(self) -> str:
         """What is shown now; empty for nothing. Raises LoginRequired, LoginAway."""
         if self._login is not None:
-            self._shown = self._login.access_token()
+            self._show(self._login.access_token())
         return self._shown or ""
 
     def renew(self) -> bool:
         """After a refusal: whether there is something else to show. Raises as `key`."""
         if self._login is None or self._shown is None:
             return False
-        self._shown = self._login.renew(self._shown)
+        self._show(self._login.renew(self._shown))
         return True
 
     def hide(self, text: str) -> str:
-        """The text without what was shown, should a server have repeated it."""
-        return text.replace(self._shown, "***") if self._shown else text
+        """The text without what was ever shown, should a server have repeated it."""
+        for form in self._forms:
+            text = text.replace(form, "***")
+        return text
+
+    def have_changed(self) -> bool:
+        """Whether a person has logged in or out since they were last shown."""
+        return self._login is not None and self._login.has_changed
+
+    def _show(self, secret: str | None) -> None:
+        self._shown = secret
+        if secret is not None and len(secret) >= SHORTEST_SECRET:
+            self._forms |= dict.fromkeys((secret, json.dumps(secret)[1:-1], quote(secret, safe="")))
 
     @property
     def remedy(self) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 from agents.config.model import LlmSettings
@@ -31,7 +31,9 @@ from agents.proposers.outages import (
     MAX_WAIT,
     NO_COMPLETION,
     PASSING,
+    REFUSED_KEY,
     UNSUPPORTED,
+    Circumstances,
     EndpointAway,
     ToolsRefused,
     explained,
@@ -57,6 +59,12 @@ __all__ = [
     "ToolsRefused",
     "within",
 ]
+
+
+LIST_SECONDS = 20.0
+"""For a list of models that a message is to name."""
+
+T = TypeVar("T")
 
 
 class _Refused(Exception):
@@ -145,9 +153,10 @@ class Endpoint:
         except (openai.OpenAIError, TimeoutError) as error:
             raise self._away(error) from error
         except LOGIN_TROUBLE as error:
-            raise EndpointAway(f"{self.name}: {error}") from error
+            raise self._without_login(error) from error
         except (AttributeError, LookupError, TypeError, ValueError) as error:
             raise ToolsRefused("it answered something that is no chat completion") from error
+        text, calls = self.hide_secrets(text), [self._hidden(call) for call in calls]
         return ToolReply(text, calls, usage, round(time.monotonic() - started, 3))
 
     def models(self, seconds: float) -> list[str] | None:
@@ -157,26 +166,33 @@ class Endpoint:
         """
         import openai
 
-        listed = self._model().root_client.models.list
         try:
-            return within(seconds, lambda: [str(model.id) for model in listed(timeout=seconds)])
+            return within(seconds, lambda: self._renewing(lambda: self._listed(seconds)))
         except openai.APIStatusError as error:
             if error.status_code in (404, 405, 501):
                 return None
-            raise self._away(error) from error
+            raise self._away(error, of_models=True) from error
         except (openai.APIConnectionError, TimeoutError) as error:
-            raise self._away(error) from error
+            raise self._away(error, of_models=True) from error
         except LOGIN_TROUBLE as error:
-            raise EndpointAway(f"{self.name}: {error}") from error
+            raise self._without_login(error) from error
         except (openai.OpenAIError, AttributeError, LookupError, TypeError, ValueError) as error:
             raise EndpointAway(
                 f"{self.name} answered something that is no list of models (a web page, a login, "
                 "another service?): check llm.base_url, which ends in /v1 for most servers"
             ) from error
 
+    def _listed(self, seconds: float) -> list[str]:
+        found = self._model().root_client.models.list(timeout=seconds)
+        return [self.hide_secrets(str(model.id)) for model in found]
+
     def hide_secrets(self, text: str) -> str:
         """The text without the key, should a server have repeated it."""
         return self._credentials.hide(text)
+
+    def _hidden(self, call: Mapping[str, Any]) -> dict[str, Any]:
+        function = {name: self.hide_secrets(said) for name, said in call["function"].items()}
+        return {**call, "id": self.hide_secrets(call["id"]), "function": function}
 
     def _step_down(self, error: APIStatusError) -> bool:
         """Go on to another way of asking. False where none is left, or this one has worked."""
@@ -236,26 +252,30 @@ class Endpoint:
         except openai.OpenAIError:
             raise
         except LOGIN_TROUBLE as error:
-            raise EndpointAway(f"{self.name}: {error}") from error
+            raise self._without_login(error) from error
         except (AttributeError, LookupError, TypeError, ValueError) as error:
             # The SDK hands through whatever came: a page of HTML as text, JSON of another shape.
             raise EndpointAway(f"{self.name} {NO_COMPLETION}") from error
         text, finish_reason, usage = answer
+        text, finish_reason = self.hide_secrets(text), self.hide_secrets(str(finish_reason or ""))
         seconds = round(time.monotonic() - started, 3)
-        return Reply(text, method, finish_reason, usage, seconds)
+        return Reply(text, method, finish_reason or None, usage, seconds)
 
     def _invoke(
         self, model: ChatOpenAI, question: list[dict[str, Any]], body: dict[str, Any]
     ) -> AIMessage:
-        """Ask; where a login's token is refused, once more with another one."""
+        return self._renewing(lambda: model.invoke(question, extra_body=body))
+
+    def _renewing(self, request: Callable[[], T]) -> T:
+        """The request; where a login's token is refused, once more with another one."""
         import openai
 
         try:
-            return model.invoke(question, extra_body=body)
+            return request()
         except openai.AuthenticationError:
             if not self._credentials.renew():
                 raise
-            return model.invoke(question, extra_body=body)
+            return request()
 
     def _model(self) -> ChatOpenAI:
         if self._chat is None:
@@ -275,29 +295,36 @@ class Endpoint:
             )
         return self._chat
 
-    def _away(self, error: Exception) -> EndpointAway:
-        return EndpointAway(
-            self.hide_secrets(
-                explained(
-                    error,
-                    self.name,
-                    self._settings.timeout,
-                    self._credentials.remedy,
-                    self._model_remedy,
-                )
-            )
+    def _away(self, error: Exception, *, of_models: bool = False) -> EndpointAway:
+        """`of_models`: the question was which models there are."""
+        at = Circumstances(
+            self.name,
+            self._settings.timeout,
+            self.hide_secrets,
+            self._credentials.remedy,
+            _no_remedy if of_models else self._model_remedy,
         )
+        if getattr(error, "status_code", None) in REFUSED_KEY:
+            return EndpointAway(explained(error, at), mended=self._credentials.have_changed)
+        return EndpointAway(explained(error, at))
 
-    def _model_remedy(self) -> str:
-        """Which models there are, where the server tells."""
-        import openai
+    def _without_login(self, error: Exception) -> EndpointAway:
+        return EndpointAway(f"{self.name}: {error}", mended=self._credentials.have_changed)
 
+    def _model_remedy(self) -> str | None:
+        """Which models there are, where the server tells, and ours is none of them."""
         try:
-            known = [model.id for model in self._model().root_client.models.list().data]
-        except (openai.OpenAIError, *LOGIN_TROUBLE, AttributeError, TypeError, ValueError):
-            return "check llm.base_url (it ends in /v1 for most servers) and llm.model"
-        names = plain_text(", ".join(map(str, known)), 300)
+            known = self.models(min(LIST_SECONDS, self._settings.timeout))
+        except EndpointAway:
+            return None
+        if known is None or self._settings.model in known:
+            return None
+        names = plain_text(", ".join(known), 300) or "(it has none)"
         return f"set llm.model to one that it has: {names}"
+
+
+def _no_remedy() -> None:
+    return None
 
 
 def _check_url(url: str) -> None:

@@ -8,6 +8,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from agents.errors import LlmError
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 MAX_WAIT = 60.0
 """Seconds between two attempts at most, also where the server's Retry-After asks for more."""
 
+REFUSED_KEY = (401, 403)
+"""HTTP status codes with which a server does not let us in."""
 PASSING = {408, 409, 425, 429, 500, 502, 503, 504}
 """HTTP status codes that may be different the next time."""
 UNSUPPORTED = {400, 415, 422, 500, 501}
@@ -37,38 +40,60 @@ class ToolsRefused(LlmError):
 class EndpointAway(LlmError):
     """The endpoint gave no answer. The message says why, and what to do."""
 
+    def __init__(self, message: str, mended: Callable[[], bool] | None = None) -> None:
+        """`mended`: whether a person has changed since what they are asked to, where that can be
+        seen."""
+        super().__init__(message)
+        self.mended = mended
 
-def explained(
-    error: Exception, name: str, timeout: float, key_remedy: str, model_remedy: Callable[[], str]
-) -> str:
-    """What happened, where, and what to do. The remedies are those for a refused key and for a
-    place or a model that is not there."""
+
+@dataclass(frozen=True)
+class Circumstances:
+    """What is to be said of an endpoint where it gives no answer."""
+
+    name: str
+    timeout: float
+    hide: Callable[[str], str]
+    """A text without secrets. Before it is shortened: half a key is a secret too."""
+    key_remedy: str
+    """What to do about a key that is refused."""
+    model_remedy: Callable[[], str | None]
+    """What to do about the model, where it is the model's fault."""
+
+
+def explained(error: Exception, at: Circumstances) -> str:
+    """What happened, where, and what to do."""
     import openai
 
     if isinstance(error, (openai.APITimeoutError, TimeoutError)):
         return (
-            f"{name} did not answer within {timeout:g} s: raise llm.timeout, or see whether the "
-            "server is overloaded"
+            f"{at.name} did not answer within {at.timeout:g} s: raise llm.timeout, or see whether "
+            "the server is overloaded"
         )
     if isinstance(error, openai.APIConnectionError):
-        cause = plain_text(str(_root(error)), 120)
-        return f"{name} cannot be reached ({cause}): start it, or check llm.base_url"
+        cause = plain_text(at.hide(str(_root(error))), 120)
+        return f"{at.name} cannot be reached ({cause}): start it, or check llm.base_url"
     if not isinstance(error, openai.APIStatusError):
-        return f"{name}: {plain_text(str(error), 200)}"
-    said = plain_text(said_by(error), 200)
-    code = error.status_code
-    if code in (401, 403):
-        return f"{name} refused the key (HTTP {code}: {said}): {key_remedy}"
+        return f"{at.name}: {plain_text(at.hide(str(error)), 200)}"
+    return _status_explained(error.status_code, plain_text(at.hide(said_by(error)), 200), at)
+
+
+def _status_explained(code: int, said: str, at: Circumstances) -> str:
+    if code in REFUSED_KEY:
+        return f"{at.name} refused the key (HTTP {code}: {said}): {at.key_remedy}"
     if code == 404:
-        return f"{name} answered HTTP 404 ({said}): {model_remedy()}"
-    if code == 429:
-        return f"{name} is over its rate limit (HTTP 429: {said}): it is asked again later"
-    if code in (400, 413, 422):
-        return (
-            f"{name} refused the request (HTTP {code}: {said}): check llm.max_tokens and "
-            "llm.temperature against what the model takes"
+        remedy = at.model_remedy() or (
+            "check llm.base_url (it ends in /v1 for most servers) and llm.model"
         )
-    return f"{name} failed (HTTP {code}: {said}): see the server's log"
+        return f"{at.name} answered HTTP 404 ({said}): {remedy}"
+    if code == 429:
+        return f"{at.name} is over its rate limit (HTTP 429: {said}): it is asked again later"
+    if code in (400, 413, 422):
+        remedy = at.model_remedy() or (
+            "check llm.max_tokens and llm.temperature against what the model takes"
+        )
+        return f"{at.name} refused the request (HTTP {code}: {said}): {remedy}"
+    return f"{at.name} failed (HTTP {code}: {said}): see the server's log"
 
 
 def said_by(error: APIStatusError) -> str:

@@ -16,6 +16,9 @@ ConfigOption = Annotated[
 PresetOption = Annotated[
     str | None, typer.Option("--preset", metavar="NAME", help="A known service: alcf.")
 ]
+OfflineOption = Annotated[
+    bool, typer.Option("--offline", help="Look at the file only; do not ask the service.")
+]
 
 
 @app.command(epilog="Example: python -m agents.run auth login --preset alcf")
@@ -28,12 +31,19 @@ def login(config: ConfigOption = None, preset: PresetOption = None) -> None:
 
 @app.command(epilog="Example: python -m agents.run auth status --preset alcf")
 def status(
-    config: ConfigOption = None, preset: PresetOption = None, as_json: JsonOption = False
+    config: ConfigOption = None,
+    preset: PresetOption = None,
+    as_json: JsonOption = False,
+    offline: OfflineOption = False,
 ) -> None:
-    """Say whose login there is and until when. Exit code 0 if it can be used, else 1."""
+    """Say whose login there is, until when, and whether the service still renews it.
+
+    Exit code 0 if it can be used without a person, else 1; where the service cannot be reached, that
+    is said, and the login is held to be good.
+    """
     from agents.commands.auth import login_of, login_status
 
-    text, usable = login_status(login_of(config, preset), as_json)
+    text, usable = login_status(login_of(config, preset), as_json, offline)
     typer.echo(text)
     raise typer.Exit(0 if usable else 1)
 

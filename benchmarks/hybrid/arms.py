@@ -169,7 +169,8 @@ def search(arm, task, seed, trials, batch, chance):
     """Regret of the true mean of what looks best, after each trial; and what else was counted."""
     one = make(arm, task, seed, trials)
     best, curve, tried, repeats, values_seen = -math.inf, [], set(), 0, 0
-    regret = math.inf
+    regret = found = math.inf
+    truth = []
     while values_seen < trials:
         points = one.propose(min(batch, trials - values_seen))
         values = [task.seen(point, chance) for point in points]
@@ -181,7 +182,9 @@ def search(arm, task, seed, trials, batch, chance):
             if task.sign * value > best:
                 best, regret = task.sign * value, task.regret(point)
             curve.append(regret)
+            found = min(found, task.regret(point))
+            truth.append(found)
         values_seen += len(points)
     counts = one.counts()
     one.close()
-    return curve, {**counts, "repeats": repeats}
+    return curve, {**counts, "repeats": repeats, "found": [round(value, 6) for value in truth]}

@@ -333,12 +333,25 @@ def test_the_clusters_side_goes_with_its_run_and_nothing_else(there):
 def test_what_is_not_recognized_there_is_left_and_so_is_the_run_here(there):
     far, directory = there
     renamed = directory.rename(directory.with_name("code"))
+    card = json.loads((renamed / "run.json").read_text())
+    (renamed / "run.json").write_text(json.dumps({**card, "name": "code"}))
+    age(renamed)
     done = run("clean", renamed.parent, "--remote", "--yes")
     assert done.returncode == 1
     assert "not recognized as its own" in done.stderr
     assert renamed.exists()
     assert (far / "code" / "pieces").exists()
     assert (far / directory.name).exists()
+
+
+@pytest.mark.parametrize("name", ["renamed since", "code"])
+def test_of_a_run_that_was_renamed_here_the_directory_there_is_known(there, name):
+    far, directory = there
+    renamed = directory.rename(directory.with_name(name))
+    done = run("clean", renamed.parent, "--remote", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert names(far) == ["code", "somebody"]
+    assert not renamed.exists()
 
 
 def test_disk_usage_counts_what_is_on_the_disk(tmp_path):

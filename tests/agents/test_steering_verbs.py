@@ -302,9 +302,7 @@ def test_a_run_that_another_host_holds_is_running_while_it_gives_signs_of_life(r
     write_heartbeat(run.progress_file, progress())
     (run.directory / "run.lock").write_text('{"host": "elsewhere", "pid": 1}')
     assert run_state(run).state == "running"
-    beat = json.loads(run.progress_file.read_text())
-    beat["updated_at"] = "2020-01-01T00:00:00+00:00"
-    run.progress_file.write_text(json.dumps(beat))
+    os.utime(run.progress_file, (0, 0))
     assert run_state(run).state == "stopped"
 
 

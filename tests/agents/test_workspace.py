@@ -95,3 +95,12 @@ def test_an_orchestrator_on_another_host_with_a_fresh_sign_of_life_is_respected(
     os.utime(run.progress_file, (0, 0))
     run.lock().release()
     assert card.read_text() == ""
+
+
+@pytest.mark.parametrize("name", ["../elsewhere", "a/b", "..", ".", "", 7, None])
+def test_a_first_name_that_leads_elsewhere_is_not_believed(tmp_path, name):
+    run = make(tmp_path)
+    assert run.first_name == run.name
+    card = json.loads((run.directory / "run.json").read_text())
+    (run.directory / "run.json").write_text(json.dumps({**card, "name": name}))
+    assert run.first_name == run.name

@@ -22,6 +22,8 @@ class GlobusServer:
         """An HTTP status with which every request fails."""
         self.forgotten = False
         """The refresh token is no longer good: the person has to come again."""
+        self.says = None
+        """Status and text with which every request is answered: another service."""
         self.challenge = None
         self.asked = []
         """The grant types of all requests, in order."""
@@ -100,9 +102,12 @@ class GlobusServer:
                 text = self.rfile.read(int(self.headers["Content-Length"])).decode()
                 form = {key: values[0] for key, values in parse_qs(text).items()}
                 status, document = server.answer(self.path, form)
-                data = json.dumps(document).encode()
+                data, kind = json.dumps(document).encode(), "application/json"
+                if server.says is not None:
+                    status, page = server.says
+                    data, kind = page.encode(), "text/html"
                 self.send_response(status)
-                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Type", kind)
                 self.send_header("Content-Length", str(len(data)))
                 self.end_headers()
                 self.wfile.write(data)

@@ -105,6 +105,8 @@ class OpenAiServer:
         self.key = key
         self.refuses_with = refuses_with
         self.requests = []
+        self.pages = {}
+        """Answers to GET by path, beside the list of models."""
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._http.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._http.server_port}/v1"
@@ -128,7 +130,7 @@ class OpenAiServer:
         ]
 
     def answer(self, headers, body):
-        if self.key is not None and headers.get("Authorization") != f"Bearer {self.key}":
+        if not self.lets_in(headers):
             return error(401, f"Incorrect API key provided: {headers.get('Authorization')}")(body)
         self.requests.append(body)
         if body.get("model") != MODEL:
@@ -138,6 +140,16 @@ class OpenAiServer:
             return error(self.refuses_with, fault)(body)
         step = self.script.pop(0) if len(self.script) > 1 else self.script[0]
         return step(body)
+
+    def listed(self, headers):
+        """The answer to the question which models there are."""
+        if not self.lets_in(headers):
+            return error(401, "Incorrect API key provided")(None)
+        models = [{"id": MODEL, "object": "model", "created": 1, "owned_by": "me"}]
+        return Answer({"object": "list", "data": models})
+
+    def lets_in(self, headers):
+        return self.key is None or headers.get("Authorization") == f"Bearer {self.key}"
 
     def fault(self, body):
         """What a strict server would refuse in this request."""
@@ -165,8 +177,9 @@ class OpenAiServer:
 
             def do_GET(self):
                 if self.path == "/v1/models":
-                    models = [{"id": MODEL, "object": "model", "created": 1, "owned_by": "me"}]
-                    self.send(Answer({"object": "list", "data": models}))
+                    self.send(server.listed(self.headers))
+                elif self.path in server.pages:
+                    self.send(server.pages[self.path])
                 else:
                     self.send(error(404)(None))
 

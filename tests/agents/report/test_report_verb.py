@@ -132,7 +132,7 @@ def test_the_dashboard_shows_the_study_until_ctrl_c(run):
         assert run.name in answer(f"http://127.0.0.1:{port}/api/studies")
     finally:
         server.send_signal(signal.SIGINT)
-        assert server.wait(20) in (0, 130)
+        assert server.wait(60) in (0, 130)
 
 
 def answer(url, seconds=30):
