@@ -3,13 +3,18 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test check bench data clean
+.PHONY: run test test-llm check bench data clean
 
 run: $(VENV)/.training
 	$(BIN)/python -m agents.run --config config.example.yaml
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# With a real small model: built and fetched once (docs/llm.md), `make test-llm LLM=qwen-1.5b` for another.
+LLM ?= qwen-0.5b
+test-llm: $(VENV)/.test
+	$(BIN)/python tests/llm_real/local_llm.py --model $(LLM) -- $(BIN)/python -m pytest tests/llm_real
 
 check: $(VENV)/.test
 	$(BIN)/ruff check .
