@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from agents.config import LoadedConfig
 from agents.errors import ConfigurationError, LedgerError
-from agents.inventory import Inventory, Queue, QueuedJob
+from agents.inventory import Inventory, Queue, QueuedJob, Start
 from agents.inventory.advice import advice, wait_text
 from agents.report.numbers import count, duration
 from scheduler.errors import Away
@@ -78,13 +78,22 @@ def resources(loaded: LoadedConfig, as_json: bool) -> None:
     for line in inventory.limits:
         console.print(f"limit: {line}", markup=False)
     for start in inventory.starts:
-        when = start.words or wait_text(start, now) + (" (a guess)" if start.guess else "")
+        when = _start_text(start, now)
         length = duration(start.walltime_seconds) if start.walltime_seconds else "no limit"
         console.print(f"a job of {length} in {start.queue}: {when}", markup=False)
     for line in said:
         console.print(f"→ {line}", markup=False, style="bold")
     for line in inventory.missing:
         console.print(f"not known: {line}", markup=False, style="yellow")
+
+
+def _start_text(start: Start, now: float) -> str:
+    if start.starts_at is None and start.words:
+        return start.words
+    if not start.guess:
+        return wait_text(start, now)
+    why = f"; {start.words}" if start.words else ""
+    return f"{wait_text(start, now)} (a guess{why})"
 
 
 def queue(loaded: LoadedConfig, as_json: bool, everybody: bool) -> None:

@@ -62,6 +62,10 @@ def account_of(wishes: Wishes, inventory: Inventory, ask: Ask) -> Choice:
     if wishes.account is not None:
         return Choice(wishes.account, "as you said")
     known = list(inventory.accounts)
+    if known and inventory.batch == "pbs":
+        answer = ask("--account", "Which project pays (- for none)?", known, known[0])
+        why = f"that of your last jobs: {', '.join(known)}"
+        return Choice(None if answer == "-" else answer, why)
     if len(known) == 1:
         return Choice(known[0], "the only one that you have")
     if known:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -70,6 +71,8 @@ class QueuedJob:
     """Unix time; of a waiting job the scheduler's estimate, None where it has none."""
     reason: str = ""
     mine: bool = False
+    waited_seconds: float | None = None
+    """Of a job that runs: how long it could have run and did not. None: not told."""
 
     @property
     def waits(self) -> bool:
@@ -116,3 +119,20 @@ def counted(queue: Queue, jobs: Sequence[QueuedJob]) -> Queue:
     own = [job for job in jobs if job.queue == queue.name]
     waiting = sum(job.waits for job in own)
     return replace(queue, queued=waiting, running=len(own) - waiting)
+
+
+def guessed(queue: Queue, jobs: Sequence[QueuedJob], walltime: int | None, now: float) -> Start:
+    """When a job might start in `queue`: at once where a node is free and nobody waits, else after
+    the median of what those that run now have waited; not told where nobody runs or it is closed."""
+    if not queue.is_open:
+        return Start(queue.name, walltime, None)
+    if queue.free and not queue.queued:
+        return Start(queue.name, walltime, now, guess=True)
+    waits = [
+        job.waited_seconds
+        for job in jobs
+        if job.queue == queue.name and job.waited_seconds is not None
+    ]
+    if not waits:
+        return Start(queue.name, walltime, None)
+    return Start(queue.name, walltime, now + statistics.median(waits), guess=True)

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import re
-import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 from agents.doctor.heard import Heard
 from agents.doctor.words import one_line
-from agents.inventory import Gpus, Inventory, Queue, QueuedJob, Start, counted
+from agents.inventory import Gpus, Inventory, Queue, QueuedJob, counted
 from agents.inventory.slurm import seconds
 from scheduler.batch.pbs import BRIEF
 from scheduler.batch.pbs_listing import fields_of
-from scheduler.job import Resources
 
 _KEEP = (
     "Job_Name Job_Owner euser job_state queue comment stime etime estimated.start_time "
@@ -31,6 +29,17 @@ ph_out=$(ph_timed qstat -f -F dsv 2>&1 < /dev/null)
 ph_code=$?
 ph_out=$(printf '%s\\n' "$ph_out" | ph_brief)
 ph_text jobs "$ph_code" "$ph_out"
+ph_past=-x
+ph_own=$(ph_timed qselect -x -u "$(id -un)" 2> /dev/null < /dev/null)
+if [ -z "$ph_own" ]; then
+  ph_past=
+  ph_own=$(ph_timed qselect -u "$(id -un)" 2> /dev/null < /dev/null)
+fi
+ph_own=$(printf '%s\\n' "$ph_own" | tail -n 20)
+if [ -n "$ph_own" ]; then
+  ph_keep=Account_Name
+  ph_text accounts 0 "$(ph_timed qstat $ph_past -f -F dsv $ph_own 2> /dev/null < /dev/null | ph_brief)"
+fi
 """
 """Asks for everything; after ``ph_hear`` is defined."""
 
@@ -55,12 +64,19 @@ def read(seen: Heard) -> Inventory:
         for key in ("max_run", "max_queued", "max_run_res.nodect")
         if key in row
     )
-    return Inventory("pbs", queues, jobs, (), limits, tuple(_missing(seen)))
+    return Inventory("pbs", queues, jobs, _accounts(seen), limits, tuple(_missing(seen)))
 
 
 def _text(seen: Heard, name: str) -> str:
     word = seen.get(name)
     return word.text if word is not None and word.code == 0 else ""
+
+
+def _accounts(seen: Heard) -> tuple[str, ...]:
+    """Those that paid for my last jobs, the newest first: PBS has no list of whose I may use."""
+    rows = list(_rows(_text(seen, "accounts"), "Job Id"))
+    newest_first = [row["Account_Name"] for row in reversed(rows) if row.get("Account_Name")]
+    return tuple(dict.fromkeys(newest_first))
 
 
 def _missing(seen: Heard) -> Iterator[str]:
@@ -144,28 +160,13 @@ def _jobs(text: str, me: str) -> Iterator[QueuedJob]:
             starts_at=_moment(row.get("stime" if running else "estimated.start_time", "")),
             reason="" if running else row.get("comment", ""),
             mine=user == me,
+            waited_seconds=_waited(row) if running else None,
         )
 
 
-def guesses(seen: Heard, inventory: Inventory, asked: Resources, now: float) -> list[Start]:
-    """When a job might start in each open queue, from how long those that run have waited."""
-    waits: dict[str, list[float]] = {}
-    for row in _rows(_text(seen, "jobs"), "Job Id"):
-        began, eligible = (_moment(row.get(name, "")) for name in ("stime", "etime"))
-        if began is not None and eligible is not None:
-            waits.setdefault(row.get("queue", ""), []).append(max(0.0, began - eligible))
-    found = []
-    for queue in inventory.queues:
-        if not queue.is_open:
-            continue
-        if queue.free and not queue.queued:
-            found.append(Start(queue.name, asked.walltime_seconds, now, guess=True))
-        elif queue.name in waits:
-            wait = statistics.median(waits[queue.name])
-            found.append(Start(queue.name, asked.walltime_seconds, now + wait, guess=True))
-        else:
-            found.append(Start(queue.name, asked.walltime_seconds, None))
-    return found
+def _waited(row: Row) -> float | None:
+    began, eligible = (_moment(row.get(name, "")) for name in ("stime", "etime"))
+    return None if began is None or eligible is None else max(0.0, began - eligible)
 
 
 def _number(row: Row, key: str) -> int:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from itertools import groupby
 
 from agents.doctor.heard import Heard, Word
 from agents.doctor.words import one_line
-from agents.inventory import Gpus, Inventory, Queue, QueuedJob, Start, counted
+from agents.inventory import Gpus, Inventory, Queue, QueuedJob, Start, counted, guessed
 from scheduler.batch.slurm import SlurmBatch
 from scheduler.job import Resources
 from scheduler.shell import quote
@@ -17,7 +18,7 @@ from scheduler.shell import quote
 # Columns of a fixed width: values may hold spaces, and 22.05 has no separator for -O.
 _WIDTHS = (64, 64, 32, 32, 16, 192, 192)
 _COLUMNS = "NodeHost:64,PartitionName:64,StateLong:32,CPUsState:32,Memory:16,Gres:192,GresUsed:192"
-_SQUEUE = "%i|%u|%T|%P|%D|%C|%l|%S|%r|%b|%j"
+_SQUEUE = "%i|%u|%T|%P|%D|%C|%l|%S|%r|%b|%V|%j"
 
 LOOK = f"""
 ph_hear clock date +%s
@@ -96,9 +97,23 @@ def _text(seen: Heard, name: str) -> str:
     return word.text if word is not None and word.code == 0 else ""
 
 
+_COMMANDS = {
+    "nodes": "sinfo",
+    "queues": "scontrol",
+    "jobs": "squeue",
+    "accounts": "sacctmgr",
+}
+
+
+_NO_ACCOUNTING = re.compile(r"accounting.storage (plugin|is disabled)", re.IGNORECASE)
+"""Not a failure: there is nothing to know."""
+
+
 def _missing(seen: Heard) -> Iterator[str]:
-    for name, command in (("nodes", "sinfo"), ("queues", "scontrol"), ("jobs", "squeue")):
+    for name, command in _COMMANDS.items():
         word = seen.get(name)
+        if word is not None and name == "accounts" and _NO_ACCOUNTING.search(word.text):
+            continue
         if word is None or word.code != 0:
             why = "no answer" if word is None else "it hung" if word.hung else one_line(word.text)
             yield f"{command}: {why}"
@@ -175,10 +190,12 @@ def gres(text: str) -> Iterator[tuple[str, int]]:
 
 def _jobs(text: str, me: str) -> Iterator[QueuedJob]:
     for line in text.splitlines():
-        cells = line.split("|", 10)
-        if len(cells) != 11:
+        cells = line.split("|", 11)
+        if len(cells) != 12:
             continue
-        job_id, user, state, queue, nodes, cpus, limit, start, reason, asked, name = cells
+        job_id, user, state, queue, nodes, cpus, limit, start, reason, asked, submitted, name = (
+            cells
+        )
         yield QueuedJob(
             job_id=job_id,
             name=name,
@@ -192,7 +209,15 @@ def _jobs(text: str, me: str) -> Iterator[QueuedJob]:
             starts_at=moment(start),
             reason="" if reason == "None" else reason,
             mine=user == me,
+            waited_seconds=_waited(state, submitted, start),
         )
+
+
+def _waited(state: str, submitted: str, start: str) -> float | None:
+    began, since = moment(start), moment(submitted)
+    if state == "PENDING" or began is None or since is None:
+        return None
+    return max(0.0, began - since)
 
 
 def _accounts(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -224,10 +249,29 @@ def read_starts(seen: Heard) -> list[Start]:
     return found
 
 
+def with_guesses(starts: Sequence[Start], inventory: Inventory, now: float) -> list[Start]:
+    """The starts, guessed from how long others waited where Slurm gave no answer. A refusal is one."""
+    found = []
+    for start in starts:
+        queue = inventory.queue(start.queue)
+        if queue is None or start.starts_at is not None or not start.words.startswith(_UNKNOWN):
+            found.append(start)
+            continue
+        guess = guessed(queue, inventory.jobs, start.walltime_seconds, now)
+        found.append(replace(guess, words=start.words))
+    return found
+
+
+_UNKNOWN = "unknown: "
+
+
 def _refusal(word: Word) -> str:
     if word.hung:
-        return "unknown: sbatch hung"
-    last = word.text.splitlines()[-1:] or ["unknown: no answer"]
+        return f"{_UNKNOWN}sbatch hung"
+    lines = word.text.splitlines()
+    if word.code == 0 or not lines:
+        return f"{_UNKNOWN}{lines[-1] if lines else 'no answer'}"
+    last = lines[-1:]
     return re.sub(r"^.*?(?:error|failure): ", "", last[0], count=1)
 
 

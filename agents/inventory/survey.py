@@ -7,7 +7,7 @@ import time
 from dataclasses import replace
 
 from agents.doctor.heard import Heard, heard, shell
-from agents.inventory import Inventory, pbs, slurm
+from agents.inventory import Inventory, Start, guessed, pbs, slurm
 from scheduler.batch import build_batch_system
 from scheduler.errors import ConnectionLost
 from scheduler.job import Resources
@@ -26,15 +26,24 @@ def survey(transport: Transport, batch: BatchSettings, asked: Resources | None) 
     """
     prelude = build_batch_system(batch).submit_shell()
     if batch.kind == "pbs":
-        seen = _ask(transport, prelude, pbs.LOOK)
-        inventory = pbs.read(seen)
-        told = pbs.guesses(seen, inventory, asked, time.time()) if asked else []
-        return replace(inventory, starts=tuple(told))
+        inventory = pbs.read(_ask(transport, prelude, pbs.LOOK))
+        return replace(inventory, starts=tuple(_guesses(inventory, asked)))
     inventory = slurm.read(_ask(transport, prelude, slurm.LOOK))
     if asked is None:
         return inventory
     questions = slurm.start_questions(asked, inventory.queues)
-    return replace(inventory, starts=tuple(slurm.read_starts(_ask(transport, prelude, questions))))
+    told = slurm.read_starts(_ask(transport, prelude, questions))
+    return replace(inventory, starts=tuple(slurm.with_guesses(told, inventory, time.time())))
+
+
+def _guesses(inventory: Inventory, asked: Resources | None) -> list[Start]:
+    """PBS has no question for a job that is not there yet."""
+    if asked is None:
+        return []
+    walltime, now = asked.walltime_seconds, time.time()
+    return [
+        guessed(queue, inventory.jobs, walltime, now) for queue in inventory.queues if queue.is_open
+    ]
 
 
 def _ask(transport: Transport, prelude: str, questions: str) -> Heard:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from agents.commands.init import InitOptions, _hosts, configuration
 from agents.detect import machine
-from agents.detect.choices import Wishes
+from agents.detect.choices import Choice, Wishes, account_of
 from agents.doctor.heard import Word
 from agents.errors import ConfigurationError
 from agents.inventory import Gpus, Inventory, Queue
@@ -82,6 +82,14 @@ def test_what_cannot_be_found_is_asked_for_by_its_option():
         written(look(), several, queue="c")
     with pytest.raises(ConfigurationError, match="give --python"):
         written(look(**{"plain:python3": ""}), Inventory("slurm", (Queue("a"),)))
+
+
+def test_the_project_of_earlier_pbs_jobs_is_taken_and_said():
+    known = Inventory("pbs", (Queue("debug", is_default=True),), accounts=("new", "old"))
+    ask = lambda option, question, choices, default: default  # noqa: E731
+    assert account_of(Wishes(), known, ask) == Choice("new", "that of your last jobs: new, old")
+    assert account_of(Wishes(), known, lambda *_: "-").value is None
+    assert account_of(Wishes(account="x"), known, refuse).value == "x"
 
 
 TEXT = st.text(st.characters(exclude_characters="\n", exclude_categories=("Cs", "Cc")), min_size=1)

@@ -1,7 +1,9 @@
 """What PBS's own listings say of queues, nodes and jobs."""
 
+from dataclasses import replace
+
 from agents.doctor.heard import Word
-from agents.inventory import pbs
+from agents.inventory import guessed, pbs
 from agents.inventory.advice import advice
 from scheduler.job import Resources
 
@@ -50,11 +52,22 @@ def test_jobs_with_what_they_need():
 
 
 def test_a_guess_comes_from_how_long_others_waited():
-    told = seen()
-    found = pbs.guesses(told, pbs.read(told), ASKED, now=1000.0)
-    assert [(start.queue, start.starts_at, start.guess) for start in found] == [
-        ("debug", 1600.0, True)
-    ]
+    inventory = pbs.read(seen())
+    debug, large = inventory.queues
+    start = guessed(debug, inventory.jobs, 7200, now=1000.0)
+    assert (start.queue, start.starts_at, start.guess) == ("debug", 1600.0, True)
+    assert guessed(large, inventory.jobs, 7200, now=1000.0).starts_at is None
+    idle = replace(debug, queued=0)
+    assert guessed(idle, inventory.jobs, 7200, now=1000.0).starts_at == 1000.0
+
+
+def test_accounts_are_those_of_my_last_jobs_the_newest_first():
+    rows = (
+        "Job Id: 1.host|Account_Name=old\nJob Id: 2.host\nJob Id: 3.host|Account_Name=new\n"
+        "Job Id: 4.host|Account_Name=old\nJob Id: 5.host|Account_Name=new"
+    )
+    assert pbs.read(seen(accounts=rows)).accounts == ("new", "old")
+    assert pbs.read(seen()).accounts == ()
 
 
 def test_advice_names_the_limit():

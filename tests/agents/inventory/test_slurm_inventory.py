@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from lab_fixtures import plain_slurm  # noqa: F401
 
 from agents.doctor.heard import Word
-from agents.inventory.slurm import gres, read, read_starts, seconds
+from agents.inventory import Start
+from agents.inventory.slurm import gres, read, read_starts, seconds, with_guesses
 
 ROOT = Path(__file__).parents[3]
 CONFIG = """\
@@ -136,6 +137,47 @@ def test_a_start_that_nobody_tells_is_unknown():
         "c": (None, "Requested node is not available"),
         "d": (1000.0, ""),
     }
+
+
+SQUEUE = """\
+7|bob|RUNNING|a|1|4|10:00|2000|None|N/A|1400|x
+8|bob|RUNNING|a|1|4|10:00|2100|None|N/A|1900|x
+9|bob|PENDING|a|1|4|10:00|9000|Priority|N/A|1000|x
+10|ada|RUNNING|b|1|4|10:00|N/A|None|N/A|1000|a|b"""
+
+
+def test_where_slurm_gives_no_answer_the_start_is_guessed_from_those_that_run():
+    seen = {
+        "me": Word(0, "ada"),
+        "jobs": Word(0, SQUEUE),
+        "queues": Word(0, "\n".join(f"PartitionName={name} State=UP" for name in "abc")),
+    }
+    inventory = read(seen)
+    assert [job.waited_seconds for job in inventory.jobs] == [600, 200, None, None]
+    assert inventory.jobs[3].name == "a|b"
+    told = [
+        Start("a", 60, None, words="unknown: sbatch hung"),
+        Start("a", 30, None, words="Invalid account"),
+        Start("b", 60, None, words="unknown: no answer"),
+        Start("c", 60, 7000.0),
+    ]
+    found = with_guesses(told, inventory, now=5000.0)
+    assert found[0] == Start("a", 60, 5400.0, guess=True, words="unknown: sbatch hung")
+    assert found[1:] == told[1:]
+
+
+@pytest.mark.parametrize(
+    "said, listed",
+    [
+        (Word(1, "sacctmgr: error: Connection refused"), True),
+        (Word(124, ""), True),
+        (Word(1, "You are not running a supported accounting_storage plugin"), False),
+        (Word(1, "Slurm accounting storage is disabled"), False),
+        (Word(0, "ml|||||"), False),
+    ],
+)
+def test_accounts_that_could_not_be_had_are_named_unless_there_are_none(said, listed):
+    assert any("sacctmgr" in line for line in read({"accounts": said}).missing) == listed
 
 
 def test_partitions_are_known_without_their_nodes():
