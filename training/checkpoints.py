@@ -1,30 +1,82 @@
-"""Checkpoints: written by rename, the last two kept, a broken one passed over."""
+"""Checkpoints: written by rename, the last two and the best kept, a broken one passed over."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import pickle
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 
 LAST, BEFORE, BEST = "last.pt", "before.pt", "best.pt"
 
+State: TypeAlias = dict[str, Any]
 
-def save(directory: Path, state: dict[str, Any], *, best: bool) -> None:
-    """Write the state after an epoch; the one before stays, and a copy where it is the best."""
+
+class Keeper:
+    """Decides when an epoch's state goes to the disk, and holds in memory what has to wait."""
+
+    def __init__(self, directory: Path, every: int) -> None:
+        """`every`: epochs between two writes; 0: nothing is ever kept."""
+        self._directory, self._every = directory, every
+        self._last: State | None = None
+        self._best: State | None = None
+
+    def keep(self, epoch: int, state: Callable[[], State], *, is_best: bool, is_end: bool) -> None:
+        """Take in the state after an epoch, and write where it is time to."""
+        if not self._every:
+            return
+        is_due = is_end or epoch % self._every == 0
+        self._last = state() if is_due else _in_memory(state())
+        if is_best:
+            self._best = self._last
+        if is_due:
+            self.write()
+
+    def write(self) -> None:
+        """Write what is not on the disk yet: before any end, also one that nobody wanted."""
+        last, best = self._last, self._best
+        self._last = self._best = None
+        if last is not None:
+            save(self._directory, last, best)
+
+
+def _in_memory(value: Any) -> Any:
+    """A copy that training does not change, in the host's memory: the device has none to spare."""
+    if isinstance(value, torch.Tensor):
+        return value.detach().to("cpu", copy=True)
+    if isinstance(value, dict):
+        return {key: _in_memory(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_in_memory(inner) for inner in value]
+    return value
+
+
+def save(directory: Path, last: State, best: State | None) -> None:
+    """Write the newest state; the one before stays. `best`, where it changed, goes to its own file.
+
+    The best comes first: a kill between the two repeats the epochs since, and finds it again.
+    """
     directory.mkdir(parents=True, exist_ok=True)
-    temporary = directory / f"new.{os.getpid()}"
-    torch.save(state, temporary)
-    with open(temporary, "rb") as stream:
-        os.fsync(stream.fileno())
-    if best:
+    temporary = _written(directory, last)
+    if best is last:
         _link(temporary, directory / BEST)
+    elif best is not None:
+        os.replace(_written(directory, best), directory / BEST)
     if (directory / LAST).exists():
         os.replace(directory / LAST, directory / BEFORE)
     os.replace(temporary, directory / LAST)
+
+
+def _written(directory: Path, state: State) -> Path:
+    path = directory / f"new.{state['epoch']}.{os.getpid()}"
+    torch.save(state, path)
+    with open(path, "rb") as stream:
+        os.fsync(stream.fileno())
+    return path
 
 
 def _link(source: Path, target: Path) -> None:
@@ -36,14 +88,14 @@ def _link(source: Path, target: Path) -> None:
     os.replace(name, target)
 
 
-def load(directory: Path) -> dict[str, Any] | None:
+def load(directory: Path) -> State | None:
     """The newest state that can be read; None where there is none."""
     for name in (LAST, BEFORE):
         path = directory / name
         if not path.exists():
             continue
         try:
-            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+            state: State = torch.load(path, map_location="cpu", weights_only=True)
             return state
         except (RuntimeError, EOFError, pickle.UnpicklingError, OSError) as error:
             print(f"warning: {path} cannot be read ({error}); trying the one before", flush=True)

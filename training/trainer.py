@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TextIO
+from typing import TextIO
 
 import torch
 from torch import nn
@@ -69,8 +68,9 @@ class Trainer:
         self._options, self._settings, self._seed = options, settings, seed
         self._found, self._must_stop, self._ranks = found, must_stop, ranks
         self._losses: list[float] = []
-        self._held: dict[str, Any] | None = None
-        self._held_best = False
+        # Only the first of several processes writes.
+        every = settings.checkpoint_every if ranks.is_first else 0
+        self._keeper = checkpoints.Keeper(settings.directory / "checkpoints", every)
         self.tell: Callable[[int, Mapping[str, float]], None] = lambda epoch, values: None
         self._began = time.monotonic()
         if settings.epochs < 1 or settings.epochs != int(settings.epochs):
@@ -97,8 +97,18 @@ class Trainer:
 
     def run(self) -> str:
         """Train to the end. Returns ``completed`` or ``pruned``. Raises Diverged."""
+        try:
+            status = self._epochs()
+        finally:
+            self._keeper.write()
+        if status == "completed" and self.data.test is not None:
+            self._found.test_accuracy = self._accuracy(self._put(self.data.test))
+        self._found.peak_memory_mb = peak_memory_mb(self.device)
+        return status
+
+    def _epochs(self) -> str:
+        """All epochs, or as many as a STOP file and the time budget allow."""
         first = 1 + (self._resume() if self._settings.resume else 0)
-        # Only the first of several processes writes.
         path = self._settings.directory / METRICS_FILE if self._ranks.is_first else os.devnull
         with open(path, "a", encoding="utf-8") as metrics:
             for epoch in range(first, int(self._settings.epochs) + 1):
@@ -108,9 +118,6 @@ class Trainer:
                 limit = self._settings.seconds
                 if limit is not None and self._agreed(time.monotonic() - self._began > limit):
                     break
-        if self.data.test is not None:
-            self._found.test_accuracy = self._accuracy(self._put(self.data.test))
-        self._found.peak_memory_mb = peak_memory_mb(self.device)
         return "completed"
 
     def _one(self, epoch: int, metrics: TextIO) -> None:
@@ -136,27 +143,9 @@ class Trainer:
         metrics.write(metric_line(epoch, time.monotonic() - self._began, **values))
         metrics.flush()
         self.tell(epoch, values)
-        self._keep(epoch, is_best)
+        is_end = epoch == self._settings.epochs
+        self._keeper.keep(epoch, lambda: self._state(epoch), is_best=is_best, is_end=is_end)
         self._watch_chance(loss)
-
-    def _keep(self, epoch: int, is_best: bool) -> None:
-        """Write the state after an epoch, or hold it in memory until it is time to, or a signal."""
-        every = self._settings.checkpoint_every
-        if not self._ranks.is_first or not every:
-            return
-        self._held_best = is_best
-        if epoch % every == 0 or epoch == self._settings.epochs:
-            self._held = self._state(epoch)
-            self._write_held()
-        else:
-            self._held = copy.deepcopy(self._state(epoch))
-
-    def _write_held(self) -> None:
-        """Write the state that is not on the disk yet, if there is one."""
-        if self._held is not None:
-            directory = self._settings.directory / "checkpoints"
-            checkpoints.save(directory, self._held, best=self._held_best)
-        self._held, self._held_best = None, False
 
     def _epoch(self, epoch: int) -> tuple[float, float]:
         """One pass over the training images: mean loss and accuracy on what it was shown."""
@@ -169,7 +158,6 @@ class Trainer:
         right = torch.zeros((), device=self.device)
         for number, batch in enumerate(batches):
             if self._agreed(self._must_stop()):
-                self._write_held()
                 raise Stopped
             self._set_rate((epoch - 1 + number / len(batches)) / self._settings.epochs)
             places = batch[self._ranks.rank :: self._ranks.world].to(self.device)
@@ -292,7 +280,7 @@ class Trainer:
 
     # -- checkpoints -----------------------------------------------------------------------------
 
-    def _state(self, epoch: int) -> dict[str, Any]:
+    def _state(self, epoch: int) -> checkpoints.State:
         return {
             "epoch": epoch,
             "model": self.model.state_dict(),

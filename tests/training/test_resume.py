@@ -11,6 +11,7 @@ import torch
 
 from training.contract import parse_result
 from training.train import main
+from training.trainer import Trainer
 
 ROOT = Path(__file__).parent.parent.parent
 OPTIONS = ["--batch-size", "256", "--width", "4", "--learning-rate", "0.05", "--dropout", "0.2"]
@@ -84,6 +85,46 @@ def test_a_broken_newest_checkpoint_is_passed_over(tmp_path, undisturbed, capsys
 def test_only_the_last_two_and_the_best_are_kept(undisturbed):
     names = {path.name for path in (undisturbed / "checkpoints").iterdir()}
     assert names == {"last.pt", "before.pt", "best.pt"}
+
+
+@pytest.mark.parametrize("every", ["1", "2", "100"])
+@pytest.mark.parametrize("best", [1, 2, 3])
+def test_the_best_is_the_best_epoch_however_rarely_checkpoints_are_written(
+    tmp_path, monkeypatch, undisturbed, every, best
+):
+    whole = Trainer._one
+
+    def one(trainer, epoch, metrics):
+        monkeypatch.setattr(
+            trainer, "_accuracy", lambda part: 0.9 if epoch == best else 0.1 * epoch
+        )
+        whole(trainer, epoch, metrics)
+
+    monkeypatch.setattr(Trainer, "_one", one)
+    assert train(tmp_path, "--checkpoint-every", every) == 0
+    kept = torch.load(tmp_path / "checkpoints" / "best.pt", weights_only=True)
+    assert kept["epoch"] == best
+    if best == 3:
+        for name, value in weights(undisturbed).items():
+            assert torch.equal(kept["model"][name], value), name
+
+
+def test_the_best_keeps_its_own_weights_while_training_goes_on(tmp_path, monkeypatch):
+    monkeypatch.setattr(Trainer, "_accuracy", lambda trainer, part: 0.5)  # the first is the best
+    kept = []
+    for every in ("1", "100"):
+        assert train(tmp_path / every, "--checkpoint-every", every) == 0
+        best = tmp_path / every / "checkpoints" / "best.pt"
+        kept.append(torch.load(best, weights_only=True)["model"])
+    for name, value in kept[0].items():
+        assert torch.equal(kept[1][name], value), name
+
+
+def test_a_stop_file_saves_the_epochs_since_the_last_checkpoint(tmp_path):
+    (tmp_path / "STOP").touch()
+    assert train(tmp_path, "--checkpoint-every", "100") == 0
+    kept = {path.name for path in (tmp_path / "checkpoints").iterdir()}
+    assert kept == {"last.pt", "best.pt"}
 
 
 def test_a_checkpoint_of_other_hyperparameters_is_refused(tmp_path):
