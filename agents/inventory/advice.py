@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from agents.inventory import Inventory, Start
@@ -119,8 +120,21 @@ def _other_device(inventory: Inventory, asked: Resources, devices: Sequence[str]
     kinds = [kind for kind in kinds if kind]
     if not devices or not kinds or not asked.gpus:
         return
-    if not any(kind.lower() in device.lower() for kind in kinds for device in devices):
+    if not any(_is_kind(device, kind) for kind in kinds for device in devices):
         yield (
             f"earlier trials ran on {', '.join(sorted(set(devices)))}, new ones would run on "
             f"{' or '.join(kinds)}: times and even accuracies are not comparable"
         )
+
+
+def _is_kind(device: str, kind: str) -> bool:
+    """Whether a device's own name (``NVIDIA A100-SXM4-40GB``) is of the scheduler's kind, which
+    sites write as ``a100``, ``nvidia_a100_80gb_pcie`` or ``tesla_a100``: the model's number tells."""
+    models = _MODEL.findall(kind.lower())
+    if not models:
+        return kind.lower() in device.lower()
+    squeezed = re.sub(r"\W", "", device.lower())  # Intel's "Max 1550" is max1550 to a scheduler
+    return models[0] in _MODEL.findall(device.lower()) or squeezed.endswith(models[0])
+
+
+_MODEL = re.compile(r"[a-z]*\d+[a-z]*")

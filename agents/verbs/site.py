@@ -80,10 +80,11 @@ def queue(
     everybody: Annotated[
         bool, typer.Option("--all", help="Everybody's jobs, not only mine.")
     ] = False,
+    overrides: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show jobs that wait and run: what they need, and when they may start. Mine have a star."""
     from agents.commands.resources import queue as verb
     from agents.config import load
 
-    verb(load(config), as_json, everybody)
+    verb(load(config, overrides or []), as_json, everybody)

@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from agents.doctor.heard import Word
 from agents.inventory import guessed, pbs
 from agents.inventory.advice import advice
@@ -82,6 +84,24 @@ def test_other_devices_than_before_are_warned_of():
     assert any("not comparable" in line for line in said)
     said = advice(inventory, asked, ["NVIDIA H100 80GB HBM3"], now=0.0)
     assert not any("not comparable" in line for line in said)
+
+
+@pytest.mark.parametrize(
+    "kind, device, same",
+    [
+        ("a100", "NVIDIA A100-SXM4-40GB", True),
+        ("nvidia_h100_80gb_hbm3", "NVIDIA H100 80GB HBM3", True),
+        ("tesla_v100-sxm2", "Tesla V100-SXM2-16GB", True),
+        ("max1550", "Intel(R) Data Center GPU Max 1550", True),
+        ("1550", "Intel(R) Data Center GPU Max 1550", True),
+        ("a10", "NVIDIA A100-SXM4-40GB", False),
+        ("pvc", "Intel PVC", True),
+        ("h200", "NVIDIA GH200 480GB", False),
+    ],
+)
+def test_a_kind_is_known_in_the_spellings_of_sites(kind, device, same):
+    said = advice(pbs.read(seen()), replace(ASKED, gpu_type=kind), [device], now=0.0)
+    assert any("not comparable" in line for line in said) != same
 
 
 def test_what_could_not_be_asked_is_said_and_the_rest_is_used():

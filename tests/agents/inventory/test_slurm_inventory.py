@@ -105,6 +105,28 @@ def test_what_cannot_be_had_is_said(site, tmp_path, queue, advice):
 
 
 @pytest.mark.cluster
+def test_other_gpus_than_those_of_earlier_trials_are_warned_of(site, tmp_path):
+    # A quick search leaves a trial that says what it ran on.
+    config = tmp_path / "config with space.yaml"
+    far = "import json, os; json.dump({'schema': 1, 'status': 'completed', 'trial': 0, "
+    far += "'metrics': {}, 'curve': {'step': [1], 'accuracy': [0.5]}, 'seconds': 1, "
+    far += "'environment': {'device_name': 'NVIDIA H100 80GB HBM3'}}, open('results.json', 'w'))"
+    command = json.dumps([sys.executable, "-c", far, "{hyperparameters}"])
+    text = CONFIG.replace('["true", "{hyperparameters}"]', command)
+    config.write_text(text.replace("QUEUE", "queue: debug") + "loop: {max_trials: 1}\n")
+    searched = subprocess.run(
+        [sys.executable, "-m", "agents.run", "--config", str(config)],
+        cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert searched.returncode == 0, searched.stdout + searched.stderr
+    shown = subprocess.run(
+        [sys.executable, "-m", "agents.run", "resources", "--config", str(config)],
+        cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL,
+    ).stdout  # fmt: skip
+    assert "earlier trials ran on NVIDIA H100 80GB HBM3, new ones would run on a100" in shown
+
+
+@pytest.mark.cluster
 def test_a_controller_that_is_away_is_named(site, tmp_path, monkeypatch):
     monkeypatch.setenv("SLURM_CONF", str(tmp_path / "none"))
     done = run(tmp_path, "resources")
