@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
 import random
+import resource
+import sys
 from contextlib import AbstractContextManager
+from typing import Any
 
 import torch
 
@@ -43,6 +47,8 @@ def prepare(device: torch.device, seed: int, *, deterministic: bool) -> None:
     """Seed all that is random, and set what makes this device fast."""
     random.seed(seed)
     torch.manual_seed(seed)
+    if "numpy" in sys.modules:  # torch brings it in where it is installed
+        sys.modules["numpy"].random.seed(seed % 2**32)
     if device.type == "cpu":
         threads = os.environ.get("OMP_NUM_THREADS", "")
         if threads.isdigit():
@@ -63,8 +69,48 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[obj
     return torch.autocast(device.type, dtype=torch.bfloat16)
 
 
-def peak_memory_mb(device: torch.device) -> float | None:
-    """The most memory that was in use on the device, in MiB; None where nobody counts."""
+def peak_memory_mb(device: torch.device) -> float:
+    """The most memory that was in use on the device, in MiB; on a CPU, by the process.
+
+    MPS keeps no peak: there it is what the driver holds now, which seldom shrinks.
+    """
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
-    return None
+    if device.type == "xpu":
+        return torch.xpu.max_memory_allocated(device) / 2**20
+    if device.type == "mps":
+        return torch.mps.driver_allocated_memory() / 2**20
+    return peak_process_memory_mb()
+
+
+def peak_process_memory_mb() -> float:
+    """The most memory that the process has had in use, libraries included, in MiB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def describe(device: torch.device) -> dict[str, Any]:
+    """The device by name, and how many of its kind this process sees."""
+    facts: dict[str, Any] = {"device": str(device), "device_count": 1}
+    if device.type == "cuda":
+        facts["device_name"] = torch.cuda.get_device_name(device)
+        facts["device_count"] = torch.cuda.device_count()
+        facts["cuda"] = torch.version.cuda
+    elif device.type == "xpu":
+        facts["device_name"] = torch.xpu.get_device_name(device)
+        facts["device_count"] = torch.xpu.device_count()
+    elif device.type == "mps":
+        facts["device_name"] = f"Apple GPU ({_processor()})"
+    else:
+        facts["device_name"] = _processor()
+    return facts
+
+
+def _processor() -> str:
+    """The processor's name as the system tells it."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as lines:
+            named = (line.partition(":")[2].strip() for line in lines if "model name" in line)
+            return next(named, "") or platform.machine()
+    except OSError:
+        return platform.processor() or platform.machine()

@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 
+from training.devices import describe, peak_process_memory_mb
+
 _JOB_VARIABLES = ("SLURM_JOB_ID", "PBS_JOBID")
 _ACCOUNT_VARIABLES = ("SLURM_JOB_ACCOUNT", "PBS_ACCOUNT")
 _ALLOCATION_VARIABLES = (
@@ -30,6 +32,7 @@ def environment(device: torch.device | None) -> dict[str, Any]:
         "torch": torch.__version__,
         "cpus": os.cpu_count(),
         "threads": torch.get_num_threads(),
+        "peak_process_memory_mb": peak_process_memory_mb(),
         "scheduler_job": _first(_JOB_VARIABLES),
         "account": _first(_ACCOUNT_VARIABLES),
         "allocation": {
@@ -37,13 +40,7 @@ def environment(device: torch.device | None) -> dict[str, Any]:
         },
         **_git(),
     }
-    if device is not None:
-        facts["device"] = str(device)
-        if device.type == "cuda":
-            facts["device_name"] = torch.cuda.get_device_name(device)
-            facts["device_count"] = torch.cuda.device_count()
-            facts["cuda"] = torch.version.cuda
-    return facts
+    return facts | (describe(device) if device is not None else {})
 
 
 def _first(names: tuple[str, ...]) -> str | None:

@@ -103,7 +103,8 @@ def _typed(name: str, value: ParameterValue, kind: type) -> float | int | str | 
         return float(value)
     if isinstance(value, bool) != (kind is bool) or not isinstance(value, kind):
         raise BadHyperparameter(f"hyperparameters.{name}: {value!r} is not of type {kind.__name__}")
-    return value  # type: ignore[no-any-return]
+    assert value is not None
+    return value
 
 
 def _check(options: Options) -> None:

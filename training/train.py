@@ -18,9 +18,10 @@ import traceback
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import MISSING, fields, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import torch
 
@@ -47,7 +48,7 @@ from training.trainer import Diverged, Found, Stopped, Trainer
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Train what is asked for. Returns the exit code."""
-    began = time.monotonic()
+    began, started = time.monotonic(), datetime.now(UTC)
     try:
         task, settings = read_command(arguments)
     except (ContractError, OSError) as error:
@@ -58,13 +59,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     found = Found()
     trainer: list[Trainer] = []
     ranks = discover(os.environ)
-    status, error, code = _guarded(task, settings, found, trainer, ranks)
+    status, report, code = _guarded(task, settings, found, trainer, ranks)
     leave()
     if not ranks.is_first:
         return code
-    device = trainer[0].device if trainer else None
-    name = trainer[0].data.name if trainer else settings.data
-    result = _result(task, status, found, error, device, name, time.monotonic() - began)
+    facts = {
+        **environment(trainer[0].device if trainer else None),
+        "data": trainer[0].data.name if trainer else settings.data,
+        "started": started.isoformat(timespec="milliseconds"),
+        "ended": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "first_step_seconds": found.first_step_seconds,
+        "resumed_after": found.resumed_after,
+    }
+    result = _result(task, status, found, report, facts, time.monotonic() - began)
     write_result(settings.directory / RESULTS_FILE, result)
     return code
 
@@ -120,12 +127,10 @@ def _result(
     status: str,
     found: Found,
     error: ErrorReport | None,
-    device: torch.device | None,
-    data: str,
+    facts: dict[str, Any],
     seconds: float,
 ) -> Result:
     metrics: dict[str, float | None] = {
-        "train_loss": found.loss,
         "test_accuracy": found.test_accuracy,
         "parameters": found.parameters,
         "samples_per_second": found.samples_per_second,
@@ -136,6 +141,8 @@ def _result(
             "accuracy_auc": accuracy_auc(found.accuracies, found.steps),
             "final_accuracy": found.accuracies[-1],
             "best_accuracy": max(found.accuracies),
+            "train_accuracy": found.train_accuracies[-1],
+            "train_loss": found.train_losses[-1],
         }
     return Result(
         status=status,
@@ -143,7 +150,7 @@ def _result(
         curve=Curve(tuple(found.steps), tuple(found.accuracies)),
         seconds=seconds,
         hyperparameters=task.hyperparameters,
-        environment={**environment(device), "data": data, "resumed_after": found.resumed_after},
+        environment=facts,
         error=error,
         trial=task.trial,
         job=task.job,

@@ -12,7 +12,7 @@ from typing import TextIO
 import torch
 from torch import nn
 
-from training import checkpoints
+from training import IMPORTED, checkpoints
 from training.augment import augmented, mixed
 from training.contract import METRICS_FILE, STOP_FILE, metric_line
 from training.data import DataSet, Split, load_data
@@ -43,11 +43,16 @@ class Found:
 
     steps: list[float] = field(default_factory=list)
     accuracies: list[float] = field(default_factory=list)
-    loss: float | None = None
+    """On the validation images, after each epoch."""
+    train_losses: list[float] = field(default_factory=list)
+    train_accuracies: list[float] = field(default_factory=list)
+    """On the training images as they were shown during the epoch: augmented, with dropout."""
     test_accuracy: float | None = None
     parameters: int | None = None
     samples_per_second: float | None = None
     peak_memory_mb: float | None = None
+    first_step_seconds: float | None = None
+    """From the program's import to the end of the first optimizer step."""
     resumed_after: int = 0
     """The epoch after which it went on, where it was resumed."""
 
@@ -67,7 +72,6 @@ class Trainer:
         """`must_stop` is asked between batches; where it says so, `run` raises Stopped."""
         self._options, self._settings, self._seed = options, settings, seed
         self._found, self._must_stop, self._ranks = found, must_stop, ranks
-        self._losses: list[float] = []
         # Only the first of several processes writes.
         every = settings.checkpoint_every if ranks.is_first else 0
         self._keeper = checkpoints.Keeper(settings.directory / "checkpoints", every)
@@ -100,10 +104,10 @@ class Trainer:
         try:
             status = self._epochs()
         finally:
+            self._found.peak_memory_mb = peak_memory_mb(self.device)
             self._keeper.write()
         if status == "completed" and self.data.test is not None:
             self._found.test_accuracy = self._accuracy(self._put(self.data.test))
-        self._found.peak_memory_mb = peak_memory_mb(self.device)
         return status
 
     def _epochs(self) -> str:
@@ -130,7 +134,8 @@ class Trainer:
         is_best = not found.accuracies or accuracy > max(found.accuracies)
         found.steps.append(epoch)
         found.accuracies.append(accuracy)
-        found.loss = loss
+        found.train_losses.append(loss)
+        found.train_accuracies.append(train_accuracy)
         found.samples_per_second = len(self._train[1]) / trained
         values = {
             "accuracy": accuracy,
@@ -139,13 +144,14 @@ class Trainer:
             "learning_rate": float(self._optimizer.param_groups[0]["lr"]),
             "epoch_seconds": trained,
             "samples_per_second": found.samples_per_second,
+            "peak_memory_mb": peak_memory_mb(self.device),
         }
         metrics.write(metric_line(epoch, time.monotonic() - self._began, **values))
         metrics.flush()
         self.tell(epoch, values)
         is_end = epoch == self._settings.epochs
         self._keeper.keep(epoch, lambda: self._state(epoch), is_best=is_best, is_end=is_end)
-        self._watch_chance(loss)
+        self._watch_chance()
 
     def _epoch(self, epoch: int) -> tuple[float, float]:
         """One pass over the training images: mean loss and accuracy on what it was shown."""
@@ -166,6 +172,8 @@ class Trainer:
             right += hits
             if number % 50 == 0 or number == len(batches) - 1:
                 self._watch(float(summed(loss.clone())), epoch)
+            if self._found.first_step_seconds is None:
+                self._found.first_step_seconds = time.monotonic() - IMPORTED
         total, hits = float(summed(loss_sum)), float(summed(right))
         return total / len(labels), hits / len(labels)
 
@@ -231,16 +239,17 @@ class Trainer:
                 f"the loss became {loss:.3g} in epoch {epoch}; a smaller learning rate may help"
             )
 
-    def _watch_chance(self, loss: float) -> None:
+    def _watch_chance(self) -> None:
         """Long at the level of guessing, and a loss of guessing: it will not learn any more."""
         epochs, classes = self._settings.chance_epochs, self.data.classes
-        self._losses.append(loss)
-        if not epochs or len(self._losses) < epochs:
+        losses = self._found.train_losses[-epochs:]
+        if not epochs or len(losses) < epochs:
             return
+        loss = losses[-1]
         share = 1 / classes
         noise = 3 * math.sqrt(share * (1 - share) / len(self._validation[1]))
         best = max(self._found.accuracies[-epochs:])
-        falls = loss < 0.999 * self._losses[-epochs]
+        falls = loss < 0.999 * losses[0]
         if best <= share + noise and loss >= math.log(classes) - 0.01 and not falls:
             raise Diverged(
                 f"the accuracy has been that of guessing ({best:.3f}) for {epochs} epochs, the loss "
@@ -289,6 +298,8 @@ class Trainer:
             "average_steps": self._average.steps if self._average else 0,
             "steps": self._found.steps,
             "accuracies": self._found.accuracies,
+            "train_losses": self._found.train_losses,
+            "train_accuracies": self._found.train_accuracies,
             "options": vars(self._options),
         }
 
@@ -304,7 +315,7 @@ class Trainer:
         if self._average is not None:
             self._average.model.load_state_dict(state["average"])
             self._average.steps = state["average_steps"]
-        self._found.steps[:] = state["steps"]
-        self._found.accuracies[:] = state["accuracies"]
+        for name in ("steps", "accuracies", "train_losses", "train_accuracies"):
+            getattr(self._found, name)[:] = state[name]
         self._found.resumed_after = int(state["epoch"])
         return self._found.resumed_after
