@@ -28,7 +28,8 @@ class RunState:
     directory: str
     experiment: str
     state: str
-    """``running``, ``waiting``, ``paused``, ``stopped`` (can be resumed) or ``finished``."""
+    """``running``, ``waiting``, ``paused``, ``stopped`` (can be resumed), ``submitted`` (an
+    experiment whose result is to be harvested) or ``finished``."""
     iteration: int | None
     max_iterations: int | None
     metric: str | None
@@ -55,6 +56,11 @@ class RunState:
     """The last things that people asked for."""
     requests: Sequence[dict[str, Any]]
     """What was asked for and has not been taken yet."""
+
+    @property
+    def is_attended(self) -> bool:
+        """Whether an orchestrator works on it."""
+        return self.state in ("running", "waiting", "paused")
 
 
 def run_state(workspace: Workspace) -> RunState:
@@ -107,8 +113,10 @@ def _untaken(workspace: Workspace) -> Iterator[dict[str, Any]]:
 
 
 def _state(workspace: Workspace, beat: Mapping[str, Any]) -> str:
+    if not workspace.is_held and workspace.is_finished:
+        return "finished"
     if not workspace.is_held:
-        return "finished" if workspace.is_finished else "stopped"
+        return "submitted" if workspace.is_experiment else "stopped"
     if beat.get("waiting"):
         return "waiting"
     return "paused" if beat.get("paused") else "running"
@@ -152,8 +160,7 @@ def status_lines(state: RunState) -> list[Line]:
 def _headline(state: RunState) -> Iterator[Line]:
     style = {"waiting": "bold yellow", "paused": "bold yellow", "stopped": "bold red"}
     yield Line("state", state.state, style.get(state.state, "bold"))
-    is_alive = state.state in ("running", "waiting", "paused")
-    if state.waiting is not None and is_alive:
+    if state.waiting is not None and state.is_attended:
         what, why = state.waiting["what"], state.waiting["why"]
         yield Line("waits for", f"{what}{since(state.waiting.get('since'))}: {why}", "yellow")
         if state.waiting.get("remedy"):
@@ -163,7 +170,7 @@ def _headline(state: RunState) -> Iterator[Line]:
     if state.paused is not None:
         text = f"by {state.paused['by']}{since(state.paused.get('taken_at'))}"
         yield Line("paused", text, "yellow")
-    if state.state == "stopped":
+    if state.state in ("stopped", "submitted"):
         yield Line("to go on", resume_command(Workspace(Path(state.directory))), "bold")
     if state.iteration is not None:
         counts = ", ".join(f"{count} {name}" for name, count in state.trials.items() if count)
@@ -218,7 +225,7 @@ def _budgets(state: RunState) -> Iterator[Line]:
 
 
 def _jobs(state: RunState) -> Iterator[Line]:
-    if state.state in ("stopped", "finished"):
+    if not state.is_attended:
         return
     for job in state.jobs[:MOST_JOBS]:
         parts = [str(job["state"])]

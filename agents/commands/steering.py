@@ -53,7 +53,7 @@ def ask(directory: Path, verb: Verb, arguments: Mapping[str, Any], wait: float) 
     _refuse_without_search(workspace, state, verb)
     request = requests.new_request(verb, _checked(workspace, verb, arguments))
     path = requests.leave(workspace.directory, request)
-    if state.state == "stopped":
+    if state.state in ("stopped", "submitted"):
         return _when_resumed(workspace, request)
     until = time.monotonic() + wait
     while time.monotonic() < until:
@@ -117,7 +117,7 @@ def _not_yet(workspace: Workspace, request: Request, path: Path) -> Answer:
     state = run_state(workspace)
     if state.state == "finished" and requests.withdraw(path):
         _refuse_without_search(workspace, state, request.verb)
-    if state.state == "stopped":
+    if state.state in ("stopped", "submitted"):
         return _when_resumed(workspace, request)
     doing = f"`{state.doing}`{ago(state.doing_since)}" if state.doing else "busy"
     why = f"waits for {state.waiting['what']}" if state.waiting else f"is at {doing}"

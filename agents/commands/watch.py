@@ -68,7 +68,7 @@ def _states(workspace: Workspace, sleep: Callable[[float], None]) -> Iterator[Ru
     while True:
         state = run_state(workspace)
         yield state
-        if state.state in ("finished", "stopped"):
+        if not state.is_attended:
             return
         sleep(LOOK_SECONDS)
 

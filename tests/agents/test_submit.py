@@ -141,6 +141,10 @@ def test_bad_places_are_one_clear_message(tmp_path):
 def test_a_search_is_no_experiment_and_an_experiment_stops_no_search(tmp_path):
     config = write_config(tmp_path)
     one = submitted(config, "x=0.9")
+    told = run("status", one["directory"]).stdout
+    assert "submitted" in told
+    assert "agents.run harvest" in told
+    assert "stopped" not in told
     # An unfinished search would be asked about; an unfinished experiment is none.
     search = run("--config", config)
     assert search.returncode == 0, search.stderr
