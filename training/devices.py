@@ -61,12 +61,26 @@ def prepare(device: torch.device, seed: int, *, deterministic: bool) -> None:
         torch.use_deterministic_algorithms(True)
 
 
-def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
-    """The numbers in which a network computes: bf16 where it pays, or where it is asked for."""
-    lower = precision == "bf16" or (precision == "auto" and device.type in ("cuda", "xpu"))
-    if not lower:
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def number_type(device: torch.device, precision: str) -> torch.dtype:
+    """The numbers in which a network computes; ``auto``: bf16 where it has always paid."""
+    if precision == "auto":
+        precision = "bf16" if device.type in ("cuda", "xpu") else "fp32"
+    return PRECISIONS[precision]
+
+
+def autocast(device: torch.device, numbers: torch.dtype) -> AbstractContextManager[object]:
+    """Computes in those numbers what bears it; the weights stay in fp32."""
+    if numbers == torch.float32:
         return contextlib.nullcontext()
-    return torch.autocast(device.type, dtype=torch.bfloat16)
+    return torch.autocast(device.type, dtype=numbers)
+
+
+def gradient_scaler(device: torch.device, numbers: torch.dtype) -> torch.amp.GradScaler:
+    """Keeps fp16's small gradients from becoming zero; for other numbers it does nothing."""
+    return torch.amp.GradScaler(device.type, enabled=numbers == torch.float16)
 
 
 def peak_memory_mb(device: torch.device) -> float:

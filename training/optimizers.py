@@ -20,12 +20,17 @@ def build_optimizer(model: nn.Module, options: Options) -> torch.optim.Optimizer
         {"params": plain, "weight_decay": 0.0},
     ]
     rate = options.learning_rate
+    # All weights in few calls: on a CPU torch's default is a loop over them.
+    kind = next(model.parameters()).device.type
+    fused, foreach = kind == "cuda" or None, kind == "cpu" or None
     if options.optimizer == "sgd":
-        nesterov = options.nesterov and options.momentum > 0
-        return torch.optim.SGD(groups, lr=rate, momentum=options.momentum, nesterov=nesterov)
+        nesterov, momentum = options.nesterov and options.momentum > 0, options.momentum
+        return torch.optim.SGD(
+            groups, rate, momentum, nesterov=nesterov, foreach=foreach, fused=fused
+        )
     if options.optimizer == "adam":
-        return torch.optim.Adam(groups, lr=rate)
-    return torch.optim.AdamW(groups, lr=rate)
+        return torch.optim.Adam(groups, rate, foreach=foreach, fused=fused)
+    return torch.optim.AdamW(groups, rate, foreach=foreach, fused=fused)
 
 
 def rate_share(schedule: str, done: float, warmup: float) -> float:
@@ -49,18 +54,21 @@ class WeightAverage:
     """An exponential average of a model's weights, corrected for its young age."""
 
     def __init__(self, model: nn.Module, decay: float) -> None:
+        """`model` is changed in place from here on, as optimizers and `load_state_dict` do."""
         self.model = copy.deepcopy(model).requires_grad_(False)
         self._decay = decay
         self.steps = 0
+        ours, theirs = self.model.state_dict().values(), model.state_dict().values()
+        pairs = list(zip(ours, theirs, strict=True))
+        self._averaged = [pair for pair in pairs if pair[0].dtype.is_floating_point]
+        self._counts = [pair for pair in pairs if not pair[0].dtype.is_floating_point]
 
     @torch.no_grad()
-    def update(self, model: nn.Module) -> None:
+    def update(self) -> None:
         """Take in the weights after a step."""
         self.steps += 1
         decay = min(self._decay, self.steps / (self.steps + 10))
-        ours, theirs = self.model.state_dict(), model.state_dict()
-        for name, value in ours.items():
-            if value.dtype.is_floating_point:
-                value.lerp_(theirs[name], 1 - decay)
-            else:
-                value.copy_(theirs[name])
+        ours, theirs = zip(*self._averaged, strict=True)
+        torch._foreach_lerp_(ours, theirs, 1 - decay)
+        for own, other in self._counts:
+            own.copy_(other)

@@ -66,6 +66,8 @@ class Options:
     """randaugment: their strength, 0 to 30."""
     mixup: float = 0.0
     """Alpha of the Beta distribution that mixes pairs of images; 0: none."""
+    loss_limit: float = 1e4
+    """A loss beyond this has diverged."""
 
 
 def read_options(given: Mapping[str, ParameterValue]) -> Options:
@@ -88,7 +90,7 @@ def unused(options: Options, given: Mapping[str, ParameterValue]) -> list[str]:
     """Names of what was given and has no effect with the other options."""
     without = {
         "momentum": options.optimizer != "sgd",
-        "nesterov": options.optimizer != "sgd",
+        "nesterov": options.optimizer != "sgd" or not options.momentum,
         "width": options.model != "cnn",
         "layers": options.model != "cnn",
         "hidden": options.model != "cnn",
@@ -129,6 +131,7 @@ def _check(options: Options) -> None:
         "policy_operations": options.policy_operations >= 1,
         "policy_magnitude": 0 <= options.policy_magnitude <= MAGNITUDES,
         "mixup": options.mixup >= 0,
+        "loss_limit": options.loss_limit > 0,
     }
     for name, is_fine in fine.items():
         if not is_fine:

@@ -19,7 +19,7 @@ class Settings:
     data_dir: Path | None = None
     device: str = "auto"
     precision: str = "auto"
-    """``auto`` (bf16 on accelerators), ``fp32``, ``bf16``."""
+    """``auto`` (bf16 on CUDA and XPU), ``fp32``, ``bf16``, ``fp16`` (with scaled gradients)."""
     compile: bool = False
     deterministic: bool = False
     checkpoint_every: int = 1

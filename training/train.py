@@ -38,12 +38,14 @@ from training.contract import (
     read_task,
     write_result,
 )
+from training.devices import PRECISIONS
 from training.distributed import Ranks, discover, leave
+from training.divergence import Diverged
 from training.environment import environment
 from training.options import ALIASES, Options, read_options, unused
 from training.settings import Settings
 from training.trackers import WANDB_MODES, Trackers
-from training.trainer import Diverged, Found, Stopped, Trainer
+from training.trainer import Found, Stopped, Trainer
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -207,7 +209,7 @@ def _parser() -> argparse.ArgumentParser:
         parser.add_argument(_flag(name), type=kind, dest=name)
     parser.add_argument("--data-dir", type=Path, metavar="DIR")
     parser.add_argument("--device", metavar="NAME")
-    parser.add_argument("--precision", choices=["auto", "fp32", "bf16"])
+    parser.add_argument("--precision", choices=["auto", *PRECISIONS])
     parser.add_argument("--wandb", choices=WANDB_MODES)
     for name in ("compile", "deterministic", "resume", "tensorboard"):
         parser.add_argument(_flag(name), action="store_true", default=None, dest=name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -16,8 +15,16 @@ from training import IMPORTED, checkpoints
 from training.augment import augmented, mixed
 from training.contract import METRICS_FILE, STOP_FILE, metric_line
 from training.data import DataSet, Split, load_data
-from training.devices import autocast, choose_device, peak_memory_mb, prepare
+from training.devices import (
+    autocast,
+    choose_device,
+    gradient_scaler,
+    number_type,
+    peak_memory_mb,
+    prepare,
+)
 from training.distributed import Ranks, join, summed
+from training.divergence import check_chance, check_loss
 from training.models import build_model, parameter_count
 from training.optimizers import WeightAverage, build_optimizer, rate_share
 from training.options import BadHyperparameter, Options
@@ -25,16 +32,10 @@ from training.policies import applied
 from training.settings import Settings
 
 EVALUATION_BATCH = 500
-EXPLOSION = 1e4
-"""A loss beyond this, or one that is not finite, has diverged."""
 
 
 class Stopped(Exception):
     """A signal asked the program to end (walltime, preemption, scancel)."""
-
-
-class Diverged(Exception):
-    """Training has gone where it does not come back from."""
 
 
 @dataclass
@@ -94,6 +95,8 @@ class Trainer:
         model = build_model(options, self.data.shape).to(self.device)
         self.model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         found.parameters = parameter_count(self.model)
+        self._numbers = number_type(self.device, settings.precision)
+        self._scaler = gradient_scaler(self.device, self._numbers)
         self._optimizer = build_optimizer(self.model, options)
         self._average = WeightAverage(self.model, options.ema) if options.ema else None
         fast = self.model if ranks.is_alone else self._shared()
@@ -151,7 +154,8 @@ class Trainer:
         self.tell(epoch, values)
         is_end = epoch == self._settings.epochs
         self._keeper.keep(epoch, lambda: self._state(epoch), is_best=is_best, is_end=is_end)
-        self._watch_chance()
+        chance, images = self._settings.chance_epochs, len(self._validation[1])
+        check_chance(found.train_losses, found.accuracies, chance, self.data.classes, images)
 
     def _epoch(self, epoch: int) -> tuple[float, float]:
         """One pass over the training images: mean loss and accuracy on what it was shown."""
@@ -159,9 +163,10 @@ class Trainer:
         images, labels = self._train
         chance = torch.Generator().manual_seed(self._seed * 1_000_003 + epoch)
         torch.manual_seed(self._seed * 1_000_003 + epoch)  # for dropout
-        batches = torch.randperm(len(labels), generator=chance).split(self._options.batch_size)
+        order = torch.randperm(len(labels), generator=chance)
+        batches = torch.split(order, self._options.batch_size)
         loss_sum = torch.zeros((), device=self.device)
-        right = torch.zeros((), device=self.device)
+        right_sum = torch.zeros((), device=self.device)
         for number, batch in enumerate(batches):
             if self._agreed(self._must_stop()):
                 raise Stopped
@@ -169,13 +174,13 @@ class Trainer:
             places = batch[self._ranks.rank :: self._ranks.world].to(self.device)
             loss, hits = self._step(images[places], labels[places], len(batch), chance)
             loss_sum += loss * len(batch)
-            right += hits
+            right_sum += hits
             if number % 50 == 0 or number == len(batches) - 1:
-                self._watch(float(summed(loss.clone())), epoch)
+                check_loss(float(summed(loss.clone())), self._options.loss_limit, epoch)
             if self._found.first_step_seconds is None:
                 self._found.first_step_seconds = time.monotonic() - IMPORTED
-        total, hits = float(summed(loss_sum)), float(summed(right))
-        return total / len(labels), hits / len(labels)
+        count = len(labels)
+        return float(summed(loss_sum)) / count, float(summed(right_sum)) / count
 
     def _step(
         self, images: torch.Tensor, labels: torch.Tensor, whole: int, chance: torch.Generator
@@ -197,7 +202,7 @@ class Trainer:
         if options.mixup:
             images, others, share = mixed(images, options.mixup, chance)
         images = images.contiguous(memory_format=torch.channels_last)
-        with autocast(self.device, self._settings.precision):
+        with autocast(self.device, self._numbers):
             scores = self._fast(images)
             loss = self._loss(scores, labels)
             if others is not None:
@@ -205,12 +210,14 @@ class Trainer:
         loss = loss * len(labels) / whole
         self._optimizer.zero_grad(set_to_none=True)
         # The processes' gradients are averaged: undo that, the losses are shares already.
-        (loss * self._ranks.world).backward()
+        self._scaler.scale(loss * self._ranks.world).backward()  # type: ignore[no-untyped-call]
         if options.gradient_clip:
+            self._scaler.unscale_(self._optimizer)
             nn.utils.clip_grad_norm_(self.model.parameters(), options.gradient_clip)
-        self._optimizer.step()
+        self._scaler.step(self._optimizer)
+        self._scaler.update()
         if self._average is not None:
-            self._average.update(self.model)
+            self._average.update()
         return loss.detach(), (scores.detach().argmax(1) == labels).sum()
 
     def _loss(self, scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -222,7 +229,7 @@ class Trainer:
         """The network with its gradients averaged over the processes."""
         model = self.model
         if self.device.type == "cuda":
-            model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+            model = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
         return nn.parallel.DistributedDataParallel(
             model, device_ids=[self.device.index] if self.device.type == "cuda" else None
         )
@@ -232,29 +239,6 @@ class Trainer:
         if self._ranks.is_alone:
             return here
         return bool(summed(torch.tensor(float(here), device=self.device)) > 0)
-
-    def _watch(self, loss: float, epoch: int) -> None:
-        if not math.isfinite(loss) or loss > EXPLOSION:
-            raise Diverged(
-                f"the loss became {loss:.3g} in epoch {epoch}; a smaller learning rate may help"
-            )
-
-    def _watch_chance(self) -> None:
-        """Long at the level of guessing, and a loss of guessing: it will not learn any more."""
-        epochs, classes = self._settings.chance_epochs, self.data.classes
-        losses = self._found.train_losses[-epochs:]
-        if not epochs or len(losses) < epochs:
-            return
-        loss = losses[-1]
-        share = 1 / classes
-        noise = 3 * math.sqrt(share * (1 - share) / len(self._validation[1]))
-        best = max(self._found.accuracies[-epochs:])
-        falls = loss < 0.999 * losses[0]
-        if best <= share + noise and loss >= math.log(classes) - 0.01 and not falls:
-            raise Diverged(
-                f"the accuracy has been that of guessing ({best:.3f}) for {epochs} epochs, the loss "
-                f"is {loss:.3g}; a smaller learning rate may help"
-            )
 
     def _set_rate(self, done: float) -> None:
         warmup = self._options.warmup_epochs / self._settings.epochs
@@ -272,7 +256,7 @@ class Trainer:
         right = torch.zeros((), device=self.device)
         for first in range(0, len(labels), EVALUATION_BATCH):
             batch = self._normalized(images[first : first + EVALUATION_BATCH].float() / 255)
-            with autocast(self.device, self._settings.precision):
+            with autocast(self.device, self._numbers):
                 scores = model(batch.contiguous(memory_format=torch.channels_last))
             right += (scores.argmax(1) == labels[first : first + EVALUATION_BATCH]).sum()
         return int(summed(right)) / len(part[1])
@@ -294,6 +278,7 @@ class Trainer:
             "epoch": epoch,
             "model": self.model.state_dict(),
             "optimizer": self._optimizer.state_dict(),
+            "scaler": self._scaler.state_dict(),
             "average": self._average.model.state_dict() if self._average else None,
             "average_steps": self._average.steps if self._average else 0,
             "steps": self._found.steps,
@@ -312,6 +297,8 @@ class Trainer:
             raise BadHyperparameter("--resume: the checkpoint is of other hyperparameters")
         self.model.load_state_dict(state["model"])
         self._optimizer.load_state_dict(state["optimizer"])
+        if state["scaler"]:  # empty where it was trained in other numbers than fp16
+            self._scaler.load_state_dict(state["scaler"])
         if self._average is not None:
             self._average.model.load_state_dict(state["average"])
             self._average.steps = state["average_steps"]

@@ -40,7 +40,7 @@ def test_the_average_follows_the_weights():
     average = WeightAverage(model, 0.5)
     torch.nn.init.ones_(model.weight)
     for _ in range(40):
-        average.update(model)
+        average.update()
     assert average.model.weight.item() == pytest.approx(1.0, abs=1e-6)
     assert not average.model.weight.requires_grad
 

@@ -25,7 +25,9 @@ class Cnn(nn.Module):
         channels = shape.channels
         for layer in range(layers):
             wider = width << layer
-            parts += [nn.Conv2d(channels, wider, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
+            # The largest of what ReLU lets through is what ReLU lets through of the largest: pooled
+            # first, it has a quarter to do.
+            parts += [nn.Conv2d(channels, wider, 3, padding=1), nn.MaxPool2d(2), nn.ReLU()]
             channels = wider
         self.layers = nn.Sequential(
             *parts,
