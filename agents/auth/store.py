@@ -55,8 +55,7 @@ class TokenStore:
 
     @property
     def has_changed(self) -> bool:
-        """Whether the file is another one, or has other permissions, than when it was last read or
-        written here."""
+        """Whether the file is another one, or has other permissions, than when it was last read."""
         try:
             return _mark(os.stat(self.path)) != self._seen
         except OSError:
@@ -109,7 +108,6 @@ class TokenStore:
                 stream.flush()
                 os.fsync(stream.fileno())
             os.replace(new, self.path)
-            self._seen = _mark(os.stat(self.path))
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

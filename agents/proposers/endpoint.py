@@ -166,8 +166,9 @@ class Endpoint:
         """
         import openai
 
+        model = self._model()  # which imports a good deal: that is not the server's time
         try:
-            return within(seconds, lambda: self._renewing(lambda: self._listed(seconds)))
+            return within(seconds, lambda: self._renewing(lambda: self._listed(model, seconds)))
         except openai.APIStatusError as error:
             if error.status_code in (404, 405, 501):
                 return None
@@ -182,9 +183,9 @@ class Endpoint:
                 "another service?): check llm.base_url, which ends in /v1 for most servers"
             ) from error
 
-    def _listed(self, seconds: float) -> list[str]:
-        found = self._model().root_client.models.list(timeout=seconds)
-        return [self.hide_secrets(str(model.id)) for model in found]
+    def _listed(self, model: ChatOpenAI, seconds: float) -> list[str]:
+        found = model.root_client.models.list(timeout=seconds)
+        return [self.hide_secrets(str(one.id)) for one in found]
 
     def hide_secrets(self, text: str) -> str:
         """The text without the key, should a server have repeated it."""

@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from behind_login import BehindLogin
 from globus_server import CODE
-from openai_server import MODEL, OpenAiServer, proposals, says
+from openai_server import MODEL, proposals, says
 from terminal import converse
 
 from agents.auth.identity import PRESETS
@@ -95,22 +96,6 @@ directories: {{local_base: {directory}/results}}
 
 def search(config):
     return run([sys.executable, "-m", "agents.run", "--config", str(config)])
-
-
-class BehindLogin(OpenAiServer):
-    """Takes the tokens that the login service holds to be good."""
-
-    def __init__(self, globus, *script):
-        super().__init__(*script)
-        self.globus = globus
-        self.refused = 0
-
-    def answer(self, headers, body):
-        token = headers.get("Authorization", "").removeprefix("Bearer ")
-        if token not in self.globus.good:
-            self.refused += 1
-        self.key = token if token in self.globus.good else "none"
-        return super().answer(headers, body)
 
 
 def test_a_search_uses_the_login_and_renews_it(globus, logged_in, tmp_path):
