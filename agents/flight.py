@@ -84,6 +84,8 @@ class Flight:
         """Why trials could not be submitted so far, by number."""
         self.paused = False
         """No job is submitted while it is."""
+        self.bell: str | None = None
+        """What jobs call when they end."""
         self._not_before = 0.0
         self._ready = False
         self._code: str | None = None
@@ -198,7 +200,9 @@ class Flight:
     def _request(self, name: str, trials: Sequence[Trial]) -> JobRequest:
         """What is submitted for the trials of one job."""
         root = self._cluster.root
-        members = [job_request(trial, self._settings, root, self._code) for trial in trials]
+        members = [
+            job_request(trial, self._settings, root, self._code, self.bell) for trial in trials
+        ]
         job, pack = trials[0].job, self._settings.cluster.pack
         if job is None or job.pack is None or pack is None:
             return members[0]

@@ -17,6 +17,9 @@ from scheduler.resources import container_of, resources_for
 from scheduler.retry import Attempt, decide
 from training.contract import HYPERPARAMETERS_FILE, Task, to_json_bytes
 
+BELL_VARIABLE = "PILOTHOUSE_BELL"
+"""Where a job finds the URL to call; a scheduler's epilog or a program of one's own may call it too."""
+
 
 def trial_seed(seed: int, number: int) -> int:
     """The seed of a trial's training: its own, and the same however often the run is resumed."""
@@ -58,10 +61,17 @@ def next_attempt(trial: Trial, failure: Failure, settings: Settings, token: str)
     return new_job(trial, settings, token, trial.job.attempt + 1, resources)
 
 
-def job_request(trial: Trial, settings: Settings, root: str, code: str | None = None) -> JobRequest:
+def job_request(
+    trial: Trial,
+    settings: Settings,
+    root: str,
+    code: str | None = None,
+    bell: str | None = None,
+) -> JobRequest:
     """What the cluster is asked to run for `trial`, whose job is known.
 
-    `root` and `code` (the snapshot of the training code, where there is one) are absolute there.
+    `root` and `code` (the snapshot of the training code, where there is one) are absolute there;
+    `bell` is the URL that the job calls at its end.
     """
     assert trial.job is not None
     directory = posixpath.join(root, trial.job.directory)
@@ -85,7 +95,11 @@ def job_request(trial: Trial, settings: Settings, root: str, code: str | None = 
     cluster = settings.cluster
     script = JobScript(
         command=[_filled(argument, values) for argument in settings.training.command],
-        environment={**cluster.environment, "PILOTHOUSE_TRIAL": str(trial.number)},
+        environment={
+            **cluster.environment,
+            "PILOTHOUSE_TRIAL": str(trial.number),
+            **({BELL_VARIABLE: bell} if bell is not None else {}),
+        },
         modules=cluster.modules,
         setup=cluster.setup,
         working_directory=_working_directory(settings) or code,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -78,6 +79,8 @@ class SearchNodes:
         self._configure()
         flight.ended = self._say_outcome
         flight.said = screen.say
+        self.rung: Callable[[], bool] = lambda: False
+        """Whether a job has said that it ended, since this was asked last."""
         patience.changed = self._show
 
     # -- nodes -----------------------------------------------------------------------------------
@@ -117,7 +120,7 @@ class SearchNodes:
             self._show()
             if ended:
                 break
-            self._rest(position, self._flight.interval())
+            self._rest(position, self._flight.interval(), self._settings.cluster.poll.floor)
         return {}
 
     def collect(self, position: Position) -> Update:
@@ -302,12 +305,16 @@ class SearchNodes:
             self._rest(position, SIGN_OF_LIFE_SECONDS)
             self._show()
 
-    def _rest(self, position: Position, seconds: float) -> None:
-        """Sleep, at most until a request comes, which is taken; give signs of life meanwhile."""
-        until = time.monotonic() + seconds
+    def _rest(self, position: Position, seconds: float, least: float = math.inf) -> None:
+        """Sleep, at most until a request comes, which is taken; give signs of life meanwhile. Where
+        a job rings, sleep `least` seconds in all."""
         shown = time.monotonic()
+        until, earliest = shown + seconds, shown + least
         while (left := until - time.monotonic()) > 0:
             self._interrupts.sleep(min(left, LOOK_SECONDS))
+            if self.rung():
+                self._flight.watch.expect_change()
+                until = min(until, earliest)
             if self._helm.is_asked():
                 self._steer(position)
                 return

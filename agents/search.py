@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from agents.bell import Bell
 from agents.config import LoadedConfig
 from agents.config.model import Settings
 from agents.confirm import Confirmed, confirmed, winner
@@ -162,9 +163,36 @@ def open_search(
             run.journal,
             interrupts,
         )
-        yield Search(
-            workspace, run.flight, nodes, run.ledger, run.paperwork, run.journal, helm.loaded
-        )
+        with _bell(helm.settings, workspace, screen, run.journal) as bell:
+            if bell is not None:
+                run.flight.bell, nodes.rung = bell.url, bell.rung
+            yield Search(
+                workspace, run.flight, nodes, run.ledger, run.paperwork, run.journal, helm.loaded
+            )
+
+
+@contextmanager
+def _bell(
+    settings: Settings, workspace: Workspace, screen: Screen, journal: Journal
+) -> Iterator[Bell | None]:
+    """The bell, where one is asked for. Without it the search goes on all the same, and says so."""
+    wanted = settings.cluster.poll.bell
+    if wanted is None:
+        yield None
+        return
+    try:
+        bell = Bell(wanted, workspace.directory)
+    except OSError as error:
+        why = f"cluster.poll.bell.listen: {wanted.listen}: {error.strerror or error}"
+        screen.say(f"note: {why}; jobs cannot ring, their ends are seen by polls alone")
+        journal.event("no_bell", "warning", why=why)
+        yield None
+        return
+    journal.event("bell", listen=wanted.listen)
+    try:
+        yield bell
+    finally:
+        bell.close()
 
 
 def _proposer_of(workspace: Workspace) -> Callable[[Helm], Proposer]:

@@ -141,6 +141,10 @@ class Watch:
         """Something happened that makes the next poll worth while (a submission)."""
         self.last_change = self._clock()
 
+    def expect_change(self) -> None:
+        """Something is said to have happened: what has not shown yet is looked for densely."""
+        self.last_change = self._clock()
+
     def since_change(self) -> float:
         """Seconds since something last happened."""
         return self._clock() - self.last_change

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 
 def parse_duration(value: object) -> object:
@@ -276,6 +276,33 @@ class PackSettings(Section):
     )
 
 
+class BellSettings(Section):
+    """Jobs ring when they end, over HTTP, and the next poll comes at once. Polls go on without it."""
+
+    listen: str = Field(
+        pattern=r"^\S+:\d{1,5}$",
+        description="HOST:PORT here, such as 0.0.0.0:8799; compute nodes must reach it.",
+    )
+    url: str | None = Field(
+        default=None,
+        pattern=r"^https?://\S+$",
+        description="What jobs call, where it is another name or a tunnel.",
+    )
+
+    @field_validator("listen")
+    @classmethod
+    def _is_a_port(cls, value: str) -> str:
+        if not 1 <= int(value.rpartition(":")[2]) <= 65535:
+            raise ValueError("the port must be from 1 to 65535")
+        return value
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port to listen on."""
+        host, _, port = self.listen.rpartition(":")
+        return host.strip("[]"), int(port)
+
+
 class PollSettings(Section):
     """How often the cluster is asked about jobs."""
 
@@ -284,6 +311,9 @@ class PollSettings(Section):
     grace: Duration = Field(
         default=120.0,
         description="How long a job that left the queue may go without a result (slow file systems).",
+    )
+    bell: BellSettings | None = Field(
+        default=None, description="Where jobs may say that they have ended."
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+from agents.bell import bell_url
 from agents.config import LoadedConfig
 from agents.config.model import Settings
 from agents.jobs import job_request, new_job, trial_seed
@@ -77,7 +78,10 @@ def _job_text(loaded: LoadedConfig, trial: Trial) -> str:
     )
     cluster = open_cluster(loaded, Workspace(base / run))
     job = new_job(trial, settings, "TOKEN")
-    request = job_request(Trial(**{**trial.__dict__, "job": job}), settings, cluster.root)
+    wanted = settings.cluster.poll.bell
+    bell = bell_url(wanted, "TOKEN") if wanted is not None else None
+    known = Trial(**{**trial.__dict__, "job": job})
+    request = job_request(known, settings, cluster.root, bell=bell)
     lines = [f"Its job, {job.directory}/{cluster.batch.script_name}:"]
     lines += [f"  {line}" for line in cluster.render(request).splitlines()]
     lines += [f"hyperparameters.json of trial {trial.number}:"]

@@ -80,6 +80,7 @@ BY_THEMSELVES = [
             "cluster.batch_system.",
             "cluster.container",
             "cluster.pack",
+            "cluster.poll.bell",
             "llm.",
             "search_space.",
         )
@@ -219,3 +220,9 @@ def described(about, schema):
         for one in inner
         if "$ref" in one
     )
+
+
+def test_jobs_can_ring():
+    given = [f"{k}={v}" for k, v in COMMENTED.items() if k.startswith("cluster.poll.bell.")]
+    bell = load(EXAMPLE, given).settings.cluster.poll.bell
+    assert (bell.address, bell.url) == (("0.0.0.0", 8799), "http://login3:8799")
