@@ -5,6 +5,8 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+import yaml
+
 from agents.bell import bell_url
 from agents.config import LoadedConfig
 from agents.config.model import Settings
@@ -81,13 +83,22 @@ def _job_text(loaded: LoadedConfig, trial: Trial) -> str:
     wanted = settings.cluster.poll.bell
     bell = bell_url(wanted, "TOKEN") if wanted is not None else None
     known = Trial(**{**trial.__dict__, "job": job})
-    request = job_request(known, settings, cluster.root, bell=bell)
+    request = job_request(known, _without_secrets(loaded), cluster.root, bell=bell)
     lines = [f"Its job, {job.directory}/{cluster.batch.script_name}:"]
     lines += [f"  {line}" for line in cluster.render(request).splitlines()]
     lines += [f"hyperparameters.json of trial {trial.number}:"]
     for content in request.files.values():
         lines += [f"  {line}" for line in content.decode().splitlines()]
     return "\n".join(lines)
+
+
+def _without_secrets(loaded: LoadedConfig) -> Settings:
+    """The settings with references in place of the environment's secrets: what is shown is sent on."""
+    cluster = loaded.settings.cluster
+    shown = yaml.safe_load(loaded.resolved).get("cluster", {}).get("environment") or {}
+    environment = {name: str(shown.get(name, value)) for name, value in cluster.environment.items()}
+    masked = cluster.model_copy(update={"environment": environment})
+    return loaded.settings.model_copy(update={"cluster": masked})
 
 
 def _cost_text(settings: Settings) -> str:

@@ -228,3 +228,23 @@ def wait_for_end(process, seconds=30):
             return
         time.sleep(0.05)
     raise AssertionError(f"{process} goes on")
+
+
+@pytest.mark.parametrize("show", [("render",), ("--dry-run",)])
+def test_what_is_shown_of_a_job_holds_references_in_place_of_secrets(tmp_path, show):
+    config = tmp_path / "config.yaml"
+    config.write_text(
+        "experiment: {id: kept}\n"
+        "search_space: {x: {type: float, low: 0, high: 1}}\n"
+        'training: {command: ["true", "{hyperparameters}"]}\n'
+        "cluster: {environment: {WANDB_API_KEY: '${WANDB_API_KEY}', MODE: '${MODE}'}}\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "agents.run", *show, "--config", str(config)],
+        env={**os.environ, "WANDB_API_KEY": "k-4711", "MODE": "offline"},
+        cwd=ROOT, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "export WANDB_API_KEY='${WANDB_API_KEY}'" in done.stdout
+    assert "export MODE=offline" in done.stdout
+    assert "k-4711" not in done.stdout + done.stderr
