@@ -16,9 +16,11 @@ tree. Only Python's standard library is needed here.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import fcntl
 import hashlib
 import os
+import platform
 import re
 import shutil
 import signal
@@ -31,12 +33,14 @@ import urllib.error
 import urllib.request
 import zipfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 SERVER = "0.3.36"
 SERVER_SHA256 = "832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e"
+CMAKE = "-DLLAVA_BUILD=OFF -DLLAMA_OPENSSL=OFF"
+"""Without what reads images, and without TLS: nothing but this machine talks to it."""
+START = Path(__file__).with_name("serve.py")
 CONTEXT = 8192
 """Tokens of a question and its answer together."""
 READY_WITHIN = 180.0
@@ -83,7 +87,7 @@ def cache_directory() -> Path:
     return Path(base).expanduser() / "pilothouse" / "llm"
 
 
-@contextmanager
+@contextlib.contextmanager
 def alone(cache: Path) -> Iterator[None]:
     """One set-up at a time; a second one waits and finds everything there."""
     cache.mkdir(parents=True, exist_ok=True)
@@ -149,8 +153,7 @@ def sha256(path: Path) -> str:
 
 def server_python(cache: Path) -> Path:
     """The Python of an environment of its own that has the server; built where it is not there."""
-    version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    directory = cache / f"server-{SERVER}-py{version}"
+    directory = cache / server_name()
     python, ready = directory / "bin" / "python", directory / "ready"
     if ready.exists():
         return python
@@ -163,12 +166,26 @@ def server_python(cache: Path) -> Path:
     subprocess.run([sys.executable, "-m", "venv", str(directory)], check=True)
     with tempfile.TemporaryDirectory(dir=cache) as folder:
         source = checked_source(python, Path(folder))
-        # Without what reads images, and TLS: nothing but this machine talks to it.
-        os.environ["CMAKE_ARGS"] = "-DLLAVA_BUILD=OFF -DLLAMA_OPENSSL=OFF"
+        os.environ["CMAKE_ARGS"] = CMAKE
         os.environ.setdefault("CMAKE_BUILD_PARALLEL_LEVEL", str(cores()))
         pip(python, "install", f"llama-cpp-python[server] @ {source.as_uri()}")
     ready.touch()
     return python
+
+
+def server_name() -> str:
+    """By what a build depends on: a home may be shared by machines of several kinds."""
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    return f"server-{SERVER}-py{version}-{processor()}"
+
+
+def processor() -> str:
+    """A short name for what this processor can do: the library is built for just that."""
+    told = [platform.machine()]
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        told += [line for line in lines if line.startswith(("flags", "Features"))][:1]
+    return hashlib.sha256("\n".join(told).encode()).hexdigest()[:8]
 
 
 def checked_source(python: Path, folder: Path) -> Path:
@@ -193,17 +210,21 @@ def cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-@contextmanager
-def served(python: Path, path: Path, name: str, context: int) -> Iterator[str]:
+@contextlib.contextmanager
+def served(python: Path, path: Path, name: str, context: int, threads: int) -> Iterator[str]:
     """A server for the model, as long as the context lasts; its base URL."""
+    # Threads that wait by spinning stand in each other's way on a busy machine.
+    environment = {**os.environ, "OMP_WAIT_POLICY": "passive"}
     port = free_port()
     with tempfile.NamedTemporaryFile("w+", prefix="pilothouse-llm-", suffix=".log") as log:
         process = subprocess.Popen(
             [
-                *(str(python), "-m", "llama_cpp.server", "--host", "127.0.0.1"),
+                *(str(python), str(START), "--host", "127.0.0.1"),
                 *("--port", str(port), "--model", str(path), "--model_alias", name),
-                *("--n_ctx", str(context), "--n_threads", str(cores())),
+                *("--n_ctx", str(context), "--n_threads", str(threads)),
+                *("--n_threads_batch", str(threads)),
             ],
+            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -251,6 +272,9 @@ def options() -> tuple[argparse.Namespace, list[str]]:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--model", choices=MODELS, default="qwen-0.5b")
     parser.add_argument("--context", type=int, default=CONTEXT, help="tokens")
+    parser.add_argument(
+        "--threads", type=int, default=cores(), help="of the model; 1 on a busy machine"
+    )
     return parser.parse_args(arguments), command
 
 
@@ -262,7 +286,7 @@ def main() -> int:
     try:
         with alone(cache):
             path, python = model_file(chosen.model, cache), server_python(cache)
-        with served(python, path, chosen.model, chosen.context) as url:
+        with served(python, path, chosen.model, chosen.context, chosen.threads) as url:
             print(f"{chosen.model} at {url}", file=sys.stderr, flush=True)
             if not command:
                 signal.pause()

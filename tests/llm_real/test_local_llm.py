@@ -90,8 +90,7 @@ def test_the_cache_lies_where_the_user_keeps_caches(monkeypatch, tmp_path):
 @pytest.fixture
 def fake_cache(monkeypatch, tmp_path):
     """A cache with a "server" that does as its model says."""
-    version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    directory = tmp_path / "pilothouse" / "llm" / f"server-{local_llm.SERVER}-py{version}"
+    directory = tmp_path / "pilothouse" / "llm" / local_llm.server_name()
     (directory / "bin").mkdir(parents=True)
     (directory / "ready").touch()
     python = directory / "bin" / "python"
@@ -117,8 +116,8 @@ HTTPServer(("127.0.0.1", int(sys.argv[sys.argv.index("--port") + 1])), Handler).
 
 
 def test_the_server_ends_with_what_needed_it(fake_cache, tmp_path):
-    python = fake_cache(SERVES + "")
-    with local_llm.served(python, tmp_path / "m.gguf", "tiny", 64) as url:
+    python = fake_cache(SERVES)
+    with local_llm.served(python, tmp_path / "m.gguf", "tiny", 64, 1) as url:
         local_llm.urllib.request.urlopen(f"{url}/models").close()
     with pytest.raises(OSError):
         local_llm.urllib.request.urlopen(f"{url}/models")
@@ -128,7 +127,7 @@ def test_a_server_that_does_not_start_is_shown_with_its_own_words(fake_cache, tm
     python = fake_cache("import sys; sys.exit('illegal instruction')")
     with (
         pytest.raises(local_llm.SetupError, match="illegal instruction"),
-        local_llm.served(python, tmp_path / "m.gguf", "tiny", 64),
+        local_llm.served(python, tmp_path / "m.gguf", "tiny", 64, 1),
     ):
         pass
 
