@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from lab_fixtures import plain_slurm  # noqa: F401
 from loop_run import run_directory, write_config
 
 from agents.bell import Bell
@@ -116,6 +117,18 @@ def test_a_search_goes_on_when_its_jobs_ring(tmp_path, patient):
     token = (directory / "bell.token").read_text()
     said = [*(directory / "reports").iterdir(), directory / "logs" / "run.jsonl"]
     assert not any(token in path.read_text() for path in said)
+
+
+@pytest.mark.cluster
+@pytest.mark.skipif(not shutil.which("curl") and not shutil.which("wget"), reason="needs curl")
+def test_slurm_jobs_ring_too(tmp_path, patient, plain_slurm, monkeypatch):  # noqa: F811
+    for key, value in plain_slurm.environment.items():
+        monkeypatch.setenv(key, value)
+    config = configured(tmp_path, free_port())
+    text = config.read_text().replace("{kind: local, slots: 2}", "{kind: slurm}")
+    resources = "  resources: {cpus: 1, walltime: 2m}\n"
+    config.write_text(text.replace("cluster:\n", f"cluster:\n{resources}"))
+    assert run_search(SearchOptions(config=config)) == 0
 
 
 @pytest.mark.parametrize("tool", ["curl", "wget"])
