@@ -17,7 +17,7 @@ Problem = tuple[str, str]
 PLACEHOLDERS = ("python", "hyperparameters", "job_dir", "trial", "seed", "job", "code")
 FRACTIONS = ("accuracy_auc", "final_accuracy", "best_accuracy")
 """Metrics between 0 and 1."""
-_SCHEDULED = ("tpe", "gp", "cmaes")
+_SCHEDULED = ("auto", "tpe", "gp", "cmaes")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 

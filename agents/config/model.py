@@ -137,11 +137,12 @@ class ConfirmSettings(Section):
 class SamplerSettings(Section):
     """The sampler, alone or beside an LLM."""
 
-    kind: Literal["tpe", "gp", "cmaes", "qmc", "random", "grid"] = Field(
-        default="tpe", description="Which of Optuna's samplers; grid: every point once."
+    kind: Literal["auto", "tpe", "gp", "cmaes", "qmc", "random", "grid"] = Field(
+        default="auto",
+        description="auto: our own, see decision 015; grid: every point once; else Optuna's.",
     )
     startup_trials: int | None = Field(
-        default=None, ge=0, description="Random trials before the model is used (tpe, gp, cmaes)."
+        default=None, ge=0, description="Trials before the model is used (auto, tpe, gp, cmaes)."
     )
 
 

@@ -1,4 +1,4 @@
-"""Optuna's samplers as a proposer: TPE, GP, CMA-ES, QMC and random search."""
+"""Samplers as a proposer: our own by default, and Optuna's TPE, GP, CMA-ES, QMC, random search."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from agents.config.model import SamplerSettings
 from agents.errors import ConfigurationError, ProposalRejected
 from agents.proposers import Proposed
 from agents.proposers.grid import Grid
-from agents.proposers.pending import pending_trial
+from agents.proposers.pending import with_pending
 from agents.space import SearchSpace
 from agents.trial import Direction, Proposal, StudyView
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
 
+    from agents.proposers.improvement import Improvement
     from agents.proposers.mirror import Draw, Mirror
 
 SAMPLER_DRAWS = 16
@@ -35,6 +36,7 @@ SMALL_SPACE = 10_000
 """Up to so many points, an untried one is looked up rather than drawn."""
 
 _NAMES = {
+    "auto": "expected improvement of a Gaussian process",
     "tpe": "TPE",
     "gp": "Gaussian process",
     "cmaes": "CMA-ES",
@@ -44,7 +46,7 @@ _NAMES = {
 
 
 class SamplerProposer:
-    """Asks an Optuna sampler about a mirror of the history.
+    """Asks a sampler about the history, Optuna's about a mirror of it.
 
     Deterministic: a proposal depends on the settings, the seed and the view alone, never on
     earlier calls. Asking for two at once gives what asking for one gives, and then for one more
@@ -64,14 +66,15 @@ class SamplerProposer:
         self._direction = direction
         self._mirror: Mirror | None = None
         self._small_grid: Grid | None = None
+        self._improvement: Improvement | None = None
 
     def propose(self, view: StudyView, count: int) -> Proposed:
         mirror = self._synced(view)
-        iteration = view.trials[-1].iteration if view.trials else 1
-        proposals = []
+        proposals: list[Proposal] = []
         for _ in range(count):
-            proposal = self._one(mirror)
-            mirror.add(pending_trial(mirror.next_number, iteration, proposal))
+            proposal = self._one(mirror, view)
+            view = with_pending(view, [proposal])
+            mirror.add(view.trials[-1])
             proposals.append(proposal)
         return Proposed(proposals, sampler_state=mirror.study_attrs)
 
@@ -86,32 +89,51 @@ class SamplerProposer:
         self._mirror.sync(view)
         return self._mirror
 
-    def _one(self, mirror: Mirror) -> Proposal:
+    def _one(self, mirror: Mirror, view: StudyView) -> Proposal:
+        name, draws = self._draws(mirror, view)
+        found = self._search(mirror, draws)
+        return Proposal(
+            parameters=found.draw.parameters,
+            origin="sampler",
+            rationale=f"{name}{found.remark}",
+            sampler_attrs=found.draw.attrs,
+        )
+
+    def _draws(self, mirror: Mirror, view: StudyView) -> tuple[str, Iterator[Draw]]:
+        """What the sampler would try next, the best first, not validated; and its name."""
+        settings = self._settings
+        if settings.kind == "auto":
+            from agents.proposers.improvement import Improvement
+            from agents.proposers.mirror import Draw
+
+            if self._improvement is None:
+                self._improvement = Improvement(self._space, self._seed, settings.startup_trials)
+            if self._improvement.covers(view):
+                number = len(view.trials)
+                ranked = self._improvement.ranked(view, ask_seed(self._seed, number))
+                if ranked is None:
+                    return _NAMES["qmc"], iter([Draw(self._improvement.spread(number), {})])
+                return _NAMES["auto"], (Draw(point, {}) for point in ranked)
+            settings = settings.model_copy(update={"kind": "tpe"})
         sampler = make_sampler(
-            self._settings,
+            settings,
             self._space,
             seed=self._seed,
             number=mirror.next_number,
             conditional=mirror.is_conditional,
         )
-        found = self._search(mirror, sampler)
-        return Proposal(
-            parameters=found.draw.parameters,
-            origin="sampler",
-            rationale=f"{_NAMES[self._settings.kind]}{found.remark}",
-            sampler_attrs=found.draw.attrs,
-        )
+        return _NAMES[settings.kind], (mirror.ask(sampler) for _ in range(SAMPLER_DRAWS))
 
-    def _search(self, mirror: Mirror, sampler: BaseSampler) -> _Found:
+    def _search(self, mirror: Mirror, draws: Iterator[Draw]) -> _Found:
         """The sampler's first acceptable draw; else an untried point; else a repeat.
 
         A repeat is better than an idle slot: it measures the noise.
         """
         repeat: Draw | None = None
         refused: Sequence[str] = ()
-        for _ in range(SAMPLER_DRAWS):
+        for raw in draws:
             try:
-                draw = self._allowed(mirror.ask(sampler))
+                draw = self._allowed(raw)
             except ProposalRejected as error:
                 refused = error.reasons
                 continue

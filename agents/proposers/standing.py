@@ -1,8 +1,9 @@
 """How many of the next trials an LLM may choose: what its proposals have earned. Pure.
 
-The optimizer always runs and keeps at least half of the trials. An LLM begins with a few seeds,
-leaves the start to space-filling, and then gets a share that falls as the search ripens, opens
-again on a plateau, and is multiplied by how often its trials were good against the sampler's.
+The optimizer always runs and keeps at least a quarter of the trials. An LLM begins with a few
+seeds and leaves the rest of the start to space-filling, unless the best run is its own. Then it
+gets a share, as odds against the sampler: they fall as the search ripens, open again on a plateau,
+and are multiplied by how often its trials were good against the sampler's, squared.
 It is computed from the history alone, so a resumed run comes to the same shares.
 """
 
@@ -21,26 +22,26 @@ SOURCES: tuple[Origin, ...] = ("llm", "sampler")
 SEEDS = 3
 """Trials that the LLM chooses at the start, from the task card; fewer where the first ones are all
 worse than the default."""
-SHARE_AT_FIRST = 0.3
-SHARE_AT_LAST = 0.1
-MOST = 0.5
-LEAST_TRUST = 0.25
-"""Of the share; what keeps an LLM in the game that has had bad luck."""
-MOST_TRUST = 1.6
+SHARE_AT_FIRST = 0.4
+SHARE_AT_LAST = 0.15
+MOST = 0.75
+LEAST = 0.06
+"""What keeps an LLM in the game that has had bad luck."""
+TRUST = 2
+"""Power of the ratio of good trials: who is twice as often good has four times the odds."""
 GOOD = 0.75
-"""A trial is good when it beats this quantile of all that were completed before it."""
+"""A trial is good when it reaches this quantile of all that were completed before it."""
 PRIOR = (1.0, 3.0)
-"""Good and other trials that each source is credited with beforehand."""
-MEMORY = 30
+"""Good and other trials that the sampler is credited with beforehand. The LLM is credited with as
+many trials, and the sampler's rate."""
+MEMORY = 15
 """Trials of each source that count."""
-FEWEST = 4
-"""Completed trials before the first that is judged."""
 FAILURES = 3
 """Trials of the LLM that fail one after the other shut it out …"""
 SHUT_OUT = 10
 """… for so many trials."""
-WINDOW = 30
-"""Trials over which the share is kept; the start does not count."""
+WINDOW = 20
+"""Trials over which the share is kept."""
 
 
 @dataclass(frozen=True)
@@ -59,11 +60,9 @@ class Record:
     good: int = 0
     other: int = 0
 
-    @property
-    def rate(self) -> float:
-        """Expected share of good trials."""
-        good, other = self.good + PRIOR[0], self.other + PRIOR[1]
-        return good / (good + other)
+    def rate(self, usual: float = PRIOR[0] / sum(PRIOR)) -> float:
+        """Expected share of good trials; `usual`: where nothing is known."""
+        return (self.good + usual * sum(PRIOR)) / (self.good + self.other + sum(PRIOR))
 
 
 def standing(view: StudyView, count: int, planned: int, dimensions: int) -> Standing:
@@ -75,21 +74,23 @@ def standing(view: StudyView, count: int, planned: int, dimensions: int) -> Stan
     seeds = min(count, SEEDS - sum(was_llms(trial) for trial in view.trials))
     if len(view.trials) < start and seeds > 0 and not _misled(view):
         return Standing(seeds, 1.0, f"the LLM begins with {SEEDS} seeds")
-    if len(view.trials) < start:
+    if len(view.trials) < start and not _leads(view):
         return Standing(0, 0.0, f"the first {start} trials fill the space")
     if _shut_out(view):
         text = f"{FAILURES} trials of the LLM failed one after the other"
         return Standing(0, 0.0, f"{text}: it is left out for {SHUT_OUT} trials")
     records = track(view)
-    trust = min(MOST_TRUST, max(LEAST_TRUST, records["llm"].rate / records["sampler"].rate))
     base, why = _base(view, planned, dimensions)
-    share = min(MOST, base * trust)
+    usual = records["sampler"].rate()
+    ratio = records["llm"].rate(usual) / usual
+    odds = base / (1 - base) * ratio**TRUST
+    share = min(MOST, max(LEAST, odds / (1 + odds)))
     earned = ", ".join(
         f"{name} {record.good} of {record.good + record.other} good"
         for name, record in records.items()
     )
-    later = [t for t in view.trials[start:] if t.origin in ("llm", "sampler")]
-    return Standing(_slots(later, count, share), share, f"{why}; {earned}")
+    theirs = [trial for trial in view.trials if trial.origin in SOURCES]
+    return Standing(_slots(theirs, count, share), share, f"{why}; {earned}")
 
 
 def was_llms(trial: Trial) -> bool:
@@ -112,9 +113,9 @@ def track(view: StudyView) -> dict[Origin, Record]:
     other: Counter[Origin] = Counter()
     for trial in view.trials[first:]:
         value = trial.value if trial.state is TrialState.COMPLETED else None
-        if trial.number in judged and len(before) >= FEWEST:
+        if trial.number in judged and before:
             bar = before[math.ceil(GOOD * len(before)) - 1]
-            is_good = value is not None and sign * value > bar
+            is_good = value is not None and sign * value >= bar
             (good if is_good else other)[trial.origin] += 1
         if value is not None:
             bisect.insort(before, sign * value)
@@ -136,6 +137,11 @@ def _misled(view: StudyView) -> bool:
     return all(t.value is None or sign * t.value < sign * first for t in ended)
 
 
+def _leads(view: StudyView) -> bool:
+    """Whether the best run is the LLM's."""
+    return view.best is not None and view.best.origin == "llm"
+
+
 def _shut_out(view: StudyView) -> bool:
     llm = [t for t in view.trials if t.origin == "llm" and t.state.is_finished][-FAILURES:]
     if len(llm) < FAILURES or any(trial.state is not TrialState.FAILED for trial in llm):
@@ -153,8 +159,8 @@ def _base(view: StudyView, planned: int, dimensions: int) -> tuple[float, str]:
     return share, f"{progress:.0%} of the search is done"
 
 
-def _slots(later: list[Trial], count: int, share: float) -> int:
-    recent = [was_llms(trial) for trial in later[-(WINDOW - 1) :]]
+def _slots(theirs: list[Trial], count: int, share: float) -> int:
+    recent = [was_llms(trial) for trial in theirs[-(WINDOW - 1) :]]
     slots = 0
     for _ in range(count):
         due = sum(recent) + 1 <= share * (len(recent) + 1)

@@ -52,35 +52,41 @@ def run(options):
     if options.out.exists():
         kept = map(json.loads, options.out.read_text().splitlines())
         done = {(one["set"], one["seed"], one["arm"], one["batch"]) for one in kept}
-    for position, name in enumerate(names):
-        if options.sets and name.split("/")[1] not in options.sets.split(","):
-            continue
-        task = Task(options.tables, name)
-        # Seeds of their own for each data set: else its first points would be those of all others.
-        first = FIRST_SEED[options.part] + 1000 * position
-        for seed in range(first, first + options.seeds):
+    tasks = [
+        Task(options.tables, name)
+        for name in names
+        if not options.sets or name.split("/")[1] in options.sets.split(",")
+    ]
+    # Seeds outside, so that a run that is ended early has as many of each data set.
+    for position in range(options.seeds):
+        for task in tasks:
+            # Seeds of its own for each data set: else all would begin with the same points.
+            seed = FIRST_SEED[options.part] + 1000 * names.index(task.name) + position
             for batch in map(int, options.batches.split(",")):
                 for arm in options.arms.split(","):
-                    if (name, seed, arm, batch) not in done:
+                    if (task.name, seed, arm, batch) not in done:
                         one(options, task, seed, arm, batch)
-        print(f"{name} done", file=sys.stderr, flush=True)
+        print(f"seed {position} done", file=sys.stderr, flush=True)
 
 
 def one(options, task, seed, arm, batch):
     began = time.process_time()
     # The same luck for each arm: the k-th trial's draw does not depend on who proposed it.
-    curve, counts = search(arm, task, seed, options.trials, batch, random.Random(f"{seed}"))
+    result = search(arm, task, seed, options.trials, batch, random.Random(f"{seed}"))
     record = {
         "set": task.name,
         "seed": seed,
         "arm": arm,
         "batch": batch,
-        "regret": [round(value, 6) for value in curve],
         "seconds": round(time.process_time() - began, 3),
-        **counts,
+        **{name: _rounded(value) for name, value in result.items()},
     }
     with options.out.open("a") as file:
         file.write(json.dumps(record) + os.linesep)
+
+
+def _rounded(value):
+    return [round(one, 6) for one in value] if isinstance(value, list) else value
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """The arms: each proposes points, and is told what was seen of them."""
 
-import math
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -12,10 +11,12 @@ from agents.proposers.build import build_sampler
 from agents.proposers.exchanges import ExchangeLog
 from agents.proposers.hybrid import HybridProposer
 from agents.proposers.llm import LlmProposer
-from agents.proposers.pending import with_pending
+from agents.proposers.pending import pending_trial, with_pending
 from agents.proposers.prompt import task_card
 from agents.proposers.starters import StarterProposer
-from agents.trial import StudyView, TrialState
+from agents.proposers.surrogate import Surrogate
+from agents.trial import Proposal, StudyView, TrialState
+from benchmarks.hybrid import BUDGETS
 from benchmarks.hybrid.minds import StandIn
 
 
@@ -166,25 +167,43 @@ def make(arm, task, seed, trials):
 
 
 def search(arm, task, seed, trials, batch, chance):
-    """Regret of the true mean of what looks best, after each trial; and what else was counted."""
+    """What became of one search, after each trial, as regret of true means.
+
+    `regret`: of what looks best so far. `found`: of the best that was tried, which nobody can tell
+    from one noisy run each. `modelled`: of what a Gaussian process takes for the best, at
+    `BUDGETS`.
+    """
     one = make(arm, task, seed, trials)
-    best, curve, tried, repeats, values_seen = -math.inf, [], set(), 0, 0
-    regret = found = math.inf
-    truth = []
-    while values_seen < trials:
-        points = one.propose(min(batch, trials - values_seen))
-        values = [task.seen(point, chance) for point in points]
-        one.tell(values)
-        for point, value in zip(points, values, strict=True):
-            key = tuple(sorted(point.items()))
-            repeats += key in tried
-            tried.add(key)
-            if task.sign * value > best:
-                best, regret = task.sign * value, task.regret(point)
-            curve.append(regret)
-            found = min(found, task.regret(point))
-            truth.append(found)
-        values_seen += len(points)
+    points, values, repeats = [], [], 0
+    while len(points) < trials:
+        asked = one.propose(min(batch, trials - len(points)))
+        seen = [task.seen(point, chance) for point in asked]
+        one.tell(seen)
+        repeats += sum(point in points for point in asked)
+        points, values = [*points, *asked], [*values, *seen]
     counts = one.counts()
     one.close()
-    return curve, {**counts, "repeats": repeats, "found": [round(value, 6) for value in truth]}
+    truth = [task.regret(point) for point in points]
+    looks = [task.sign * value for value in values]
+    return {
+        "regret": [truth[looks.index(max(looks[: n + 1]))] for n in range(trials)],
+        "found": [min(truth[: n + 1]) for n in range(trials)],
+        "modelled": [truth[_modelled(task, points[:n], values)] for n in BUDGETS if n <= trials],
+        "repeats": repeats,
+        **counts,
+    }
+
+
+def _modelled(task, points, values):
+    """Which point the surrogate expects most of."""
+    trials = [
+        replace(
+            pending_trial(n, 1, Proposal(point, "sampler")), state=TrialState.COMPLETED, value=v
+        )
+        for n, (point, v) in enumerate(zip(points, values, strict=False))
+    ]
+    view = StudyView("bench", task.family.metric, task.family.direction, trials)
+    model = Surrogate.fit(task.space, view)
+    if model is None:
+        return max(range(len(points)), key=lambda n: task.sign * values[n])
+    return max(range(len(points)), key=lambda n: model.predict(points[n]).mean)

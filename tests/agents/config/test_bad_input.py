@@ -88,7 +88,7 @@ ADDED = [
     ("proposer: {sampler: {kind: grid}}", "FILE:5: proposer.sampler.kind is grid, and the search space "
      "has floats without a step: give each float a step, or choose another sampler"),
     ("proposer: {sampler: {kind: random, startup_trials: 5}}", "FILE:5: proposer.sampler.startup_trials "
-     "means nothing to the sampler random: remove it (it is for tpe, gp, cmaes)"),
+     "means nothing to the sampler random: remove it (it is for auto, tpe, gp, cmaes)"),
     ("llm: {model: m}", "FILE:5: llm.base_url is missing: say where llm.model is served, or remove both"),
     ("llm: {base_url: 'http://h/v1'}", "FILE:5: llm.model is missing: name the model that llm.base_url shall use"),
     ("llm: {base_url: 'h:80', model: m}", "FILE:5: llm.base_url must begin with http:// or https://, "

@@ -18,7 +18,7 @@ from agents.proposers.sampler import SamplerProposer, ask_seed
 from agents.space import SearchSpace
 from agents.trial import TrialState
 
-QUICK_KINDS = ("tpe", "cmaes", "qmc", "random")
+QUICK_KINDS = ("auto", "tpe", "cmaes", "qmc", "random")
 KINDS = st.sampled_from(QUICK_KINDS)
 
 

@@ -47,7 +47,7 @@ def search(path, kind, iterations, *, die_between):
     return [dict(trial.parameters) for trial in trials]
 
 
-@pytest.mark.parametrize("kind", ["tpe", "cmaes", "qmc", "random"])
+@pytest.mark.parametrize("kind", ["auto", "tpe", "cmaes", "qmc", "random"])
 def test_a_run_that_dies_after_each_iteration_is_the_run_that_does_not(tmp_path, kind):
     whole = search(tmp_path / "whole.db", kind, 7, die_between=False)
     pieces = search(tmp_path / "pieces.db", kind, 7, die_between=True)

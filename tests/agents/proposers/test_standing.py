@@ -2,10 +2,20 @@
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.proposers.standing import MOST, SEEDS, standing, track
+from agents.proposers.standing import (
+    LEAST,
+    MEMORY,
+    MOST,
+    SEEDS,
+    SHARE_AT_FIRST,
+    WINDOW,
+    standing,
+    track,
+)
 from agents.trial import StudyView, Trial, TrialState
 
 
@@ -30,16 +40,27 @@ def rising(origin, count, start=0.0):
     return [(origin, start + n / 1000) for n in range(count)]
 
 
+def falling(origin, count, start=0.4):
+    return [(origin, start - n / 1000) for n in range(count)]
+
+
 DEFAULT = [("default", 0.5)]
 
 
 def test_the_llm_has_the_first_seeds_then_the_space_is_filled():
     assert standing(history(*DEFAULT), 2, 40, 2).slots == 2
     assert standing(history(*DEFAULT, ("llm", 0.1), ("llm", 0.6)), 2, 40, 2).slots == 1
-    seeded = [*DEFAULT, *rising("llm", SEEDS)]
+    seeded = [*DEFAULT, ("llm", 0.6), ("llm", 0.1), ("llm", 0.1), ("sampler", 0.7)]
     assert standing(history(*seeded), 4, 40, 2).slots == 0
-    assert standing(history(*seeded, *rising("sampler", 4)), 8, 40, 2).slots > 0
-    assert standing(history(*seeded, *rising("sampler", 4)), 8, 40, 9).slots == 0
+    assert standing(history(*seeded, *falling("sampler", 3)), 8, 40, 2).slots > 0
+    assert standing(history(*seeded, *falling("sampler", 3)), 8, 40, 9).slots == 0
+
+
+def test_an_llm_whose_seed_is_the_best_run_goes_on_at_once():
+    ahead = [*DEFAULT, *rising("llm", SEEDS, 0.6)]
+    assert standing(history(*ahead), 4, 40, 9).slots == 2
+    overtaken = [*ahead, ("sampler", 0.9)]
+    assert standing(history(*overtaken), 4, 40, 9).slots == 0
 
 
 def test_seeds_that_are_all_worse_than_the_default_end_early():
@@ -51,12 +72,19 @@ def test_seeds_that_are_all_worse_than_the_default_end_early():
 
 
 def test_good_trials_earn_a_larger_share_than_bad_ones():
-    start = [*DEFAULT, *rising("sampler", 8)]
+    start = [*DEFAULT, *falling("sampler", 8)]
     good = standing(history(*start, *rising("llm", 6, 0.9)), 10, 40, 2)
-    bad = standing(history(*start, *rising("llm", 6, -1.0)), 10, 40, 2)
-    assert good.share > 3 * bad.share > 0
+    bad = standing(history(*start, *falling("llm", 9, -1.0), ("sampler", 0.6)), 10, 40, 2)
+    assert good.share == MOST
+    assert LEAST <= bad.share < 0.12
     assert "llm 6 of 6 good" in good.reason
-    assert "llm 0 of 6 good" in bad.reason
+    assert "llm 0 of 9 good" in bad.reason
+
+
+def test_an_llm_that_nothing_is_known_of_is_taken_for_the_samplers_equal():
+    for runs in (rising("sampler", 20), falling("sampler", 20)):
+        now = standing(history(*DEFAULT, *runs), 4, 10_000, 2)
+        assert now.share == pytest.approx(SHARE_AT_FIRST, abs=0.01)
 
 
 def test_lower_is_better_when_minimizing():
@@ -66,10 +94,10 @@ def test_lower_is_better_when_minimizing():
 
 
 def test_the_share_falls_as_the_search_ripens_and_opens_on_a_plateau():
-    def share(done):
-        return standing(history(*DEFAULT, *rising("sampler", done, 0.6)), 4, 100, 2).share
+    def share(planned):
+        return standing(history(*DEFAULT, *falling("sampler", 9)), 4, planned, 2).share
 
-    assert share(20) > share(60) > share(90) > 0
+    assert share(100) > share(20) > share(12) > LEAST
     stuck = history(*DEFAULT, ("sampler", 0.9), *[("sampler", 0.1)] * 30)
     assert "plateau" in standing(stuck, 4, 33, 2).reason
 
@@ -94,24 +122,34 @@ VALUES = st.none() | st.floats(-10, 10)
     planned=st.integers(1, 80),
     dimensions=st.integers(1, 12),
 )
-def test_the_sampler_keeps_its_half_in_every_history(runs, count, planned, dimensions):
+def test_the_sampler_keeps_its_quarter_in_every_history(runs, count, planned, dimensions):
     view = history(*runs)
     now = standing(view, count, planned, dimensions)
     assert 0 <= now.slots <= count
     if len(runs) >= max(8, dimensions + 2):
         assert now.share <= MOST
-        assert now.slots <= max(1, 0.5 * count + 5)
+        assert now.slots <= max(1, MOST * (count + WINDOW))
 
 
-def test_over_a_whole_search_the_llm_never_has_more_than_half():
-    for value in (0.0, 1.0):
+def test_an_llm_that_always_wins_gets_most_trials_and_one_that_never_does_gets_few():
+    for value, least, most in ((0.0, 1, 10), (1.0, 60, 75)):
         runs = list(DEFAULT)
         while len(runs) < 120:
             slots = standing(history(*runs), 1, 120, 3).slots
-            runs.append(("llm", value + len(runs)) if slots else ("sampler", 0.5))
+            runs.append(("llm", value * len(runs)) if slots else ("sampler", 0.5))
         later = [origin for origin, _ in runs[20:]]
-        assert later.count("llm") <= 0.5 * len(later)
-        assert later.count("llm") > 0
+        assert least <= later.count("llm") <= most
+
+
+def test_a_change_of_luck_shows_within_the_memory():
+    def share(*runs):
+        return standing(history(*DEFAULT, *runs), 1, 200, 3).share
+
+    turns = [(("llm", 1.0 + n / 100), ("sampler", 0.4 + n / 1000)) for n in range(MEMORY)]
+    lucky = [run for pair in turns for run in pair]
+    unlucky = [("llm", 0.0), ("sampler", 2.0)] * MEMORY
+    assert share(*lucky) == MOST
+    assert share(*lucky, *unlucky) < 0.5 * share(*lucky)
 
 
 def test_running_trials_are_not_judged():
