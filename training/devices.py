@@ -83,6 +83,14 @@ def gradient_scaler(device: torch.device, numbers: torch.dtype) -> torch.amp.Gra
     return torch.amp.GradScaler(device.type, enabled=numbers == torch.float16)
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error means that memory ran out: a CPU and vendors' libraries have no type for it."""
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    words = ("can't allocate memory", "ALLOC_FAILED", "out of memory", "OUT_OF_DEVICE_MEMORY")
+    return isinstance(error, RuntimeError) and any(word in str(error) for word in words)
+
+
 def peak_memory_mb(device: torch.device) -> float:
     """The most memory that was in use on the device, in MiB; on a CPU, by the process.
 

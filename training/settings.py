@@ -5,6 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from training.contract import PilothouseError
+
+
+class BadSetting(PilothouseError):
+    """A setting that cannot be used."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -20,6 +26,11 @@ class Settings:
     device: str = "auto"
     precision: str = "auto"
     """``auto`` (bf16 on CUDA and XPU), ``fp32``, ``bf16``, ``fp16`` (with scaled gradients)."""
+    data_on_device: str = "auto"
+    """``yes``: whole; ``no``: workers bring batches; ``auto``: where a quarter of the device's free
+    memory holds it."""
+    workers: int = 2
+    """Processes that bring batches, where the data do not lie on the device."""
     compile: bool = False
     deterministic: bool = False
     checkpoint_every: int = 1
@@ -34,3 +45,20 @@ class Settings:
     wandb_project: str = "pilothouse"
     wandb_name: str | None = None
     """None: the name of the directory."""
+
+
+def check_settings(settings: Settings) -> None:
+    """Raises BadSetting that names the flag: a task's budget is no better than who wrote it."""
+    epochs = settings.epochs
+    if not _is_number(epochs) or epochs < 1 or epochs != int(epochs):
+        raise BadSetting(f"epochs is {epochs!r}: train for one whole epoch or more")
+    if settings.seconds is not None and not (_is_number(settings.seconds) and settings.seconds > 0):
+        raise BadSetting(f"seconds is {settings.seconds!r}: it must be a number above 0")
+    for name in ("checkpoint_every", "chance_epochs", "workers"):
+        value = getattr(settings, name)
+        if value < 0:
+            raise BadSetting(f"--{name.replace('_', '-')}: {value} cannot be used; 0 or more can")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

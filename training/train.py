@@ -23,8 +23,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-import torch
-
 from training.contract import (
     RESULTS_FILE,
     ContractError,
@@ -38,7 +36,7 @@ from training.contract import (
     read_task,
     write_result,
 )
-from training.devices import PRECISIONS
+from training.devices import PRECISIONS, is_out_of_memory
 from training.distributed import Ranks, discover, leave
 from training.divergence import Diverged
 from training.environment import environment
@@ -97,9 +95,9 @@ def _guarded(
     """Train, and turn every way to end into a status, an error and an exit code."""
     try:
         options = read_options(task.hyperparameters)
+        trainer.append(Trainer(options, settings, task.seed, found, _must_stop, ranks))
         for name in unused(options, task.hyperparameters):
             print(f"warning: hyperparameters.{name} has no effect here", file=sys.stderr)
-        trainer.append(Trainer(options, settings, task.seed, found, _must_stop, ranks))
         tracked = (
             settings if ranks.is_first else replace(settings, tensorboard=False, wandb="disabled")
         )
@@ -113,15 +111,20 @@ def _guarded(
     except PilothouseError as error:
         print(f"error: {error}", file=sys.stderr)
         return "failed", ErrorReport(type(error).__name__, str(error)), 2
-    except (MemoryError, torch.OutOfMemoryError) as error:
-        size = task.hyperparameters.get("batch_size", Options.batch_size)
-        message = f"out of memory with batch_size {size}: {str(error).splitlines()[0]}"
-        print(f"error: {message}", file=sys.stderr)
-        return "failed", ErrorReport(type(error).__name__, message), 1
     except Exception as error:
+        if is_out_of_memory(error):
+            return _out_of_memory(task, error)
         traceback.print_exc()
         report = ErrorReport(type(error).__name__, str(error), traceback.format_exc())
         return "failed", report, 1
+
+
+def _out_of_memory(task: Task, error: Exception) -> tuple[str, ErrorReport, int]:
+    size = task.hyperparameters.get("batch_size", Options.batch_size)
+    told = (str(error).splitlines() or [type(error).__name__])[0]
+    message = f"out of memory with batch_size {size}: {told}"
+    print(f"error: {message}", file=sys.stderr)
+    return "failed", ErrorReport("OutOfMemoryError", message), 1
 
 
 def _result(
@@ -168,8 +171,8 @@ def read_command(arguments: Sequence[str] | None) -> tuple[Task, Settings]:
     path: Path | None = given.pop("hyperparameters")
     flags = {name: value for name, value in given.items() if value is not None}
     if path is not None:
-        task = read_task(path)
         directory = flags.pop("output_dir", path.absolute().parent)
+        task = _read_task(path, directory)
     else:
         directory = flags.pop("output_dir", Path()).absolute()
         task = Task("", 0, flags.pop("job_id", ""), 0, {})
@@ -183,6 +186,18 @@ def read_command(arguments: Sequence[str] | None) -> tuple[Task, Settings]:
     settings = Settings(**{"directory": directory, **budget, **rest})
     directory.mkdir(parents=True, exist_ok=True)
     return task, settings
+
+
+def _read_task(path: Path, directory: Path) -> Task:
+    """The task; where it cannot be read, a result says so. Raises ContractError."""
+    try:
+        return read_task(path)
+    except ContractError as error:
+        if directory.is_dir():
+            report = ErrorReport(type(error).__name__, str(error))
+            result = Result("failed", {}, Curve(), None, error=report)
+            write_result(directory / RESULTS_FILE, result)
+        raise
 
 
 class _Parser(argparse.ArgumentParser):
@@ -203,13 +218,19 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--job-id", metavar="NAME")
     parser.add_argument("--seed", type=int)
     parser.add_argument("--epochs", "--num_epochs", "--num-epochs", type=int)
-    numbers = (("seconds", float), ("checkpoint_every", int), ("chance_epochs", int))
+    numbers = (
+        ("seconds", float),
+        ("checkpoint_every", int),
+        ("chance_epochs", int),
+        ("workers", int),
+    )
     words = (("data", str), ("wandb_project", str), ("wandb_name", str))
     for name, kind in (*numbers, *words):
         parser.add_argument(_flag(name), type=kind, dest=name)
     parser.add_argument("--data-dir", type=Path, metavar="DIR")
     parser.add_argument("--device", metavar="NAME")
     parser.add_argument("--precision", choices=["auto", *PRECISIONS])
+    parser.add_argument("--data-on-device", choices=["auto", "yes", "no"])
     parser.add_argument("--wandb", choices=WANDB_MODES)
     for name in ("compile", "deterministic", "resume", "tensorboard"):
         parser.add_argument(_flag(name), action="store_true", default=None, dest=name)

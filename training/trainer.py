@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TextIO
 
 import torch
@@ -13,7 +14,14 @@ from torch import nn
 
 from training import IMPORTED, checkpoints
 from training.augment import augmented, mixed
-from training.contract import METRICS_FILE, STOP_FILE, metric_line
+from training.batches import Resident, Streamed, fits
+from training.contract import (
+    METRICS_FILE,
+    STOP_FILE,
+    metric_line,
+    parse_metrics,
+    write_atomically,
+)
 from training.data import DataSet, Split, load_data
 from training.devices import (
     autocast,
@@ -29,9 +37,11 @@ from training.models import build_model, parameter_count
 from training.optimizers import WeightAverage, build_optimizer, rate_share
 from training.options import BadHyperparameter, Options
 from training.policies import applied
-from training.settings import Settings
+from training.settings import Settings, check_settings
 
 EVALUATION_BATCH = 500
+ASK_EVERY, WATCH_EVERY = 20, 50
+"""Steps between two questions to the other processes, and between two looks at the loss."""
 
 
 class Stopped(Exception):
@@ -78,20 +88,24 @@ class Trainer:
         self._keeper = checkpoints.Keeper(settings.directory / "checkpoints", every)
         self.tell: Callable[[int, Mapping[str, float]], None] = lambda epoch, values: None
         self._began = time.monotonic()
-        if settings.epochs < 1 or settings.epochs != int(settings.epochs):
-            raise BadHyperparameter(
-                f"epochs is {settings.epochs}: train for one whole epoch or more"
-            )
+        check_settings(settings)
         self.device = choose_device(settings.device, ranks.local)
         join(ranks, self.device)
         prepare(self.device, seed, deterministic=settings.deterministic)
         self.data: DataSet = load_data(settings.data, settings.data_dir)
-        if options.batch_size > len(self.data.train.labels):
-            raise BadHyperparameter(
-                f"hyperparameters.batch_size: {options.batch_size} is more than the "
-                f"{len(self.data.train.labels)} training images of {self.data.name}"
-            )
-        self._train, self._validation = self._put(self.data.train), self._put(self.data.validation)
+        _check_batch_size(options.batch_size, self.data, ranks.world)
+        asked = settings.data_on_device
+        self._is_resident = asked == "yes" or (asked == "auto" and fits(self.data, self.device))
+        self._train = (
+            Resident(self.data.train, self.device)
+            if self._is_resident
+            else Streamed(self.data.train, self.device, settings.workers)
+        )
+        self._validation = self._put(self.data.validation)
+        self._mean, self._deviation = (
+            torch.tensor(values, device=self.device)[:, None, None]
+            for values in (self.data.mean, self.data.deviation)
+        )
         model = build_model(options, self.data.shape).to(self.device)
         self.model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         found.parameters = parameter_count(self.model)
@@ -116,7 +130,11 @@ class Trainer:
     def _epochs(self) -> str:
         """All epochs, or as many as a STOP file and the time budget allow."""
         first = 1 + (self._resume() if self._settings.resume else 0)
-        path = self._settings.directory / METRICS_FILE if self._ranks.is_first else os.devnull
+        path = self._settings.directory / METRICS_FILE
+        if self._ranks.is_first:
+            _forget_after(path, first - 1)
+        else:
+            path = Path(os.devnull)
         with open(path, "a", encoding="utf-8") as metrics:
             for epoch in range(first, int(self._settings.epochs) + 1):
                 self._one(epoch, metrics)
@@ -139,7 +157,7 @@ class Trainer:
         found.accuracies.append(accuracy)
         found.train_losses.append(loss)
         found.train_accuracies.append(train_accuracy)
-        found.samples_per_second = len(self._train[1]) / trained
+        found.samples_per_second = len(self.data.train.labels) / trained
         values = {
             "accuracy": accuracy,
             "loss": loss,
@@ -160,26 +178,33 @@ class Trainer:
     def _epoch(self, epoch: int) -> tuple[float, float]:
         """One pass over the training images: mean loss and accuracy on what it was shown."""
         self.model.train()
-        images, labels = self._train
-        chance = torch.Generator().manual_seed(self._seed * 1_000_003 + epoch)
-        torch.manual_seed(self._seed * 1_000_003 + epoch)  # for dropout
-        order = torch.randperm(len(labels), generator=chance)
+        rank, world = self._ranks.rank, self._ranks.world
+        seed = (self._seed * 1_000_003 + epoch) % 2**62
+        chance = torch.Generator().manual_seed(seed)
+        order = torch.randperm(len(self.data.train.labels), generator=chance)
         batches = torch.split(order, self._options.batch_size)
+        if len(batches[-1]) < world:
+            batches = batches[:-1]  # some processes would have nothing to do
+        if rank:
+            chance.manual_seed(seed + rank * 2**32)  # its images are others: so is what it draws
+        torch.manual_seed(seed + rank * 2**32)  # for dropout
         loss_sum = torch.zeros((), device=self.device)
         right_sum = torch.zeros((), device=self.device)
-        for number, batch in enumerate(batches):
-            if self._agreed(self._must_stop()):
+        parts = self._train.epoch([batch[rank::world] for batch in batches], seed)
+        for number, (images, labels) in enumerate(parts):
+            # Asking the others is a wait for the device: not at each step.
+            if (world == 1 or number % ASK_EVERY == 0) and self._agreed(self._must_stop()):
                 raise Stopped
             self._set_rate((epoch - 1 + number / len(batches)) / self._settings.epochs)
-            places = batch[self._ranks.rank :: self._ranks.world].to(self.device)
-            loss, hits = self._step(images[places], labels[places], len(batch), chance)
-            loss_sum += loss * len(batch)
+            size = len(batches[number])
+            loss, hits = self._step(images, labels, size, chance)
+            loss_sum += loss * size
             right_sum += hits
-            if number % 50 == 0 or number == len(batches) - 1:
+            if number % WATCH_EVERY == 0 or number == len(batches) - 1:
                 check_loss(float(summed(loss.clone())), self._options.loss_limit, epoch)
             if self._found.first_step_seconds is None:
                 self._found.first_step_seconds = time.monotonic() - IMPORTED
-        count = len(labels)
+        count = sum(len(batch) for batch in batches)
         return float(summed(loss_sum)) / count, float(summed(right_sum)) / count
 
     def _step(
@@ -255,21 +280,22 @@ class Trainer:
         images, labels = part[0][rank::world], part[1][rank::world]
         right = torch.zeros((), device=self.device)
         for first in range(0, len(labels), EVALUATION_BATCH):
-            batch = self._normalized(images[first : first + EVALUATION_BATCH].float() / 255)
+            here = slice(first, first + EVALUATION_BATCH)
+            batch = self._normalized(images[here].to(self.device).float() / 255)
             with autocast(self.device, self._numbers):
                 scores = model(batch.contiguous(memory_format=torch.channels_last))
-            right += (scores.argmax(1) == labels[first : first + EVALUATION_BATCH]).sum()
+            right += (scores.argmax(1) == labels[here].to(self.device)).sum()
         return int(summed(right)) / len(part[1])
 
     def _put(self, part: Split) -> tuple[torch.Tensor, torch.Tensor]:
-        """The part, whole, on the device."""
+        """The part, on the device where data lie there."""
+        if not self._is_resident:
+            return part.images, part.labels
         return part.images.to(self.device), part.labels.to(self.device)
 
     def _normalized(self, images: torch.Tensor) -> torch.Tensor:
         """Of pixels in [0, 1]."""
-        mean = torch.tensor(self.data.mean, device=self.device)[:, None, None]
-        deviation = torch.tensor(self.data.deviation, device=self.device)[:, None, None]
-        return (images - mean) / deviation
+        return (images - self._mean) / self._deviation
 
     # -- checkpoints -----------------------------------------------------------------------------
 
@@ -306,3 +332,26 @@ class Trainer:
             getattr(self._found, name)[:] = state[name]
         self._found.resumed_after = int(state["epoch"])
         return self._found.resumed_after
+
+
+def _check_batch_size(size: int, data: DataSet, world: int) -> None:
+    count = len(data.train.labels)
+    if size > count:
+        raise BadHyperparameter(
+            f"hyperparameters.batch_size: {size} is more than the {count} training images of "
+            f"{data.name}"
+        )
+    if size < world:
+        raise BadHyperparameter(
+            f"hyperparameters.batch_size: {size} is less than the {world} processes that share it"
+        )
+
+
+def _forget_after(path: Path, epoch: int) -> None:
+    """Leave only the metrics up to the epoch: what comes after it is trained again, and told anew."""
+    if not path.exists():
+        return
+    lines = path.read_bytes().splitlines(keepends=True)
+    known = [line for line in lines if any(m.step <= epoch for m in parse_metrics(line)[0])]
+    if known != lines:
+        write_atomically(path, b"".join(known))

@@ -12,20 +12,19 @@ ROOT = Path(__file__).parent.parent.parent
 OPTIONS = ["--batch-size", "250", "--width", "4", "--learning-rate", "0.05", "--seed", "5"]
 
 
-def train(directory, *launcher):
-    command = [
-        *launcher,
-        "training.train",
-        "--output-dir",
-        str(directory),
-        "--epochs",
-        "2",
-        *OPTIONS,
-    ]
+TORCHRUN = ["torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
+
+
+def train(directory, *launcher, options=OPTIONS, code=0):
+    command = [*launcher, "training.train", "--output-dir", str(directory), "--epochs", "2"]
     done = subprocess.run(
-        [sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-m", *command, *options],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == code, done.stderr
     return parse_result((directory / "results.json").read_bytes())
 
 
@@ -33,8 +32,7 @@ def test_two_processes_find_what_one_does_with_the_same_batch(tmp_path):
     (tmp_path / "one").mkdir()
     (tmp_path / "two").mkdir()
     one = train(tmp_path / "one")
-    torchrun = ["torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
-    two = train(tmp_path / "two", *torchrun)
+    two = train(tmp_path / "two", *TORCHRUN)
     assert two.curve.step == one.curve.step
     # Sums are added in another order: a few of 2,000 images may fall on the other side.
     assert two.curve.accuracy == pytest.approx(one.curve.accuracy, abs=0.01)
@@ -47,6 +45,17 @@ def test_two_processes_find_what_one_does_with_the_same_batch(tmp_path):
     ]
     for name, value in weights[0].items():
         assert torch.allclose(value, weights[1][name], atol=2e-3), name
+
+
+def test_a_last_batch_that_is_too_small_for_all_processes_is_left_out(tmp_path):
+    found = train(tmp_path, *TORCHRUN, options=["--batch-size", "4999", "--width", "2"])
+    assert found.status == "completed"  # the mean over no images is no number
+    assert found.metrics["train_loss"] == pytest.approx(2.3, abs=0.1)
+
+
+def test_a_batch_that_is_too_small_for_all_processes_is_refused(tmp_path):
+    found = train(tmp_path, *TORCHRUN, options=["--batch-size", "1"], code=1)  # torchrun's own code
+    assert "batch_size: 1 is less than the 2 processes" in found.error.message
 
 
 @pytest.mark.parametrize(

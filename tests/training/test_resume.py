@@ -1,5 +1,6 @@
 """A training that is interrupted ends with the numbers of one that is not."""
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from training.contract import parse_result
+from training.contract import parse_metrics, parse_result
 from training.train import main
 from training.trainer import Trainer
 
@@ -80,6 +81,20 @@ def test_a_broken_newest_checkpoint_is_passed_over(tmp_path, undisturbed, capsys
     assert "trying the one before" in capsys.readouterr().out
     assert result(tmp_path).environment["resumed_after"] == 2
     assert_equal(tmp_path, undisturbed)
+
+
+def test_epochs_that_are_trained_again_are_told_once(tmp_path, undisturbed):
+    def steps():
+        lines, _ = parse_metrics((tmp_path / "metrics.jsonl").read_bytes())
+        return [line.step for line in lines]
+
+    shutil.copytree(undisturbed, tmp_path, dirs_exist_ok=True)
+    kept = tmp_path / "checkpoints"
+    (kept / "before.pt").rename(kept / "last.pt")  # as if killed in the last epoch's checkpoint
+    assert train(tmp_path, "--resume") == 0
+    assert steps() == [1, 2, 3]
+    assert train(tmp_path, epochs=1) == 0
+    assert steps() == [1]
 
 
 def test_only_the_last_two_and_the_best_are_kept(undisturbed):

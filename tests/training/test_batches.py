@@ -1,0 +1,98 @@
+"""Data that lie on the device whole, and data that workers bring: the same batches."""
+
+import json
+import multiprocessing
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy
+import pytest
+import torch
+
+from training.batches import Resident, Streamed, fits, loader
+from training.contract import parse_result
+from training.data import Split, load_data
+from training.train import main
+
+ROOT = Path(__file__).parents[2]
+CPU = torch.device("cpu")
+OPTIONS = ["--width", "2", "--hidden", "4", "--batch-size", "300", "--dropout", "0.2", "--flip"]
+RUN = [*OPTIONS, "--seed", "3", "--epochs", "2"]
+
+
+def train(directory, *more):
+    assert main(["--output-dir", str(directory), *RUN, *more]) == 0
+    weights = torch.load(directory / "checkpoints" / "last.pt", weights_only=True)["model"]
+    return parse_result((directory / "results.json").read_bytes()).curve, weights
+
+
+@pytest.fixture(scope="module")
+def resident(tmp_path_factory):
+    return train(tmp_path_factory.mktemp("resident"), "--data-on-device", "yes")
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_streamed_data_train_to_the_same_bits(tmp_path, resident, workers):
+    curve, weights = train(tmp_path, "--data-on-device", "no", "--workers", workers)
+    assert curve == resident[0]
+    for name, value in resident[1].items():
+        assert torch.equal(weights[name], value), name
+    assert multiprocessing.active_children() == []
+
+
+def test_both_give_the_batches_that_are_asked_for_in_their_order():
+    images = torch.arange(12, dtype=torch.uint8).reshape(6, 1, 1, 2)
+    split = Split(images, torch.arange(6))
+    batches = [torch.tensor([5, 0]), torch.tensor([2, 3, 1]), torch.tensor([4])]
+    for source in (Resident(split, CPU), Streamed(split, CPU, 2)):
+        given = list(source.epoch(batches, seed=1))
+        assert [labels.tolist() for _, labels in given] == [[5, 0], [2, 3, 1], [4]]
+        assert all(torch.equal(pictures, images[labels]) for pictures, labels in given)
+
+
+class Draws(torch.utils.data.Dataset):
+    """Gives what a worker's generators give."""
+
+    def __getitem__(self, places):
+        drawn = [random.random(), float(numpy.random.rand()), torch.rand(1).item()]
+        return torch.tensor(drawn, dtype=torch.float64), places
+
+
+def test_what_workers_draw_follows_from_the_seed():
+    def drawn(seed):
+        before = torch.get_rng_state()
+        rows = [row.tolist() for row, _ in loader(Draws(), [torch.tensor([0])] * 4, CPU, 2, seed)]
+        assert torch.equal(before, torch.get_rng_state())  # the training's own is left alone
+        return rows
+
+    first = drawn(1)
+    assert first == drawn(1)
+    numbers = {number for rows in (first, drawn(2)) for row in rows for number in row}
+    assert len(numbers) == 2 * 4 * 3  # neither seeds nor workers repeat each other
+
+
+@pytest.mark.parametrize(("free", "is_whole"), [(10**9, True), (10**6, False)])
+def test_data_lie_on_a_device_whose_free_memory_holds_them(monkeypatch, free, is_whole):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, 10**11))
+    assert fits(load_data("synthetic"), torch.device("cuda")) is is_whole
+
+
+def test_a_signal_to_the_whole_job_ends_as_preempted_with_workers_too(tmp_path):
+    command = [sys.executable, "-m", "training.train", "--output-dir", str(tmp_path), *OPTIONS]
+    process = subprocess.Popen(
+        [*command, "--epochs", "500", "--data-on-device", "no"], cwd=ROOT, start_new_session=True
+    )
+    metrics = tmp_path / "metrics.jsonl"
+    limit = time.monotonic() + 60
+    while not metrics.exists() or not metrics.read_text():
+        assert time.monotonic() < limit
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGTERM)
+    assert process.wait(60) == 1
+    found = json.loads((tmp_path / "results.json").read_text())
+    assert found["status"] == "preempted", found["error"]
