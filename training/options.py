@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
@@ -133,7 +134,6 @@ def _check(options: Options) -> None:
         "mixup": options.mixup >= 0,
         "loss_limit": options.loss_limit > 0,
     }
-    for name, is_fine in fine.items():
-        if not is_fine:
-            value = getattr(options, name)
+    for name, value in vars(options).items():
+        if not fine.get(name, True) or (isinstance(value, float) and not math.isfinite(value)):
             raise BadHyperparameter(f"hyperparameters.{name}: {value!r} cannot be used")

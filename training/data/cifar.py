@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import pickle
 import tarfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -68,19 +69,29 @@ def _reader(classes: int, folder: Path) -> Callable[[str], bytes]:
     inside = _LAYOUT[classes][0]
     for directory in (folder / inside, folder):
         if (directory / _LAYOUT[classes][2]).is_file():
-            return lambda name: (directory / name).read_bytes()
+            return lambda name: _read(directory / name)
     archive = folder / f"cifar-{classes}-python.tar.gz"
     if not archive.is_file():
         raise BadData(f"--data-dir: {folder} holds neither {inside}/ nor {archive.name}")
 
     def read(name: str) -> bytes:
-        with tarfile.open(archive) as packed:
-            member = packed.extractfile(f"{inside}/{name}")
-            if member is None:
-                raise BadData(f"{archive} holds no {inside}/{name}")
-            return member.read()
+        try:
+            with tarfile.open(archive, "r:gz") as packed:
+                member = packed.extractfile(f"{inside}/{name}")
+                if member is None:
+                    raise KeyError(f"{inside}/{name} is no file")
+                return member.read()
+        except (OSError, EOFError, KeyError, tarfile.TarError, zlib.error) as error:
+            raise BadData(f"cannot read {inside}/{name} from {archive}: {error}") from error
 
     return read
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BadData(f"cannot read {path}: {error.strerror}") from error
 
 
 def _split(content: bytes, key: bytes, name: str) -> Split:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 from pathlib import Path
 
 import torch
@@ -38,14 +39,15 @@ def read_idx(path: Path) -> torch.Tensor:
     """A gzipped file of unsigned bytes in the IDX format (http://yann.lecun.com/exdb/mnist/)."""
     try:
         content = gzip.decompress(path.read_bytes())
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise BadData(f"cannot read {path}: {error}") from error
     if len(content) < 4 or content[:3] != b"\0\0\x08":
         raise BadData(f"{path} is no IDX file of bytes")
     dimensions = content[3]
     shape = [int.from_bytes(content[4 + 4 * i : 8 + 4 * i], "big") for i in range(dimensions)]
     start = 4 + 4 * dimensions
+    count = len(content) - start
+    if count < 1 or count != torch.Size(shape).numel():
+        raise BadData(f"{path} is cut off: {max(count, 0)} bytes for a shape of {shape}")
     pixels = torch.frombuffer(bytearray(content[start:]), dtype=torch.uint8)
-    if pixels.numel() != torch.Size(shape).numel():
-        raise BadData(f"{path} is cut off: {pixels.numel()} bytes for a shape of {shape}")
     return pixels.reshape(shape)
