@@ -139,7 +139,7 @@ class SamplerSettings(Section):
 
     kind: Literal["auto", "tpe", "gp", "cmaes", "qmc", "random", "grid"] = Field(
         default="auto",
-        description="auto: our own, see decision 015; grid: every point once; else Optuna's.",
+        description="auto: our own, see decision 016; grid: every point once; else Optuna's.",
     )
     startup_trials: int | None = Field(
         default=None, ge=0, description="Trials before the model is used (auto, tpe, gp, cmaes)."

@@ -13,6 +13,8 @@ import optuna
 
 from benchmarks.hybrid import DEVELOPMENT, FIRST_SEED, HELD_OUT
 from benchmarks.hybrid.arms import search
+from benchmarks.hybrid.plot import svg
+from benchmarks.hybrid.report import read, report
 from benchmarks.hybrid.tables import Task
 
 ARMS = (
@@ -40,10 +42,24 @@ def main():
     run_parser.add_argument("--batches", default="1,8")
     run_parser.add_argument("--arms", default=",".join(ARMS))
     run_parser.add_argument("--sets", help="only these data sets")
+    report_parser = verbs.add_parser("report", help="tables, and plots where --plots says")
+    report_parser.add_argument("runs", type=Path, nargs="+")
+    report_parser.add_argument("--plots", type=Path, help="directory for the plots")
     options = parser.parse_args()
+    if options.verb == "report":
+        show(options)
+        return
     warnings.simplefilter("ignore")
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     run(options)
+
+
+def show(options):
+    records = [record for path in options.runs for record in read(path)]
+    print(report(records))
+    if options.plots:
+        for batch in sorted({record["batch"] for record in records}):
+            (options.plots / f"hybrid-batch-{batch}.svg").write_text(svg(records, batch))
 
 
 def run(options):
