@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 
 from agents.config.model import ToolSettings
 from agents.errors import LlmError, ProposalRejected
-from agents.proposers.answer import Suggestion, plain_text, read_answer, read_stop
+from agents.proposers.answer import Suggestion, plain_text, read_answer, read_stop, withheld
 from agents.proposers.breaker import Breaker
 from agents.proposers.edges import hugging
 from agents.proposers.endpoint import EndpointAway, Message, Reply, ToolReply, ToolsRefused
@@ -225,9 +225,7 @@ class Advisor:
         try:
             suggestions = read_answer(reply.text, self._space.names)
         except LlmError as error:
-            cut = reply.finish_reason == "length"
-            hint = "; it was cut off: be brief (a person can raise llm.max_tokens)" if cut else ""
-            return _Verdict([f"{error}{hint}"])
+            return _Verdict([f"{error}{withheld(reply.text, reply.finish_reason)}"])
         verdict = _Verdict()
         for suggestion in suggestions[:missing]:
             try:

@@ -21,8 +21,18 @@ MAX_ANSWER = 100_000
 MAX_STARTS = 2_000
 """Opening braces at which an object is looked for: bounds the time that a hostile answer costs."""
 MAX_RATIONALE = 500
+MAX_REFUSAL = 100
+"""Characters of an answer without a proposal that a person sees."""
 _NO_REASON = ("", "null", "none", "no", "false", "n/a")
 """What a model writes where it means null."""
+
+_WITHHELD = {
+    "length": "; it was cut off: be brief (a person can raise llm.max_tokens)",
+    "content_filter": (
+        "; the provider's filter held it back (a person can reword llm.prompt and the descriptions)"
+    ),
+}
+"""By the reason for which an answer ended."""
 
 _THINKING = re.compile(
     r"<(think|thinking|reasoning|thought)>.*?(</\1>|\Z)", re.DOTALL | re.IGNORECASE
@@ -66,6 +76,13 @@ def read_stop(text: str) -> str | None:
             reason = plain_text(said, MAX_RATIONALE) if isinstance(said, str) else ""
             return reason if reason.lower().rstrip(".") not in _NO_REASON else None
     return None
+
+
+def withheld(text: str, finish_reason: str | None) -> str:
+    """Why an answer may hold no proposal, and what it held instead, as the end of a sentence."""
+    why = _WITHHELD.get(finish_reason or "", "")
+    words = plain_text(without_thinking(text[:MAX_ANSWER]), MAX_REFUSAL)
+    return f'{why}; it said "{words}"' if words else why
 
 
 def without_thinking(text: str) -> str:

@@ -35,6 +35,11 @@ class Credentials:
         """Whether a token of a login is shown, which can be renewed."""
         return self._login is not None
 
+    @property
+    def are_none(self) -> bool:
+        """Whether nothing is shown."""
+        return self._login is None and self._variable is None
+
     def key(self) -> str:
         """What is shown now; empty for nothing. Raises LoginRequired, LoginAway."""
         if self._login is not None:

@@ -147,7 +147,7 @@ class Endpoint:
             text, calls, usage = str(message.text), calls_of(message), usage_of(message)
         except openai.APIStatusError as error:
             if error.status_code in UNSUPPORTED:
-                said = plain_text(self.hide_secrets(said_by(error)), 200)
+                said = plain_text(said_by(error, self.hide_secrets), 200)
                 raise ToolsRefused(f"HTTP {error.status_code}: {said}") from error
             raise self._away(error) from error
         except (openai.OpenAIError, TimeoutError) as error:
@@ -302,6 +302,7 @@ class Endpoint:
             self.name,
             self._settings.timeout,
             self.hide_secrets,
+            not self._credentials.are_none,
             self._credentials.remedy,
             _no_remedy if of_models else self._model_remedy,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import queue
 import random
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -22,6 +23,8 @@ MAX_WAIT = 60.0
 
 REFUSED_KEY = (401, 403)
 """HTTP status codes with which a server does not let us in."""
+MAX_PAGE = 20_000
+"""Characters of a web page that are looked at."""
 PASSING = {408, 409, 425, 429, 500, 502, 503, 504}
 """HTTP status codes that may be different the next time."""
 UNSUPPORTED = {400, 415, 422, 500, 501}
@@ -31,6 +34,10 @@ NO_COMPLETION = (
     "answered something that is no chat completion (a web page, a login, another service?): check "
     "llm.base_url, which ends in /v1 for most servers"
 )
+
+_PAGE = re.compile(r"\s*<(!doctype|html|head|body|h1)\b", re.IGNORECASE)
+_TITLE = re.compile(r"<title[^>]*>([^<]*)</title", re.IGNORECASE)
+_TAGS = re.compile(r"<(script|style)\b.*?</\1\s*>|<[^>]*>", re.IGNORECASE | re.DOTALL)
 
 
 class ToolsRefused(LlmError):
@@ -55,8 +62,10 @@ class Circumstances:
     timeout: float
     hide: Callable[[str], str]
     """A text without secrets. Before it is shortened: half a key is a secret too."""
+    shows_key: bool
+    """Whether it is shown a key or a token."""
     key_remedy: str
-    """What to do about a key that is refused."""
+    """What to do about one that is refused or missing."""
     model_remedy: Callable[[], str | None]
     """What to do about the model, where it is the model's fault."""
 
@@ -75,12 +84,15 @@ def explained(error: Exception, at: Circumstances) -> str:
         return f"{at.name} cannot be reached ({cause}): start it, or check llm.base_url"
     if not isinstance(error, openai.APIStatusError):
         return f"{at.name}: {plain_text(at.hide(str(error)), 200)}"
-    return _status_explained(error.status_code, plain_text(at.hide(said_by(error)), 200), at)
+    return _status_explained(error.status_code, plain_text(said_by(error, at.hide), 200), at)
 
 
 def _status_explained(code: int, said: str, at: Circumstances) -> str:
     if code in REFUSED_KEY:
-        return f"{at.name} refused the key (HTTP {code}: {said}): {at.key_remedy}"
+        does = "refused the key" if at.shows_key else "wants a key, and is shown none"
+        return f"{at.name} {does} (HTTP {code}: {said}): {at.key_remedy}"
+    if code == 402:
+        return f"{at.name} wants to be paid (HTTP 402: {said}): see your account at the provider"
     if code == 404:
         remedy = at.model_remedy() or (
             "check llm.base_url (it ends in /v1 for most servers) and llm.model"
@@ -96,14 +108,24 @@ def _status_explained(code: int, said: str, at: Circumstances) -> str:
     return f"{at.name} failed (HTTP {code}: {said}): see the server's log"
 
 
-def said_by(error: APIStatusError) -> str:
-    """The server's own words: the message in its JSON, else the start of its page."""
+def said_by(error: APIStatusError, hide: Callable[[str], str]) -> str:
+    """The server's own words: the message in its JSON, else what its page says. `hide`: a text
+    without secrets."""
     body = error.body
     if isinstance(body, Mapping):
         inner = body.get("error", body)
         words = inner.get("message", inner) if isinstance(inner, Mapping) else inner
-        return str(words)
-    return str(body or error.message)
+        return hide(str(words))
+    return _of_page(hide(str(body or error.message))[:MAX_PAGE])
+
+
+def _of_page(text: str) -> str:
+    """A page of HTML by its title, or by its words; other text as it is."""
+    if not _PAGE.match(text):
+        return text
+    title = _TITLE.search(text)
+    words = title[1] if title is not None else _TAGS.sub(" ", text)
+    return f"a web page, {words.strip() or 'empty'}"
 
 
 def _root(error: BaseException) -> BaseException:

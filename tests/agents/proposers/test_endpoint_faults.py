@@ -1,0 +1,217 @@
+"""Endpoints as they fail: what is said of each, with what to do. Beside `test_llm`."""
+
+import os
+import time
+
+import pytest
+from openai_server import (
+    MODEL,
+    Answer,
+    OpenAiServer,
+    completion,
+    error,
+    proposals,
+    says,
+)
+from spaces import EMPTY
+
+from agents.config.model import FloatParameter, LlmSettings, SamplerSettings
+from agents.errors import ConfigurationError
+from agents.proposers.advisor import Advisor
+from agents.proposers.endpoint import MAX_WAIT, Endpoint
+from agents.proposers.exchanges import ExchangeLog, read_exchanges
+from agents.proposers.llm import LlmProposer
+from agents.proposers.prompt import task_card
+from agents.proposers.sampler import SamplerProposer
+from agents.space import SearchSpace
+
+SPACE = SearchSpace.build({"x": FloatParameter(type="float", low=0, high=1)}, [])
+GOOD = proposals({"x": 0.5})
+NGINX = """<html>\r
+<head><title>502 Bad Gateway</title></head>\r
+<body>\r
+<center><h1>502 Bad Gateway</h1></center>\r
+<hr><center>nginx/1.18.0</center>\r
+</body>\r
+</html>\r
+"""
+
+
+@pytest.fixture(autouse=True)
+def no_proxies(monkeypatch):
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+
+
+@pytest.fixture
+def lab(tmp_path):
+    return Lab(tmp_path / "exchanges")
+
+
+class Lab:
+    def __init__(self, directory):
+        self.directory = directory
+        self.slept = []
+
+    def proposed(self, server, repair_attempts=0, **settings):
+        """One proposal, of whomever."""
+        options = {"base_url": server.url, "model": MODEL, "timeout": 5.0, "max_retries": 0}
+        endpoint = Endpoint(LlmSettings(**options | settings), sleep=self.slept.append)
+        card = task_card(SPACE, "accuracy_auc", "maximize", 20, "", {})
+        log = ExchangeLog(self.directory)
+        advisor = Advisor(SPACE, card, endpoint, log, repair_attempts)
+        sampler = SamplerProposer(SPACE, SamplerSettings(), 1, "maximize")
+        [proposal] = LlmProposer(advisor, sampler).propose(EMPTY, 1).proposals
+        return proposal
+
+
+def page(status, text, **headers):
+    return lambda _: Answer(text, status, headers, "text/html")
+
+
+def message(finish_reason="stop", **said):
+    """An answer with these fields of a message."""
+    return lambda _: Answer(completion(finish_reason=finish_reason, **said))
+
+
+REDIRECTED = "no chat completion (a web page, a login, another service?): check llm.base_url"
+CUT = "it was cut off: be brief (a person can raise llm.max_tokens)"
+AWAY = {
+    "a proxy's page": (page(502, NGINX), ["failed (HTTP 502: a web page, 502 Bad Gateway): see"]),
+    "a proxy's time-out": (page(504, "upstream request timeout"), ["HTTP 504", "server's log"]),
+    "a page without a title": (
+        page(503, "<html><style>p {x}</style><body><p>Back <b>soon</b></body>"),
+        ["HTTP 503: a web page, Back soon)"],
+    ),
+    "a wrong path": (page(404, NGINX.replace("502 Bad", "404 Bad")), ["HTTP 404", "/v1 for most"]),
+    "a redirect to a login page": (page(302, "", Location="/login"), [REDIRECTED]),
+    "a redirect in circles": (page(302, "", Location="/circle"), ["redirects", "llm.base_url"]),
+    "another service's JSON": (lambda _: Answer({"detail": "hello"}), [REDIRECTED]),
+    "no choices": (lambda _: Answer({"choices": []}), [REDIRECTED]),
+    "no credit": (error(402, "Insufficient credits"), ["wants to be paid", "your account"]),
+    "no key where one is wanted": (
+        error(401, "No api key passed in."),
+        ["wants a key, and is shown none (HTTP 401: No api key", "llm.api_key_env"],
+    ),
+}
+UNUSABLE = {
+    "nothing": (message(content=""), ["the answer was empty"]),
+    "spaces": (message(content=" \n"), ["the answer was empty"]),
+    "nothing but thoughts": (message(content="<think>well</think>"), ["the answer was empty"]),
+    "thoughts without an end": (
+        message("length", content='<think>perhaps {"proposals": [{"parameters": {"x": 0.5}}]}'),
+        ["the answer was empty", CUT],
+    ),
+    "thoughts in a field of their own": (
+        message("length", reasoning_content="perhaps 0.5"),
+        ["the answer was empty", CUT],
+    ),
+    "cut off before a proposal": (
+        message("length", content=GOOD[:30]),
+        ["held no proposal", CUT, 'it said "{"proposals"'],
+    ),
+    "a refusal in words": (
+        message(content="I'm sorry, I can't help with that."),
+        ["held no proposal", "it said \"I'm sorry, I can't help with that.\""],
+    ),
+    "a refusal in its field": (
+        message(refusal="Not with me."),
+        ["held no proposal", 'it said "Not with me."'],
+    ),
+    "a filter": (message("content_filter"), ["the provider's filter held it back", "llm.prompt"]),
+}
+
+
+FAULTS = AWAY | UNUSABLE
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_each_fault_is_said_with_what_to_do(lab, name):
+    step, words = FAULTS[name]
+    with OpenAiServer(step) as server:
+        server.pages = {
+            "/login": Answer("<!doctype html><title>Sign in</title>", content_type="text/html"),
+            "/circle": Answer("", 302, {"Location": "/circle"}),
+        }
+        proposal = lab.proposed(server)
+    assert proposal.origin == "sampler"
+    for word in words:
+        assert word in proposal.fallback_reason
+    [(_, exchange)] = read_exchanges(lab.directory)
+    assert exchange["error"] or exchange["refused"]
+
+
+@pytest.mark.parametrize("name", UNUSABLE)
+def test_what_is_wrong_goes_back_and_a_good_answer_is_taken(lab, name):
+    step, words = UNUSABLE[name]
+    with OpenAiServer(step, says(GOOD)) as server:
+        assert lab.proposed(server, repair_attempts=1).origin == "llm"
+    complaint = server.requests[1]["messages"][-1]["content"]
+    assert words[0] in complaint
+
+
+@pytest.mark.parametrize(
+    ("date", "waited"),
+    [("Fri, 25 Nov 2099 07:28:00 GMT", MAX_WAIT), ("Sun, 06 Nov 1994 08:49:37 GMT", 0.0)],
+)
+def test_retry_after_may_be_a_date(lab, date, waited):
+    with OpenAiServer(error(429, "slow down", Retry_After=date), says(GOOD)) as server:
+        assert lab.proposed(server, max_retries=1).origin == "llm"
+    assert lab.slept == [waited]
+
+
+def test_retry_after_as_a_date_counts_from_now(lab, monkeypatch):
+    monkeypatch.setattr(time, "time", lambda: 784111777.0 - 17)
+    soon = error(503, "loading", Retry_After="Sun, 06 Nov 1994 08:49:37 GMT")
+    with OpenAiServer(soon, says(GOOD)) as server:
+        assert lab.proposed(server, max_retries=1).origin == "llm"
+    assert lab.slept == [17.0]
+
+
+@pytest.mark.parametrize("status", [400, 404, 422])
+def test_a_missing_model_is_named_with_those_there_are_whatever_the_status(lab, status):
+    class Other(OpenAiServer):
+        def answer(self, headers, body):
+            self.requests.append(body)
+            return error(status, f"Invalid model: {body['model']}")(body)
+
+    with Other(says(GOOD)) as server:
+        reason = lab.proposed(server, model="gpt-99").fallback_reason
+    assert f"HTTP {status}" in reason
+    assert "Invalid model: gpt-99)" in reason
+    assert f"set llm.model to one that it has: {MODEL}" in reason
+
+
+def test_a_list_of_models_that_cannot_be_had_is_no_second_trouble(lab):
+    class Broken(OpenAiServer):
+        def answer(self, headers, body):
+            return error(404, "no such model")(body)
+
+        def listed(self, headers):
+            return error(400, "no")(None)
+
+    with Broken(says(GOOD)) as server:
+        reason = lab.proposed(server).fallback_reason
+    assert "HTTP 404 (no such model): check llm.base_url" in reason
+
+
+def test_a_place_that_is_not_there_is_not_put_down_to_the_model(lab):
+    with OpenAiServer(error(404, "Not Found")) as server:
+        reason = lab.proposed(server).fallback_reason
+    assert "check llm.base_url (it ends in /v1 for most servers)" in reason
+    assert "to one that it has" not in reason
+
+
+@pytest.mark.parametrize("value", [None, "", "  "])
+def test_a_missing_key_is_said_before_anything_is_asked(lab, monkeypatch, value):
+    monkeypatch.delenv("TEST_LLM_KEY", raising=False)
+    if value is not None:
+        monkeypatch.setenv("TEST_LLM_KEY", value)
+    with (
+        OpenAiServer(says(GOOD)) as server,
+        pytest.raises(ConfigurationError, match=r"`export TEST_LLM_KEY=…` before the run"),
+    ):
+        lab.proposed(server, api_key_env="TEST_LLM_KEY")
+    assert server.requests == []
+    assert os.environ.get("TEST_LLM_KEY") == value
