@@ -253,7 +253,7 @@ class Trainer:
     def _shared(self) -> nn.Module:
         """The network with its gradients averaged over the processes."""
         model = self.model
-        if self.device.type == "cuda":
+        if self.device.type in ("cuda", "xpu"):
             model = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
         return nn.parallel.DistributedDataParallel(
             model, device_ids=[self.device.index] if self.device.type == "cuda" else None
@@ -311,7 +311,15 @@ class Trainer:
             "accuracies": self._found.accuracies,
             "train_losses": self._found.train_losses,
             "train_accuracies": self._found.train_accuracies,
-            "options": vars(self._options),
+            **self._origin(),
+        }
+
+    def _origin(self) -> checkpoints.State:
+        """What a training must have in common with one that it goes on from."""
+        return {
+            "hyperparameters": vars(self._options),
+            "data": self.data.name,
+            "seeds": self._seed,
         }
 
     def _resume(self) -> int:
@@ -319,8 +327,9 @@ class Trainer:
         state = checkpoints.load(self._settings.directory / "checkpoints")
         if state is None:
             return 0
-        if state["options"] != vars(self._options):
-            raise BadHyperparameter("--resume: the checkpoint is of other hyperparameters")
+        for name, value in self._origin().items():
+            if state.get(name) != value:
+                raise BadHyperparameter(f"--resume: the checkpoint is of other {name}")
         self.model.load_state_dict(state["model"])
         self._optimizer.load_state_dict(state["optimizer"])
         if state["scaler"]:  # empty where it was trained in other numbers than fp16

@@ -142,10 +142,18 @@ def test_a_stop_file_saves_the_epochs_since_the_last_checkpoint(tmp_path):
     assert kept == {"last.pt", "best.pt"}
 
 
-def test_a_checkpoint_of_other_hyperparameters_is_refused(tmp_path):
-    assert train(tmp_path, epochs=1) == 0
-    assert train(tmp_path, "--resume", "--width", "6") == 2
-    assert "other hyperparameters" in result(tmp_path).error.message
+@pytest.mark.parametrize(
+    ("flags", "what"),
+    [
+        (["--width", "6"], "hyperparameters"),
+        (["--seed", "6"], "seeds"),
+        (["--data", "synthetic"], "data"),
+    ],
+)
+def test_a_checkpoint_of_another_training_is_refused(tmp_path, undisturbed, flags, what):
+    shutil.copytree(undisturbed, tmp_path, dirs_exist_ok=True)
+    assert train(tmp_path, "--resume", *flags) == 2
+    assert result(tmp_path).error.message == f"--resume: the checkpoint is of other {what}"
 
 
 def test_test_accuracy_is_computed_once_at_the_end_and_apart_from_the_curve(tmp_path):
