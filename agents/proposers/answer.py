@@ -85,6 +85,20 @@ def withheld(text: str, finish_reason: str | None) -> str:
     return f'{why}; it said "{words}"' if words else why
 
 
+def calls_in(text: str, names: Collection[str]) -> list[tuple[str, dict[str, Any]]]:
+    """The tool calls that a model wrote into its text, as ``{"name": …, "arguments": {…}}``.
+
+    Servers that do not know a model's own form of a call hand it on like that. `names`: of the
+    tools there are; what names none of them is no call.
+    """
+    objects = _objects(without_thinking(text[:MAX_ANSWER]))
+    return [
+        (name, arguments)
+        for name, arguments in ((one.get("name"), one.get("arguments")) for one in objects)
+        if isinstance(name, str) and name in names and isinstance(arguments, dict)
+    ]
+
+
 def without_thinking(text: str) -> str:
     """The text without what a reasoning model thought aloud, closed or not."""
     *_, text = _THOUGHT_END.split(_THINKING.sub("", text))

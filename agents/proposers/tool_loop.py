@@ -11,12 +11,12 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import add
 from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypedDict
 
 from agents.config.model import ToolSettings
-from agents.proposers.answer import plain_text
+from agents.proposers.answer import calls_in, plain_text
 from agents.proposers.endpoint import ToolReply
 from agents.proposers.tokens import token_estimate
 
@@ -90,7 +90,7 @@ class LookingUp:
         def ask(state: _State) -> dict[str, Any]:
             messages = state["messages"]
             left = max(0.1, deadline - self._clock())
-            reply = self._endpoint.call_tools(messages, described, left)
+            reply = _with_written(self._endpoint.call_tools(messages, described, left), by_name)
             keep(messages, reply)
             calls = list(reply.calls)[: self._budget.calls - state["used"]]
             spent = sum(reply.usage.values()) or fixed + _tokens(messages) + token_estimate(
@@ -148,6 +148,24 @@ class LookingUp:
             "your tools. Do not propose yet: you are asked again, with what you found. Say READY, "
             "without a call, when you know enough.\n"
         )
+
+
+def _with_written(reply: ToolReply, tools: Mapping[str, BaseTool]) -> ToolReply:
+    """The reply; where the server handed the model's calls on as text, with these as calls."""
+    if reply.calls:
+        return reply
+    written = calls_in(reply.text, tools)
+    if not written:
+        return reply
+    calls = [
+        {
+            "id": f"written_{place}",
+            "type": "function",
+            "function": {"name": name, "arguments": json.dumps(arguments)},
+        }
+        for place, (name, arguments) in enumerate(written)
+    ]
+    return replace(reply, text="", calls=calls)
 
 
 def _answer(tools: Mapping[str, BaseTool], call: Mapping[str, Any]) -> str:

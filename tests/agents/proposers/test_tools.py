@@ -202,6 +202,45 @@ def test_what_was_looked_up_is_in_the_question_that_is_answered_by_schema(lab):
     assert lab.exchanges()[0]["calls"][1] == {"name": "look_up_run", "arguments": '{"run": 1}'}
 
 
+WRITTEN = {
+    "bare": '{"name": "look_up_run", "arguments": {"run": 1}}',
+    "fenced": 'Sure!\n```json\n{"name": "look_up_run", "arguments": {"run": 1}}\n```',
+    "marked": '<tool_call>\n{"name": "look_up_run", "arguments": {"run": 1}}\n</tool_call>',
+}
+
+
+@pytest.mark.parametrize("form", WRITTEN)
+def test_a_call_that_the_server_hands_on_as_text_is_made(lab, form):
+    # llama-cpp-python's server does so with tool_choice auto.
+    with ToolServer(calling(text=WRITTEN[form]), calling(), supports=SUPPORTS) as server:
+        proposed = lab.proposer(server).propose(VIEW, 1)
+    assert [one.origin for one in proposed.proposals] == ["llm"]
+    _, second, last = server.requests
+    assert [m["role"] for m in second["messages"]] == ["user", "assistant", "tool"]
+    assert second["messages"][2]["content"].startswith("run 1: 0.7")
+    assert '- look_up_run({"run": 1}): run 1: 0.7' in last["messages"][0]["content"]
+    assert lab.exchanges()[0]["calls"] == [{"name": "look_up_run", "arguments": '{"run": 1}'}]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '<think>{"name": "look_up_run", "arguments": {"run": 1}}</think>READY',
+        '{"name": "rm", "arguments": {"path": "/"}}',
+        '{"name": ["look_up_run"], "arguments": {}}',
+        '{"name": "look_up_run", "arguments": "1"}',
+        '{"name": "look_up_run"',
+        "[" * 5000,
+    ],
+)
+def test_text_that_is_no_call_ends_the_looking_up(lab, text):
+    with ToolServer(calling(text=text), supports=SUPPORTS) as server:
+        proposed = lab.proposer(server).propose(VIEW, 1)
+    assert [one.origin for one in proposed.proposals] == ["llm"]
+    assert [body.get("tool_choice") for body in server.requests] == ["auto", None]
+    assert not proposed.notices
+
+
 def test_a_call_that_makes_no_sense_is_answered_with_what_is_wrong(lab):
     wrong = [
         ("rm", '{"path": "/"}'), ("look_up_run", '{"run": "all"}'), ("look_up_run", "{broken"),
