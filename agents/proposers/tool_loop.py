@@ -56,6 +56,8 @@ class _State(TypedDict):
     messages: Annotated[list[dict[str, Any]], add]
     calls: list[Mapping[str, Any]]
     """Of the last reply, not yet answered."""
+    written: bool
+    """Whether they stood in its text; then they are answered in text, which every server takes."""
     lines: Annotated[list[str], add]
     used: int
     tokens: int
@@ -90,27 +92,33 @@ class LookingUp:
         def ask(state: _State) -> dict[str, Any]:
             messages = state["messages"]
             left = max(0.1, deadline - self._clock())
-            reply = _with_written(self._endpoint.call_tools(messages, described, left), by_name)
+            reply = self._endpoint.call_tools(messages, described, left)
+            written = [] if reply.calls else _written_calls(reply.text, by_name)
+            reply = replace(reply, calls=written) if written else reply
             keep(messages, reply)
             calls = list(reply.calls)[: self._budget.calls - state["used"]]
             spent = sum(reply.usage.values()) or fixed + _tokens(messages) + token_estimate(
                 reply.text
             )
-            said = {"role": "assistant", "content": reply.text, "tool_calls": calls}
+            said: dict[str, Any] = {"role": "assistant", "content": reply.text}
+            said |= {} if written else {"tool_calls": calls}
             return {
                 "messages": [said] if calls else [],
                 "calls": calls,
+                "written": bool(written),
                 "tokens": state["tokens"] + spent,
             }
 
         def act(state: _State) -> dict[str, Any]:
             answers = [(call, _answer(by_name, call)) for call in state["calls"]]
+            lines = [f"{_name(call)}: {answer}" for call, answer in answers]
+            told = [
+                {"role": "tool", "tool_call_id": call["id"], "content": answer}
+                for call, answer in answers
+            ]
             return {
-                "messages": [
-                    {"role": "tool", "tool_call_id": call["id"], "content": answer}
-                    for call, answer in answers
-                ],
-                "lines": [f"{_name(call)}: {answer}" for call, answer in answers],
+                "messages": [_in_text(lines)] if state["written"] else told,
+                "lines": lines,
                 "used": state["used"] + len(answers),
                 "calls": [],
             }
@@ -136,7 +144,9 @@ class LookingUp:
         first = {"role": "user", "content": f"{question}\n{self._instruction()}"}
         if fixed + _tokens([first]) > self._budget.tokens:
             return Found([], 0, 0)
-        beginning: _State = {"messages": [first], "calls": [], "lines": [], "used": 0, "tokens": 0}
+        beginning: _State = {
+            "messages": [first], "calls": [], "written": False, "lines": [], "used": 0, "tokens": 0,
+        }  # fmt: skip
         # A turn is two steps; each turn uses at least one call.
         end = graph.compile().invoke(beginning, {"recursion_limit": 2 * self._budget.calls + 5})
         return Found(end["lines"], end["used"], end["tokens"])
@@ -150,22 +160,21 @@ class LookingUp:
         )
 
 
-def _with_written(reply: ToolReply, tools: Mapping[str, BaseTool]) -> ToolReply:
-    """The reply; where the server handed the model's calls on as text, with these as calls."""
-    if reply.calls:
-        return reply
-    written = calls_in(reply.text, tools)
-    if not written:
-        return reply
-    calls = [
+def _written_calls(text: str, tools: Mapping[str, BaseTool]) -> list[dict[str, Any]]:
+    """The calls in a text, as the protocol would have them."""
+    return [
         {
             "id": f"written_{place}",
             "type": "function",
             "function": {"name": name, "arguments": json.dumps(arguments)},
         }
-        for place, (name, arguments) in enumerate(written)
+        for place, (name, arguments) in enumerate(calls_in(text, tools))
     ]
-    return replace(reply, text="", calls=calls)
+
+
+def _in_text(lines: Sequence[str]) -> dict[str, Any]:
+    """The answers to calls that were written into the text."""
+    return {"role": "user", "content": "\n".join(["Your tools answered, as data:", *lines])}
 
 
 def _answer(tools: Mapping[str, BaseTool], call: Mapping[str, Any]) -> str:

@@ -210,14 +210,15 @@ WRITTEN = {
 
 
 @pytest.mark.parametrize("form", WRITTEN)
-def test_a_call_that_the_server_hands_on_as_text_is_made(lab, form):
-    # llama-cpp-python's server does so with tool_choice auto.
+def test_a_call_that_the_server_hands_on_as_text_is_made_and_answered_as_text(lab, form):
+    # llama-cpp-python's server does so with tool_choice auto, and refuses a call without text.
     with ToolServer(calling(text=WRITTEN[form]), calling(), supports=SUPPORTS) as server:
         proposed = lab.proposer(server).propose(VIEW, 1)
     assert [one.origin for one in proposed.proposals] == ["llm"]
     _, second, last = server.requests
-    assert [m["role"] for m in second["messages"]] == ["user", "assistant", "tool"]
-    assert second["messages"][2]["content"].startswith("run 1: 0.7")
+    assert [m["role"] for m in second["messages"]] == ["user", "assistant", "user"]
+    assert second["messages"][1] == {"role": "assistant", "content": WRITTEN[form]}
+    assert '\nlook_up_run({"run": 1}): run 1: 0.7' in second["messages"][2]["content"]
     assert '- look_up_run({"run": 1}): run 1: 0.7' in last["messages"][0]["content"]
     assert lab.exchanges()[0]["calls"] == [{"name": "look_up_run", "arguments": '{"run": 1}'}]
 
