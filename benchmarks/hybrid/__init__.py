@@ -42,5 +42,8 @@ HELD_OUT = (
     "nasbench201/imagenet",
 )
 """`nasbench201/cifar100` is in neither part: its results resemble those of cifar10."""
-FIRST_SEED = {"development": 0, "held-out": 1_000_000}
+TRAINED = ("scikit-learn/digits",)
+"""Really trained (`trained.py`): slow, so for few seeds; nothing was tuned on it."""
+PARTS = {"development": DEVELOPMENT, "held-out": HELD_OUT, "trained": TRAINED}
+FIRST_SEED = {"development": 0, "held-out": 1_000_000, "trained": 2_000_000}
 BUDGETS = (5, 10, 20, 30, 50)

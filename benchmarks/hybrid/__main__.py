@@ -11,11 +11,12 @@ from pathlib import Path
 
 import optuna
 
-from benchmarks.hybrid import DEVELOPMENT, FIRST_SEED, HELD_OUT
+from benchmarks.hybrid import FIRST_SEED, PARTS
 from benchmarks.hybrid.arms import search
 from benchmarks.hybrid.plot import svg
 from benchmarks.hybrid.report import read, report
 from benchmarks.hybrid.tables import Task
+from benchmarks.hybrid.trained import Digits
 
 ARMS = (
     "random",
@@ -63,13 +64,13 @@ def show(options):
 
 
 def run(options):
-    names = DEVELOPMENT if options.part == "development" else HELD_OUT
+    names, kind = PARTS[options.part], Digits if options.part == "trained" else Task
     done = set()
     if options.out.exists():
         kept = map(json.loads, options.out.read_text().splitlines())
         done = {(one["set"], one["seed"], one["arm"], one["batch"]) for one in kept}
     tasks = [
-        Task(options.tables, name)
+        kind(options.tables, name)
         for name in names
         if not options.sets or name.split("/")[1] in options.sets.split(",")
     ]

@@ -26,6 +26,13 @@ WORST = {
         "n_units_1": (16, 20),
         "n_units_2": (16, 20),
     },
+    "svm": {
+        "C": (1e-3, 2e-3),
+        "gamma": (5.0, 10.0),
+        "kernel": "sigmoid",
+        "degree": (5, 5),
+        "coef0": (0.9, 1.0),
+    },
     "nasbench201": {f"Op{edge}": "avg_pool_3x3" for edge in range(6)},
 }
 
@@ -60,6 +67,12 @@ RULES = {
             ("relu", 8, 5e-4, 512),
             ("tanh", 8, 1e-3, 512),
         )
+    ),
+    # A grid of powers of ten around the usual values, the Gaussian kernel first.
+    "svm": (
+        {"C": 10.0, "gamma": 0.01, "kernel": "rbf", "degree": 3, "coef0": 0.0},
+        {"C": 10.0, "gamma": 0.1, "kernel": "rbf", "degree": 3, "coef0": 0.0},
+        {"C": 1.0, "gamma": 0.1, "kernel": "poly", "degree": 2, "coef0": 1.0},
     ),
     # Three by three convolutions, and a shortcut around them as in residual networks.
     "nasbench201": (

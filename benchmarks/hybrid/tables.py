@@ -75,6 +75,20 @@ FAMILIES = {
             "n_units_2": 64,
         },
     ),
+    "svm": Family(
+        "",
+        "accuracy",
+        "maximize",
+        {
+            "C": _log(1e-3, 1e3),
+            "gamma": _log(1e-5, 10),
+            "kernel": _choice("rbf", "poly", "sigmoid"),
+            "degree": {"type": "int", "low": 2, "high": 5},
+            "coef0": {"type": "float", "low": 0, "high": 1},
+        },
+        # scikit-learn's; of its gamma, the older rule, one over the number of features.
+        {"C": 1.0, "gamma": 1 / 64, "kernel": "rbf", "degree": 3, "coef0": 0.0},
+    ),
     "nasbench201": Family(
         "NASBench201",
         "val_acc",
