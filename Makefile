@@ -11,8 +11,8 @@ run: $(VENV)/.training
 test: $(VENV)/.test
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-# With a real small model: built and fetched once (docs/llm.md), `make test-llm LLM=qwen-1.5b` for another.
-LLM ?= qwen-0.5b
+# With a real small model: built and fetched once (docs/llm.md), `make test-llm LLM=qwen-0.5b` for another.
+LLM ?= smollm2-135m
 test-llm: $(VENV)/.test
 	$(BIN)/python tests/llm_real/local_llm.py --model $(LLM) -- $(BIN)/python -m pytest tests/llm_real
 

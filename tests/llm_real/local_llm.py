@@ -1,6 +1,6 @@
 """A small instruct model behind llama.cpp's OpenAI-compatible server, on loopback, for tests.
 
-    python tests/llm_real/local_llm.py [--model qwen-0.5b] [-- COMMAND …]
+    python tests/llm_real/local_llm.py [--model NAME] [-- COMMAND …]
 
 Without a command it serves until it is interrupted. With one, the command finds the server's
 address in PILOTHOUSE_TEST_LLM and the model's name in PILOTHOUSE_TEST_LLM_MODEL; the server ends
@@ -270,7 +270,7 @@ def options() -> tuple[argparse.Namespace, list[str]]:
         place = arguments.index("--")
         arguments, command = arguments[:place], arguments[place + 1 :]
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--model", choices=MODELS, default="qwen-0.5b")
+    parser.add_argument("--model", choices=MODELS, default="smollm2-135m")
     parser.add_argument("--context", type=int, default=CONTEXT, help="tokens")
     parser.add_argument(
         "--threads", type=int, default=cores(), help="of the model; 1 on a busy machine"
