@@ -45,6 +45,7 @@ def main():
     run_parser.add_argument("--sets", help="only these data sets")
     report_parser = verbs.add_parser("report", help="tables, and plots where --plots says")
     report_parser.add_argument("runs", type=Path, nargs="+")
+    report_parser.add_argument("--arms", help="only these; searches that all of them have")
     report_parser.add_argument("--plots", type=Path, help="directory for the plots")
     options = parser.parse_args()
     if options.verb == "report":
@@ -57,6 +58,8 @@ def main():
 
 def show(options):
     records = [record for path in options.runs for record in read(path)]
+    if options.arms:
+        records = [one for one in records if one["arm"] in options.arms.split(",")]
     print(report(records))
     if options.plots:
         for batch in sorted({record["batch"] for record in records}):

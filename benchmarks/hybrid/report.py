@@ -24,12 +24,16 @@ class Runs:
         self.keys = sorted(set.intersection(*(set(runs) for runs in by_arm.values())))
         self.of = {arm: [runs[key] for key in self.keys] for arm, runs in by_arm.items()}
         self.sets = sorted({name for name, _ in self.keys})
+        self.trials = len(self.of[self.arms[0]][0]["regret"])
+        self.budgets = [budget for budget in BUDGETS if budget <= self.trials]
 
     def at(self, arm, what="regret"):
         """A row for each search, a column for each budget."""
         if what == "modelled":
             return np.array([run[what] for run in self.of[arm]])
-        return np.array([[run[what][budget - 1] for budget in BUDGETS] for run in self.of[arm]])
+        return np.array(
+            [[run[what][budget - 1] for budget in self.budgets] for run in self.of[arm]]
+        )
 
 
 def read(path):
@@ -46,8 +50,8 @@ def p_value(ours, theirs):
     return 1.0 if (ours == theirs).all() else float(wilcoxon(ours, theirs).pvalue)
 
 
-def _table(head, rows):
-    head = [*head, *(f"{budget} trials" for budget in BUDGETS)]
+def _table(runs, head, rows):
+    head = [head, *(f"{budget} trials" for budget in runs.budgets)]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows), ""])
 
@@ -60,14 +64,14 @@ def means(runs, what="regret"):
             low, high = interval(column)
             cells.append(f"{column.mean():.3f} ({low:.2f} to {high:.2f})")
         rows.append(cells)
-    return _table(["arm"], rows)
+    return _table(runs, "arm", rows)
 
 
 def ranks(runs):
     stack = np.array([runs.at(arm) for arm in runs.arms])
     ranked = rankdata(stack, axis=0).mean(axis=1)
     rows = [[arm, *(f"{r:.2f}" for r in row)] for arm, row in zip(runs.arms, ranked, strict=True)]
-    return _table(["mean rank"], rows)
+    return _table(runs, "mean rank", rows)
 
 
 def tests(runs, base, arms, what="regret"):
@@ -85,7 +89,7 @@ def tests(runs, base, arms, what="regret"):
                 ),
             ]
         )
-    return _table([f"minus {base}"], rows)
+    return _table(runs, f"minus {base}", rows)
 
 
 def by_set(runs, arms, what="regret"):
@@ -96,7 +100,7 @@ def by_set(runs, arms, what="regret"):
             if arm in runs.arms:
                 values = runs.at(arm, what)[chosen].mean(axis=0)
                 rows.append([f"{name}, {arm}", *(f"{value:.3f}" for value in values)])
-    return _table(["data set, arm"], rows)
+    return _table(runs, "data set, arm", rows)
 
 
 def rates(runs):
@@ -105,9 +109,9 @@ def rates(runs):
         "|---|---|---|---|---|",
     ]
     for arm in runs.arms:
-        searches, trials = runs.of[arm], len(runs.of[arm][0]["regret"])
+        searches = runs.of[arm]
         shares = [
-            statistics.fmean(run.get(name, 0) for run in searches) / trials
+            statistics.fmean(run.get(name, 0) for run in searches) / runs.trials
             for name in ("llm", "fallback", "repeats")
         ]
         seconds = statistics.fmean(run["seconds"] for run in searches)
@@ -116,16 +120,15 @@ def rates(runs):
 
 
 def needed(runs, goal_arm="optuna-tpe"):
-    """After how many trials each arm's mean is where that of `goal_arm` is after 50."""
+    """After how many trials each arm's mean is where that of `goal_arm` is at the end."""
     curves = {arm: np.mean([r["regret"] for r in runs.of[arm]], axis=0) for arm in runs.arms}
-    goal, lines = curves[goal_arm][max(BUDGETS) - 1], []
+    goal, lines = curves[goal_arm][-1], []
     for arm, curve in curves.items():
         below = np.flatnonzero(curve <= goal)
         when = f"{below[0] + 1} trials" if len(below) else f"not within {len(curve)} trials"
         lines.append(f"* {arm}: {when}")
-    return f"Mean regret of {goal_arm} after 50 trials ({goal:.3f}) is reached:\n\n" + "\n".join(
-        [*lines, ""]
-    )
+    head = f"Mean regret of {goal_arm} after {runs.trials} trials ({goal:.3f}) is reached after:"
+    return head + "\n\n" + "\n".join([*lines, ""])
 
 
 def report(records):
