@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from urllib.parse import quote
+from base64 import b64encode
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from agents.auth.errors import LoginAway, LoginRequired
 from agents.auth.globus import GlobusLogin
@@ -27,6 +28,7 @@ class Credentials:
         self._variable = settings.api_key_env
         self._shown: str | None = None
         self._forms: dict[str, None] = {}
+        self._hide_those_of(settings.base_url or "")
         self._show(_key(settings.api_key_env))
         self._login = _login(settings)
 
@@ -65,7 +67,20 @@ class Credentials:
 
     def _show(self, secret: str | None) -> None:
         self._shown = secret
-        if secret is not None and len(secret) >= SHORTEST_SECRET:
+        self._keep_hidden(secret or "")
+
+    def _hide_those_of(self, url: str) -> None:
+        """What stands in an address: a password, which is sent in base64 (RFC 7617), a query."""
+        parts = urlsplit(url)
+        if parts.password:
+            user, password = unquote(parts.username or ""), unquote(parts.password)
+            self._keep_hidden(password)
+            self._keep_hidden(b64encode(f"{user}:{password}".encode()).decode())
+        for _, value in parse_qsl(parts.query):
+            self._keep_hidden(value)
+
+    def _keep_hidden(self, secret: str) -> None:
+        if len(secret) >= SHORTEST_SECRET:
             self._forms |= dict.fromkeys((secret, json.dumps(secret)[1:-1], quote(secret, safe="")))
 
     @property

@@ -86,7 +86,7 @@ class Endpoint:
             raise ConfigurationError(
                 "llm: base_url and model belong together: set both, or none for the sampler alone"
             )
-        _check_url(settings.base_url)
+        _check_url(settings.base_url, bool(settings.api_key_env or settings.globus))
         self._settings = settings
         self._credentials = Credentials(settings)
         self._sleep = sleep
@@ -329,15 +329,22 @@ def _no_remedy() -> None:
     return None
 
 
-def _check_url(url: str) -> None:
+def _check_url(url: str, shows_key: bool) -> None:
     try:
         parts = urlsplit(url)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname)
     except ValueError:
         usable = False
     if not usable:
+        seen = "" if {"@", "?"} & set(url) else f": {url}"  # which may hold a secret
         raise ConfigurationError(
-            f"llm.base_url: {url} is no address of a server: write http://HOST:PORT/v1 or https://…"
+            f"llm.base_url{seen} is no address of a server: write http://HOST:PORT/v1 or https://…"
+        )
+    if parts.username and shows_key:
+        # Both would be sent as the same header, and the key would be lost.
+        raise ConfigurationError(
+            "llm.base_url holds a user, and there is a key or a login besides: a server takes one "
+            "of them; remove the other"
         )
 
 

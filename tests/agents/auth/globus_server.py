@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs
 
 CODE = "a-code-from-the-browser"
+REFRESH = "refresh-1-secret"
 SCOPE = "https://auth.globus.org/scopes/681c10cc-f684-4540-bcd7-0b4df3bc26ef/action_all"
 
 
@@ -61,7 +62,7 @@ class GlobusServer:
         self.asked.append(form["grant_type"])
         if form["grant_type"] == "authorization_code":
             return self._first(form)
-        if self.forgotten or form.get("refresh_token") != "refresh-1":
+        if self.forgotten or form.get("refresh_token") != REFRESH:
             return 400, {"error": "invalid_grant"}
         return 200, {**self._tokens(), "other_tokens": []}
 
@@ -87,7 +88,7 @@ class GlobusServer:
         token = f"access-secret-{next(self._number)}"
         self.good.add(token)
         return {
-            "access_token": token, "refresh_token": "refresh-1", "scope": SCOPE,
+            "access_token": token, "refresh_token": REFRESH, "scope": SCOPE,
             "expires_in": self.lasts, "token_type": "Bearer",
             "resource_server": "681c10cc-f684-4540-bcd7-0b4df3bc26ef",
         }  # fmt: skip
