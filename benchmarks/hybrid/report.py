@@ -2,6 +2,7 @@
 
 import json
 import statistics
+from collections import Counter
 
 import numpy as np
 from scipy.stats import rankdata, wilcoxon
@@ -21,7 +22,7 @@ class Runs:
             arm: {(r["set"], r["seed"]): r for r in self.records if r["arm"] == arm}
             for arm in self.arms
         }
-        self.keys = sorted(set.intersection(*(set(runs) for runs in by_arm.values())))
+        self.keys = _whole_rounds(set.intersection(*(set(runs) for runs in by_arm.values())))
         self.of = {arm: [runs[key] for key in self.keys] for arm, runs in by_arm.items()}
         self.sets = sorted({name for name, _ in self.keys})
         self.trials = len(self.of[self.arms[0]][0]["regret"])
@@ -34,6 +35,13 @@ class Runs:
         return np.array(
             [[run[what][budget - 1] for budget in self.budgets] for run in self.of[arm]]
         )
+
+
+def _whole_rounds(keys):
+    """Those of the rounds that have a seed of every data set: a run may have been ended early."""
+    sets = {name for name, _ in keys}
+    rounds = Counter(seed % 1000 for _, seed in keys)
+    return sorted(key for key in keys if rounds[key[1] % 1000] == len(sets))
 
 
 def read(path):
