@@ -74,6 +74,13 @@ def test_the_best_the_latest_the_running_and_the_failed_are_shown():
     assert "Runs that are left: 25" in text
 
 
+def test_what_small_models_were_seen_to_get_wrong_is_said():
+    text = render_prompt(CARD, EMPTY, 1)
+    # A momentum beside adam, and -3.5 for a weight decay: a real model's, time and again.
+    assert 'one that does not apply ("only when") is null' in text
+    assert "write the value itself, never its exponent" in text
+
+
 def test_the_best_of_a_minimized_objective_is_the_least():
     trials = [run(n, float(n)) for n in range(5)]
     text = render_prompt(
