@@ -42,3 +42,23 @@ def test_dropout_is_where_the_options_put_it():
     for name in MODELS:
         model = build_model(Options(model=name, dropout=0.25), Shape(3, 32, 10))
         assert 0.25 in {m.p for m in model.modules() if isinstance(m, torch.nn.Dropout)}, name
+
+
+def test_pooling_before_relu_gives_what_relu_before_pooling_gives():
+    model = build_model(Options(width=4), Shape(1, 28, 10))
+    first, _, _, second, *_ = model.layers
+    linear = [layer for layer in model.layers if isinstance(layer, torch.nn.Linear)]
+
+    def the_usual_way(images):
+        for convolution in (first, second):
+            images = torch.max_pool2d(torch.relu(convolution(images)), 2)
+        return linear[1](torch.relu(linear[0](images.flatten(1))))
+
+    images = torch.randn(8, 1, 28, 28)
+    gradients = []
+    for way in (model, the_usual_way):
+        model.zero_grad()
+        scores = way(images)
+        scores.square().sum().backward()
+        gradients.append([scores, *(p.grad.clone() for p in model.parameters())])
+    assert all(torch.equal(a, b) for a, b in zip(*gradients, strict=True))
