@@ -108,6 +108,18 @@ def calls_of(message: AIMessage) -> list[dict[str, Any]]:
     ]
 
 
+def ending_of(message: AIMessage, most: int) -> str | None:
+    """Why the answer ended; `most`: tokens that it could have.
+
+    Servers that give a forced tool call as the reason also where its arguments were cut off are
+    found out by the tokens.
+    """
+    if usage_of(message).get("output_tokens", 0) >= most:
+        return "length"
+    told = message.response_metadata.get("finish_reason")
+    return str(told) if told else None
+
+
 def usage_of(message: AIMessage) -> dict[str, int]:
     """Tokens in and out, as far as the server tells."""
     told: Mapping[str, Any] = message.usage_metadata or {}

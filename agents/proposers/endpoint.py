@@ -22,6 +22,7 @@ from agents.proposers.chat import (
     ToolReply,
     asking,
     calls_of,
+    ending_of,
     text_of,
     usage_of,
     with_schema,
@@ -247,7 +248,7 @@ class Endpoint:
             message = within(self._settings.timeout, lambda: self._invoke(model, question, body))
             answer = (
                 text_of(message),
-                message.response_metadata.get("finish_reason"),
+                ending_of(message, self._settings.max_tokens),
                 usage_of(message),
             )
         except openai.OpenAIError:

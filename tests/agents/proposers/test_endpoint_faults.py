@@ -75,6 +75,12 @@ def message(finish_reason="stop", **said):
     return lambda _: Answer(completion(finish_reason=finish_reason, **said))
 
 
+def cut_call(body):
+    """As llama-cpp-python ends a forced call: the reason is the call, whatever its length."""
+    usage = {"prompt_tokens": 11, "completion_tokens": body["max_tokens"], "total_tokens": 11}
+    return Answer({**completion(tool_arguments=GOOD[:30]), "usage": usage})
+
+
 REDIRECTED = "no chat completion (a web page, a login, another service?): check llm.base_url"
 CUT = "it was cut off: be brief (a person can raise llm.max_tokens)"
 AWAY = {
@@ -111,6 +117,7 @@ UNUSABLE = {
         message("length", content=GOOD[:30]),
         ["held no proposal", CUT, 'it said "{"proposals"'],
     ),
+    "a forced call that was cut off": (cut_call, ["held no proposal", CUT]),
     "a refusal in words": (
         message(content="I'm sorry, I can't help with that."),
         ["held no proposal", "it said \"I'm sorry, I can't help with that.\""],
