@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from typing import Any
 
 import torch
 from torch import nn
@@ -15,10 +16,12 @@ def build_optimizer(model: nn.Module, options: Options) -> torch.optim.Optimizer
     """The optimizer; weight decay for weights, none for biases and normalization."""
     decayed = [p for p in model.parameters() if p.ndim > 1]
     plain = [p for p in model.parameters() if p.ndim <= 1]
-    groups = [
+    groups: list[dict[str, Any]] = [
         {"params": decayed, "weight_decay": options.weight_decay},
         {"params": plain, "weight_decay": 0.0},
     ]
+    if options.optimizer == "muon":
+        return Muon(groups, options.learning_rate, options.momentum)
     rate = options.learning_rate
     # All weights in few calls: on a CPU torch's default is a loop over them.
     kind = next(model.parameters()).device.type
@@ -72,3 +75,73 @@ class WeightAverage:
         torch._foreach_lerp_(ours, theirs, 1 - decay)
         for own, other in self._counts:
             own.copy_(other)
+
+
+class Muon(torch.optim.Optimizer):
+    """Momentum whose matrices are made orthogonal (Jordan et al., Muon, 2024).
+
+    So for the hidden layers. The first and the last one, biases and norms take Adam's steps, at a tenth
+    of the rate.
+    """
+
+    def __init__(self, groups: list[dict[str, Any]], rate: float, momentum: float) -> None:
+        """`groups`: weights in the order of their layers, then biases and norms."""
+        weights, plain = groups
+        first, *hidden, last = weights["params"]
+        super().__init__(
+            [
+                {**weights, "params": hidden, "is_hidden": True},
+                {**weights, "params": [first, last], "is_hidden": False},
+                {**plain, "is_hidden": False},
+            ],
+            {"lr": rate, "momentum": momentum},
+        )
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        """One step on all groups."""
+        for group in self.param_groups:
+            move = self._turned if group["is_hidden"] else self._adapted
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    parameter.mul_(1 - group["lr"] * group["weight_decay"])
+                    parameter.add_(move(parameter, group["momentum"]), alpha=-group["lr"])
+
+    def _turned(self, parameter: nn.Parameter, momentum: float) -> torch.Tensor:
+        gradient, mean = parameter.grad, self._kept(parameter, "mean")
+        assert gradient is not None
+        mean.mul_(momentum).add_(gradient)
+        matrix = (gradient + momentum * mean).flatten(1)
+        rows, columns = matrix.shape
+        turned = _orthogonal(matrix) * max(1.0, rows / columns) ** 0.5
+        step: torch.Tensor = turned.reshape(parameter.shape)
+        return step
+
+    def _adapted(self, parameter: nn.Parameter, momentum: float) -> torch.Tensor:
+        gradient, state = parameter.grad, self.state[parameter]
+        assert gradient is not None
+        mean, square = self._kept(parameter, "mean"), self._kept(parameter, "square")
+        state["count"] = count = state.get("count", 0) + 1
+        mean.lerp_(gradient, 0.1)
+        square.lerp_(gradient.square(), 0.001)
+        spread = (square / (1 - 0.999**count)).sqrt_().add_(1e-8)
+        step: torch.Tensor = 0.1 * mean / (1 - 0.9**count) / spread
+        return step
+
+    def _kept(self, parameter: nn.Parameter, name: str) -> torch.Tensor:
+        state = self.state[parameter]
+        if name not in state:
+            state[name] = torch.zeros_like(parameter)
+        kept: torch.Tensor = state[name]
+        return kept
+
+
+def _orthogonal(matrix: torch.Tensor) -> torch.Tensor:
+    """Nearly the orthogonal factor of a matrix, by five Newton-Schulz steps of the fifth degree."""
+    near: torch.Tensor = matrix / (matrix.norm() + 1e-7)
+    is_tall = near.shape[0] > near.shape[1]
+    near = near.T if is_tall else near
+    for _ in range(5):
+        square = near @ near.T
+        near = 3.4445 * near + (-4.7750 * square + 2.0315 * square @ square) @ near
+    return near.T if is_tall else near

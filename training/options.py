@@ -12,7 +12,7 @@ from training.contract import ParameterValue, PilothouseError
 POLICIES = ("none", "randaugment", "trivialaugment")
 MAGNITUDES = 30
 """RandAugment's strengths go from 0 to this."""
-OPTIMIZERS = ("sgd", "adam", "adamw")
+OPTIMIZERS = ("sgd", "adam", "adamw", "muon")
 SCHEDULES = ("constant", "cosine", "onecycle", "step")
 
 ALIASES = {"model_type": "model", "hidden_size": "hidden", "num_layers": "layers"}
@@ -39,7 +39,7 @@ class Options:
     """At its highest, where a schedule changes it."""
     optimizer: str = "sgd"
     momentum: float = 0.9
-    """sgd only."""
+    """sgd and muon."""
     nesterov: bool = True
     """sgd only."""
     weight_decay: float = 0.0
@@ -90,7 +90,7 @@ def read_options(given: Mapping[str, ParameterValue]) -> Options:
 def unused(options: Options, given: Mapping[str, ParameterValue]) -> list[str]:
     """Names of what was given and has no effect with the other options."""
     without = {
-        "momentum": options.optimizer != "sgd",
+        "momentum": options.optimizer not in ("sgd", "muon"),
         "nesterov": options.optimizer != "sgd" or not options.momentum,
         "width": options.model != "cnn",
         "layers": options.model != "cnn",

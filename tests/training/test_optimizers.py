@@ -1,3 +1,5 @@
+import copy
+
 import pytest
 import torch
 from hypothesis import given
@@ -27,11 +29,51 @@ def test_the_courses_of_the_rate():
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_biases_and_norms_do_not_decay(name):
     model = build_model(Options(model="resnet18"), Shape(3, 32, 10))
-    decayed, plain = build_optimizer(model, Options(optimizer=name, weight_decay=0.1)).param_groups
-    assert (decayed["weight_decay"], plain["weight_decay"]) == (0.1, 0.0)
-    assert all(p.ndim > 1 for p in decayed["params"])
-    count = len(decayed["params"]) + len(plain["params"])
+    *decayed, plain = build_optimizer(model, Options(optimizer=name, weight_decay=0.1)).param_groups
+    assert plain["weight_decay"] == 0.0
+    assert all(p.ndim <= 1 for p in plain["params"])
+    assert all(group["weight_decay"] == 0.1 for group in decayed)
+    count = sum(len(group["params"]) for group in (*decayed, plain))
     assert count == len(list(model.parameters()))
+
+
+def stepped(optimizer, model, images):
+    model(images).square().sum().backward()
+    optimizer.step()
+    optimizer.zero_grad()
+
+
+def test_muon_turns_hidden_weights_and_adapts_the_others():
+    torch.manual_seed(0)
+    model = build_model(Options(width=4), Shape(1, 28, 10))
+    before = {name: value.clone() for name, value in model.named_parameters()}
+    optimizer = build_optimizer(model, Options(optimizer="muon", learning_rate=0.02))
+    stepped(optimizer, model, torch.randn(8, 1, 28, 28))
+    moved = {name: value.detach() - before[name] for name, value in model.named_parameters()}
+    weights = [name for name, value in before.items() if value.ndim > 1]
+    for name in weights[1:-1]:
+        sizes = torch.linalg.svdvals(moved[name].flatten(1)) / 0.02
+        assert sizes.max() < 1.3, name
+        assert (sizes > 0.5).sum() >= 4, name  # gradients of few images have few directions
+    for name in (weights[0], weights[-1]):
+        # Adam's first step is the rate for every weight, whatever its gradient.
+        changed = moved[name].abs()
+        assert changed[changed > 0].median().item() == pytest.approx(0.002, rel=0.01), name
+
+
+def test_muon_goes_on_from_what_was_kept():
+    images = torch.randn(8, 1, 28, 28)
+    options = Options(width=4, optimizer="muon", weight_decay=0.1)
+    whole = build_model(options, Shape(1, 28, 10))
+    optimizer = build_optimizer(whole, options)
+    stepped(optimizer, whole, images)
+    again = copy.deepcopy(whole)
+    other = build_optimizer(again, options)
+    other.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+    for model, one in ((whole, optimizer), (again, other)):
+        stepped(one, model, images)
+    pairs = zip(whole.parameters(), again.parameters(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
 
 
 def test_the_average_follows_the_weights():
