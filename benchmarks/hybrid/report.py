@@ -164,4 +164,4 @@ def report(records):
             rates(runs),
             by_set(runs, ["optuna-tpe", "sampler", "hybrid:rules"]),
         ]
-    return "\n".join(parts)
+    return "\n\n".join(part.strip() for part in parts)
