@@ -10,9 +10,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import yaml
+
 from agents.bell import Bell
 from agents.config import LoadedConfig
 from agents.config.model import Settings
+from agents.config.references import names
 from agents.confirm import Confirmed, confirmed, winner
 from agents.errors import ConfigurationError, UnexpectedError
 from agents.flight import Flight
@@ -213,9 +216,7 @@ def open_cluster(loaded: LoadedConfig, workspace: Workspace) -> Cluster:
     if is_local(loaded.settings):
         base, name = str(workspace.directory.parent), workspace.name
     return Cluster(
-        open_transport(
-            settings.transport, connect=connect_command(loaded), hidden=_keys(loaded.settings)
-        ),
+        open_transport(settings.transport, connect=connect_command(loaded), hidden=_keys(loaded)),
         build_batch_system(settings.batch_system),
         base,
         name,
@@ -228,10 +229,14 @@ def connect_command(loaded: LoadedConfig) -> str:
     return f"python -m agents.run connect --config {shlex.quote(str(loaded.path))}"
 
 
-def _keys(settings: Settings) -> list[str]:
-    """Names of environment variables that are the orchestrator's alone."""
-    name = settings.llm.api_key_env
-    return [] if name is None or name in settings.cluster.environment else [name]
+def _keys(loaded: LoadedConfig) -> list[str]:
+    """Names of environment variables that are the orchestrator's alone: the LLM's key, and what the
+    addresses of the LLM and of the ledger refer to. What jobs are given by name is theirs too."""
+    written = yaml.safe_load(loaded.resolved)
+    addresses = (written.get("llm", {}).get("base_url"), written["ledger"].get("storage"))
+    found = [name for address in addresses for name in names(str(address))]
+    key = loaded.settings.llm.api_key_env
+    return [one for one in (key, *found) if one and one not in loaded.settings.cluster.environment]
 
 
 def _note_beginning(ledger: Ledger, loaded: LoadedConfig) -> None:

@@ -244,7 +244,7 @@ class Advisor:
         return verdict
 
     def _checked(self, talk: _Talk, suggestion: Suggestion) -> Proposal:
-        parameters = self._space.validate(suggestion.parameters)
+        parameters = self._space.validate(self._applying(suggestion.parameters))
         repeated = self._repeated(talk, parameters)
         if repeated is not None:
             raise ProposalRejected([repeated])
@@ -258,6 +258,13 @@ class Advisor:
         if objection is not None:
             raise _Objected([objection])
         return proposal
+
+    def _applying(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Without values that mean nothing beside the others (a momentum with Adam): many a server
+        makes a model write one for each key."""
+        active = self._space.active(given)
+        known = self._space.parameters
+        return {n: value for n, value in given.items() if n in active or n not in known}
 
     def _repeated(self, talk: _Talk, parameters: dict[str, ParameterValue]) -> str | None:
         from agents.proposers.encoding import Encoder

@@ -15,12 +15,12 @@ from openai_server import MODEL, OpenAiServer, error, html, proposals, says
 KEY = "sk-very-secret-123"
 
 
-def searched(tmp_path, monkeypatch, server, kind="llm"):
+def searched(tmp_path, monkeypatch, server, kind="llm", extra=""):
     monkeypatch.setenv("PILOTHOUSE_TEST_KEY", KEY)
     config = write_config(tmp_path)
     text = config.read_text().replace("proposer: {kind: sampler}", f"proposer: {{kind: {kind}}}")
     llm = f"base_url: {server.url}, model: {MODEL}, api_key_env: PILOTHOUSE_TEST_KEY"
-    config.write_text(f"{text}llm: {{{llm}, timeout: 5s, max_retries: 0}}\n")
+    config.write_text(f"{text}llm: {{{llm}, timeout: 5s, max_retries: 0}}\n{extra}")
     orchestrator = start(config, "--log-level", "debug")
     assert orchestrator.wait() == 0, orchestrator.screen
     run = run_directory(config)
@@ -56,15 +56,18 @@ def test_a_search_at_whose_wheel_an_llm_stands(tmp_path, monkeypatch):
     assert not [p for p in run.glob("job_*/job.sh") if "touch" in p.read_text()]
 
 
-def test_the_key_of_the_endpoint_is_not_in_the_environment_of_jobs(tmp_path, monkeypatch):
+def test_what_is_the_orchestrators_alone_is_not_in_the_environment_of_jobs(tmp_path, monkeypatch):
     monkeypatch.setattr(
         "loop_run.PROGRAM", PROGRAM + "open('environment', 'w').write(str(dict(os.environ)))\n"
     )
+    monkeypatch.setenv("PILOTHOUSE_TEST_PLACE", str(tmp_path / "ledger.db"))
+    ledger = 'ledger: {storage: "sqlite:///${PILOTHOUSE_TEST_PLACE}"}\n'
     with OpenAiServer(good(), key=KEY) as server:
-        _, run, _ = searched(tmp_path, monkeypatch, server)
+        _, run, _ = searched(tmp_path, monkeypatch, server, extra=ledger)
     seen = [path.read_text() for path in run.glob("job_*/environment")]
     assert len(seen) == 4
     assert not [text for text in seen if "PILOTHOUSE_TEST_KEY" in text]
+    assert not [text for text in seen if "PILOTHOUSE_TEST_PLACE" in text]
 
 
 def test_the_hybrid_search(tmp_path, monkeypatch):

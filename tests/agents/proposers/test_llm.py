@@ -147,6 +147,14 @@ def test_what_is_outside_the_space_goes_back_with_every_reason(lab):
         assert reason in complaint["content"]
 
 
+def test_a_value_that_means_nothing_beside_the_others_is_left_out(lab):
+    with OpenAiServer(says(proposals({**ONE, "momentum": 0.7}, {**TWO, "opt": ["sgd"]}))) as server:
+        proposed = lab.proposer(server).propose(EMPTY, 2)
+    first, second = proposed.proposals
+    assert (first.origin, first.parameters) == ("llm", {"lr": 0.001, "opt": "adam", "width": 8})
+    assert second.origin == "sampler"
+
+
 def test_repair_is_bounded_and_the_sampler_fills_in_with_the_reason(lab):
     with OpenAiServer(says(proposals({**ONE, "lr": 0.09}))) as server:
         proposed = lab.proposer(server, repair_attempts=2).propose(EMPTY, 2)

@@ -114,7 +114,7 @@ def test_a_replay_proposes_what_the_search_proposed(tmp_path, kind, script):
     with OpenAiServer(script()) as server:
         first = searched(mind(live(server), tmp_path / "a", kind))
         asked = len(server.requests)
-    assert asked > 3
+    assert asked >= 3
     again = searched(mind(Replay(tmp_path / "a"), tmp_path / "b", kind), seed=1)
     assert again == first
     assert {one.origin for one in first} >= {"llm"}
