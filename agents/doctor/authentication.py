@@ -23,7 +23,8 @@ SECONDS = 30.0
 def authentication_checks(settings: Settings, doing: Doing) -> list[Check]:
     """Of a key only its presence can be seen; the endpoint's own answer tells whether it is good.
 
-    A login whose token is about to end is renewed, as a run would.
+    A login is renewed, as a run would when its token ends: whether the service still does so can be
+    seen in no other way.
     """
     llm = settings.llm
     if llm.base_url is None or settings.proposer.kind == "sampler":
@@ -47,12 +48,14 @@ def _login(settings: GlobusSettings) -> Check:
         tokens = login.tokens()
         if tokens is None:
             return failed(NAME, "nobody is logged in", login.command)
-        within(SECONDS, login.access_token)
+        within(SECONDS, login.refresh if tokens.refresh_token else login.access_token)
         tokens = login.tokens() or tokens
     except ConfigurationError as error:
         return failed(NAME, str(error), "mend llm.globus, or log in again")
     except LoginRequired as error:
-        return failed(NAME, str(error), login.command)
+        if tokens is None or tokens.expires_at <= time.time():
+            return failed(NAME, str(error), login.command)
+        return warning(NAME, f"good until {_clock(tokens.expires_at)} only: {error}", login.command)
     except (LoginAway, TimeoutError) as error:
         said = str(error) or f"the login service did not answer within {SECONDS:g} s"
         return warning(NAME, said, "the sampler proposes until it is back")

@@ -52,3 +52,17 @@ def test_a_login_service_that_is_away_is_no_failure(globus, settings, monkeypatc
     (check,) = authentication_checks(settings, lambda what: None)
     assert check.outcome.value == "warning"
     assert check.remedy
+
+
+@pytest.mark.parametrize(("left", "outcome"), [(3600, "warning"), (-5, "failed")])
+def test_a_login_that_is_not_renewed_any_more_is_said_before_it_ends(
+    globus, settings, left, outcome
+):
+    login = GlobusLogin(PRESETS["alcf"])
+    login.begin()
+    tokens = login.complete(CODE)
+    TokenStore(PRESETS["alcf"].client_id).save(replace(tokens, expires_at=time.time() + left))
+    globus.forgotten = True
+    (check,) = authentication_checks(settings, lambda what: None)
+    assert check.outcome.value == outcome
+    assert check.remedy == "python -m agents.run auth login --preset alcf"
