@@ -68,7 +68,7 @@ def until_ended(place, code=0):
 
 def test_an_experiment_is_submitted_once_and_harvested_as_often_as_one_likes(tmp_path):
     config = write_config(tmp_path / "with spaces, ümläuts")
-    one = submitted(config, "x=0.8", "kind=b", "--set", "training.budget.pause=3")
+    one = submitted(config, "x=0.8", "kind=b", "--set", "training.budget.pause=8")
     assert one["job_id"]
     (early,) = harvested(one["directory"])
     assert early["state"] in ("queued", "running")
