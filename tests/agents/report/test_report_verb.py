@@ -125,6 +125,8 @@ def test_the_dashboard_shows_the_study_until_ctrl_c(run):
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
+        # Where the tests run in a shell's background, SIGINT is ignored from birth.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         line = server.stdout.readline()
