@@ -173,8 +173,8 @@ def _catches_sigterm(bench, job):
             status = Path(f"/proc/{pid}/status").read_text()
         except OSError:
             continue
-        if where != bench.root / job.directory:
-            continue  # of another test
+        if where != bench.root / job.directory or "\tpython" not in status.splitlines()[0]:
+            continue  # of another test; or `timeout` before the program, which catches it too
         caught = [line for line in status.splitlines() if line.startswith("SigCgt:")]
         if caught and int(caught[0].split()[1], 16) & (1 << 14):
             return True
