@@ -104,24 +104,25 @@ def qsub(arguments):
 
 def run(arguments):
     """The life of one job: what server and MOM do."""
-    job = Job(int(arguments[0]))
+    number = int(arguments[0])
+    job = Job(number)
     time.sleep(0.2)
-    with locked():
-        if job.read()["job_state"] != "Q":
-            return
-        record = job.write(job_state="R", substate=42, run_count=1)
     where = f"Job run at Mon Nov 23 at 18:04 on ({HOST}:ncpus=1)"
     environment = {key: value for key, value in os.environ.items() if not key.startswith("ph_")}
-    child = subprocess.Popen(
-        [record["script"]],
-        cwd=os.path.expanduser("~"),
-        env={**environment, "PBS_JOBID": f"{arguments[0]}.{HOST}", "PBS_ENVIRONMENT": "PBS_BATCH"},
-        start_new_session=True,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    job.change(session_id=child.pid, comment=where)
+    with locked():  # A job is either queued or running with its session, to whoever deletes it.
+        record = job.read()
+        if record["job_state"] != "Q":
+            return
+        child = subprocess.Popen(
+            [record["script"]],
+            cwd=os.path.expanduser("~"),
+            env={**environment, "PBS_JOBID": f"{number}.{HOST}", "PBS_ENVIRONMENT": "PBS_BATCH"},
+            start_new_session=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        job.write(job_state="R", substate=42, run_count=1, session_id=child.pid, comment=where)
     end = "finished"
     try:
         child.wait(record["walltime"])
@@ -160,22 +161,29 @@ def qdel(arguments):
     code = 0
     for job_id in arguments:
         number = int(job_id.partition(".")[0])
-        record = jobs().get(number)
-        if record is None or (record["job_state"] == "F" and history_off()):
-            print(f"qdel: Unknown Job Id {number}.{HOST}", file=sys.stderr)
-            code = 153
-        elif record["job_state"] == "F":
-            print(f"qdel: Job has finished {number}.{HOST}", file=sys.stderr)
-            code = 35
-        elif record["job_state"] in "QH":
-            Job(number).change(job_state="F", substate=91)
-        else:
-            Job(number).change(deleted=True)
-            subprocess.Popen(
-                [sys.executable, __file__, "end", str(record["session_id"])],
-                start_new_session=True,
-            )
+        with locked():
+            code = delete(number) or code
     sys.exit(code)
+
+
+def delete(number):
+    """The exit code of deleting one job, which nobody else changes meanwhile."""
+    record = jobs().get(number)
+    if record is None or (record["job_state"] == "F" and history_off()):
+        print(f"qdel: Unknown Job Id {number}.{HOST}", file=sys.stderr)
+        return 153
+    if record["job_state"] == "F":
+        print(f"qdel: Job has finished {number}.{HOST}", file=sys.stderr)
+        return 35
+    if record["job_state"] in "QH":
+        Job(number).write(job_state="F", substate=91)
+        return 0
+    Job(number).write(deleted=True)
+    subprocess.Popen(
+        [sys.executable, __file__, "end", str(record["session_id"])], start_new_session=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    return 0
 
 
 def qstat(arguments):
