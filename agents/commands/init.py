@@ -17,7 +17,7 @@ import yaml
 
 from agents.detect import choices, machine
 from agents.detect.choices import Ask, Wishes
-from agents.detect.machine import Machine
+from agents.detect.machine import Machine, Scheduler
 from agents.doctor.heard import heard
 from agents.errors import ConfigurationError
 from agents.inventory import Inventory
@@ -47,6 +47,8 @@ class InitOptions:
     output: Path = Path("config.yaml")
     name: str = "first"
     site: str | None = None
+    batch: str | None = None
+    """``slurm``, ``pbs`` or ``local``; None: what answers."""
     wishes: Wishes = field(default_factory=Wishes)
     yes: bool = False
     """Take what was found where a person would be asked."""
@@ -59,9 +61,7 @@ def init(options: InitOptions) -> None:
     transport_settings = _transport(options)
     transport = _open(transport_settings)
     try:
-        seen = _look(transport)
-        batch = _batch(seen)
-        inventory = _inventory(transport, batch, seen)
+        seen, inventory = _answering(transport, _wished(_look(transport), options.batch))
     finally:
         transport.close()
     text = configuration(options, seen, inventory, transport_settings, _asker(options))
@@ -116,23 +116,44 @@ def _look(transport: Transport) -> Machine:
     return machine.read(seen)
 
 
-def _batch(seen: Machine) -> BatchSettings | None:
-    if seen.batch == "slurm":
-        return SlurmBatchSettings(kind="slurm", bin_directory=seen.bin_directory)
-    if seen.batch == "pbs":
-        return PbsBatchSettings(kind="pbs", bin_directory=seen.bin_directory)
-    return None
-
-
-def _inventory(transport: Transport, batch: BatchSettings | None, seen: Machine) -> Inventory:
+def _wished(seen: Machine, batch: str | None) -> Machine:
+    """The machine with the batch system that was asked for. Raises ConfigurationError."""
     if batch is None:
-        return Inventory("local")
+        return seen
+    found = [one for one in seen.schedulers if one.kind == batch]
+    if not found and batch != "local":
+        command = machine.COMMANDS[batch]
+        raise ConfigurationError(
+            f"--batch {batch}: no {command} on {seen.host}, nor in a login shell there; put it on "
+            "PATH, or leave --batch out"
+        )
+    return seen.using(*found)
+
+
+def _answering(transport: Transport, seen: Machine) -> tuple[Machine, Inventory]:
+    """The machine with the scheduler that answers, the first one where none does, and what it has:
+    commands of a scheduler that serves nobody lie on many machines."""
+    looks = []
+    for one in seen.schedulers:
+        looks.append((seen.using(one), _inventory(transport, one)))
+        if not looks[-1][1].silence:
+            return looks[-1]
+    return looks[0] if looks else (seen, Inventory("local"))
+
+
+def _inventory(transport: Transport, scheduler: Scheduler) -> Inventory:
     from agents.inventory.survey import survey
 
     try:
-        return survey(transport, batch, None)
+        return survey(transport, _batch(scheduler), None)
     except Away as error:
-        return Inventory(seen.batch, missing=(str(error),))
+        return Inventory(scheduler.kind, missing=(str(error),))
+
+
+def _batch(scheduler: Scheduler) -> BatchSettings:
+    if scheduler.kind == "slurm":
+        return SlurmBatchSettings(kind="slurm", bin_directory=scheduler.bin_directory)
+    return PbsBatchSettings(kind="pbs", bin_directory=scheduler.bin_directory)
 
 
 def _asker(options: InitOptions) -> Ask:
@@ -249,7 +270,10 @@ def _say(
     for queue in inventory.queues:
         gpus = ", ".join(f"{each.total} {each.kind or 'GPUs'}" for each in queue.gpus)
         say(f"  queue {queue.name}: {count(queue.nodes, 'node')}{', ' + gpus if gpus else ''}")
-    for line in inventory.missing:
+    if inventory.silence:
+        say(f"  {inventory.batch} does not answer: {inventory.silence}")
+        say("  written for it all the same; --batch local is for runs on this machine alone")
+    for line in () if inventory.silence else inventory.missing:
         say(f"  not known: {line}")
     config = shlex.quote(str(options.output))
     say(f"written: {options.output} (and {PROGRAM}, a stand-in for your training program)")

@@ -51,12 +51,18 @@ def look(loaded: LoadedConfig, with_starts: bool) -> tuple[Inventory, Resources]
     asked = resources_for(cluster, {})
     transport = open_transport(cluster.transport, connect=connect_command(loaded))
     try:
-        return survey(transport, cluster.batch_system, asked if with_starts else None), asked
+        inventory = survey(transport, cluster.batch_system, asked if with_starts else None)
     except Away as error:
         remedy = f"; to go on, type: {error.remedy}" if error.remedy else ""
         raise ClusterAway(f"{error}{remedy}") from error
     finally:
         transport.close()
+    if inventory.silence:
+        raise ClusterAway(
+            f"{inventory.batch} on {transport.name} does not answer: {inventory.silence}; see the "
+            f"site's status page, or `python -m agents.run doctor --config {loaded.path}`"
+        )
+    return inventory, asked
 
 
 def resources(loaded: LoadedConfig, as_json: bool) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 
 from agents.doctor.heard import Heard, shell
@@ -41,6 +41,20 @@ ph_text end 0 ''
 """
 
 
+COMMANDS = {"slurm": "sbatch", "pbs": "qsub"}
+"""By which a batch system is known."""
+
+
+@dataclass(frozen=True)
+class Scheduler:
+    """A batch system whose commands are there. Whether it answers is another question."""
+
+    kind: str
+    """``slurm`` or ``pbs``."""
+    bin_directory: str | None
+    """Where its commands lie, if only a login shell finds them."""
+
+
 @dataclass(frozen=True)
 class Machine:
     """What was seen."""
@@ -48,10 +62,8 @@ class Machine:
     host: str
     user: str
     home: str
-    batch: str
-    """``slurm``, ``pbs`` or ``local``."""
-    bin_directory: str | None
-    """Where the scheduler's commands lie, if only a login shell finds them."""
+    schedulers: Sequence[Scheduler]
+    """Those to choose from, the likeliest first; none: jobs run on the machine itself."""
     scratch: str | None
     """A directory that is meant for large, passing data."""
     python: str | None
@@ -62,6 +74,20 @@ class Machine:
     """``apptainer`` or ``singularity``."""
     has_modules: bool
 
+    @property
+    def batch(self) -> str:
+        """``slurm``, ``pbs`` or ``local``."""
+        return self.schedulers[0].kind if self.schedulers else "local"
+
+    @property
+    def bin_directory(self) -> str | None:
+        """Where the scheduler's commands lie, if only a login shell finds them."""
+        return self.schedulers[0].bin_directory if self.schedulers else None
+
+    def using(self, *schedulers: Scheduler) -> Machine:
+        """The machine with this choice of schedulers."""
+        return replace(self, schedulers=schedulers)
+
 
 def script(nonce: str) -> str:
     """The script that looks."""
@@ -70,12 +96,6 @@ def script(nonce: str) -> str:
 
 def read(seen: Heard) -> Machine:
     """What the answers say."""
-    batch = next(
-        (kind for kind, command in (("slurm", "sbatch"), ("pbs", "qsub")) if _where(seen, command)),
-        "local",
-    )
-    command = {"slurm": "sbatch", "pbs": "qsub"}.get(batch)
-    hidden = command is not None and not _text(seen, f"plain:{command}")
     fqdn, host = _text(seen, "fqdn"), _text(seen, "host")
     directories = _text(seen, "directories").split("\n")
     container = next((c for c in ("apptainer", "singularity") if _where(seen, c)), None)
@@ -84,8 +104,7 @@ def read(seen: Heard) -> Machine:
         host=fqdn if "." in fqdn and " " not in fqdn else host,
         user=_text(seen, "me"),
         home=_text(seen, "home"),
-        batch=batch,
-        bin_directory=_where(seen, command or "").rpartition("/")[0] or None if hidden else None,
+        schedulers=tuple(_schedulers(seen)),
         scratch=_text(seen, "scratch") or directories[0] or None,
         python=_where(seen, "python3") or None,
         python_version=_text(seen, "version"),
@@ -94,6 +113,14 @@ def read(seen: Heard) -> Machine:
         container=container,
         has_modules=bool(_text(seen, "modules")),
     )
+
+
+def _schedulers(seen: Heard) -> Iterator[Scheduler]:
+    for kind, command in COMMANDS.items():
+        where = _where(seen, command)
+        if where:
+            is_plain = bool(_text(seen, f"plain:{command}"))
+            yield Scheduler(kind, None if is_plain else where.rpartition("/")[0] or None)
 
 
 def site_of(host: str, hosts: Mapping[str, Sequence[str]]) -> str | None:

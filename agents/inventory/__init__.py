@@ -95,6 +95,11 @@ class Inventory:
     """What could not be had, and why."""
     starts: Sequence[Start] = field(default_factory=tuple)
 
+    @property
+    def silence(self) -> str | None:
+        """Why nothing is known at all, where the scheduler does not answer."""
+        return self.missing[0] if self.missing and not self.queues and not self.jobs else None
+
     def queue(self, name: str) -> Queue | None:
         """The queue of that name."""
         return next((queue for queue in self.queues if queue.name == name), None)

@@ -1,7 +1,8 @@
 """How many of the next trials an LLM may choose: what its proposals have earned. Pure.
 
-The optimizer always runs and keeps at least a quarter of the trials. An LLM begins with a few
-seeds and leaves the rest of the start to space-filling, unless the best run is its own. Then it
+The optimizer always runs and keeps at least a quarter of the trials. An LLM begins with one seed,
+and with two more once it is seen that the first is no worse than the default; it leaves the rest of
+the start to space-filling, unless the best run is its own. Then it
 gets a share, as odds against the sampler: they fall as the search ripens, open again on a plateau,
 and are multiplied by how often its trials were good against the sampler's, squared.
 It is computed from the history alone, so a resumed run comes to the same shares.
@@ -20,8 +21,9 @@ from agents.trial import Origin, StudyView, Trial, TrialState
 SOURCES: tuple[Origin, ...] = ("llm", "sampler")
 
 SEEDS = 3
-"""Trials that the LLM chooses at the start, from the task card; fewer where the first ones are all
-worse than the default."""
+"""Trials that the LLM chooses at the start, from the task card. The first runs alone among the
+sampler's, and the others are due only if it is no worse than the default: in a batch, three seeds of
+an LLM that is wrong would be most of the start."""
 SHARE_AT_FIRST = 0.4
 SHARE_AT_LAST = 0.15
 MOST = 0.75
@@ -71,9 +73,9 @@ def standing(view: StudyView, count: int, planned: int, dimensions: int) -> Stan
     `planned`: trials of the whole search. `dimensions`: parameters that are searched.
     """
     start = start_trials(dimensions)
-    seeds = min(count, SEEDS - sum(was_llms(trial) for trial in view.trials))
+    seeds = min(count, _seeds_due(view) - sum(was_llms(trial) for trial in view.trials))
     if len(view.trials) < start and seeds > 0 and not _misled(view):
-        return Standing(seeds, 1.0, f"the LLM begins with {SEEDS} seeds")
+        return Standing(seeds, 1.0, f"the LLM begins with up to {SEEDS} seeds")
     if len(view.trials) < start and not _leads(view):
         return Standing(0, 0.0, f"the first {start} trials fill the space")
     if _shut_out(view):
@@ -91,6 +93,11 @@ def standing(view: StudyView, count: int, planned: int, dimensions: int) -> Stan
     )
     theirs = [trial for trial in view.trials if trial.origin in SOURCES]
     return Standing(_slots(theirs, count, share), share, f"{why}; {earned}")
+
+
+def _seeds_due(view: StudyView) -> int:
+    """How many trials the LLM may have chosen by now, at the start."""
+    return SEEDS if any(was_llms(t) and t.state.is_finished for t in view.trials) else 1
 
 
 def was_llms(trial: Trial) -> bool:

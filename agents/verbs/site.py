@@ -1,7 +1,7 @@
 """A cluster: ``init`` writes a configuration for it; ``resources`` and ``queue`` say what it has."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -37,6 +37,10 @@ def init(
     site: Annotated[
         str | None, typer.Option(metavar="NAME", help="A profile in jobs/sites; else by host name.")
     ] = None,
+    batch: Annotated[
+        Literal["slurm", "pbs", "local"] | None,
+        typer.Option(help="Batch system; else the one that answers."),
+    ] = None,
     queue: Annotated[str | None, typer.Option(help="Partition or queue.")] = None,
     account: Annotated[str | None, typer.Option(help="Account or project that pays.")] = None,
     base: Annotated[
@@ -60,7 +64,7 @@ def init(
     from agents.detect.choices import Wishes
 
     wishes = Wishes(queue, account, base, python, _walltime(walltime), cpus, gpus)
-    verb(InitOptions(host, ssh_config, output, name, site, wishes, yes, force))
+    verb(InitOptions(host, ssh_config, output, name, site, batch, wishes, yes, force))
 
 
 @app.command(epilog="Example: python -m agents.run resources --config delta.yaml")

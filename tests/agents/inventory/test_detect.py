@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from agents.commands.init import InitOptions, _hosts, configuration
 from agents.detect import machine
 from agents.detect.choices import Choice, Wishes, account_of
+from agents.detect.machine import Scheduler
 from agents.doctor.heard import Word
 from agents.errors import ConfigurationError
 from agents.inventory import Gpus, Inventory, Queue
@@ -44,6 +45,13 @@ def test_what_only_a_login_shell_knows_is_used():
     assert look(**{"plain:sbatch": "/usr/bin/sbatch"}).bin_directory is None
     assert look(**{"login:sbatch": "", "plain:qsub": "/opt/pbs/bin/qsub"}).batch == "pbs"
     assert look(**{"login:sbatch": "alias sbatch='x'"}).batch == "local"
+
+
+def test_all_schedulers_are_seen_the_likeliest_first():
+    both = look(**{"plain:qsub": "/usr/bin/qsub"})
+    assert both.schedulers == (Scheduler("slurm", "/opt/slurm/bin"), Scheduler("pbs", None))
+    assert both.using(both.schedulers[1]).batch == "pbs"
+    assert (both.using().batch, both.using().bin_directory) == ("local", None)
 
 
 @pytest.mark.parametrize(

@@ -130,7 +130,8 @@ def test_other_gpus_than_those_of_earlier_trials_are_warned_of(site, tmp_path):
 def test_a_controller_that_is_away_is_named(site, tmp_path, monkeypatch):
     monkeypatch.setenv("SLURM_CONF", str(tmp_path / "none"))
     done = run(tmp_path, "resources")
-    assert "not known: sinfo" in done.stdout
+    assert done.returncode == 1
+    assert "slurm on local does not answer: sinfo: " in done.stderr
     assert "Traceback" not in done.stdout + done.stderr
 
 

@@ -52,7 +52,7 @@ def live(server):
     return Endpoint(settings, sleep=lambda _: None)
 
 
-def searched(proposer, batches=8, seed=0, noise=0.0, again=()):
+def searched(proposer, batches=12, seed=0, noise=0.0, again=()):
     """Proposals of a whole search; how long trials take, and what they print, is different each
     time. `again`: batches that are proposed twice, as after a crash."""
     chance = random.Random(seed)

@@ -47,13 +47,32 @@ def falling(origin, count, start=0.4):
 DEFAULT = [("default", 0.5)]
 
 
+def running(view, origin, count=1, fallback_reason=None):
+    """The history with trials that have not ended yet."""
+    start = len(view.trials)
+    more = [
+        Trial(n, 1, TrialState.RUNNING, {"x": n}, origin, 0, fallback_reason=fallback_reason)
+        for n in range(start, start + count)
+    ]
+    return replace(view, trials=[*view.trials, *more])
+
+
 def test_the_llm_has_the_first_seeds_then_the_space_is_filled():
-    assert standing(history(*DEFAULT), 2, 40, 2).slots == 2
+    assert standing(history(*DEFAULT, ("llm", 0.6)), 8, 40, 2).slots == SEEDS - 1
     assert standing(history(*DEFAULT, ("llm", 0.1), ("llm", 0.6)), 2, 40, 2).slots == 1
     seeded = [*DEFAULT, ("llm", 0.6), ("llm", 0.1), ("llm", 0.1), ("sampler", 0.7)]
     assert standing(history(*seeded), 4, 40, 2).slots == 0
     assert standing(history(*seeded, *falling("sampler", 3)), 8, 40, 2).slots > 0
     assert standing(history(*seeded, *falling("sampler", 3)), 8, 40, 9).slots == 0
+
+
+def test_a_batch_has_one_seed_until_it_is_seen_what_it_is_worth():
+    assert standing(running(history(), "default"), 7, 40, 2).slots == 1
+    assert standing(running(history(*DEFAULT), "llm"), 7, 40, 2).slots == 0
+    filled = running(history(*DEFAULT), "sampler", fallback_reason="the LLM was away")
+    assert standing(filled, 7, 40, 2).slots == 0
+    ended = replace(filled.trials[-1], state=TrialState.COMPLETED, value=0.1)
+    assert standing(replace(filled, trials=[*filled.trials[:-1], ended]), 7, 40, 2).slots == 2
 
 
 def test_an_llm_whose_seed_is_the_best_run_goes_on_at_once():
