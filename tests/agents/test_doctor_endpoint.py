@@ -28,10 +28,9 @@ def test_an_endpoint_that_is_well(tmp_path):
 
 
 def test_an_endpoint_that_is_down(tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    code, found = examined(tmp_path, f"http://127.0.0.1:{port}/v1")
+    with socket.socket() as deaf:  # bound, so that nobody else listens there meanwhile
+        deaf.bind(("127.0.0.1", 0))
+        code, found = examined(tmp_path, f"http://127.0.0.1:{deaf.getsockname()[1]}/v1")
     assert (code, found["endpoint"]["outcome"]) == (1, "failed")
     assert "llm.base_url" in found["endpoint"]["remedy"]
     assert found["structured output"]["outcome"] == "skipped"

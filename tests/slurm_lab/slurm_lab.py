@@ -6,7 +6,6 @@ tests. Sixteen CPUs and four GPUs are declared, whatever the machine has.
 
 import contextlib
 import os
-import random
 import secrets
 import shutil
 import signal
@@ -15,6 +14,8 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
+
+from lab_ports import Ports
 
 SBIN = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin:/sbin"
 DATABASE_SCRIPTS = Path("/usr/share/mysql")
@@ -193,14 +194,17 @@ class SlurmLab:
         for name in reversed(list(self._children)):
             self._stop(name, signal.SIGTERM)
         self._kill_leftovers()
+        self._ports.release()
         shutil.rmtree(self.base, ignore_errors=True)
 
     def _write_configuration(self):
-        self.ports = dict(zip(("ctld", "slurmd", "dbd", "database"), _free_ports(4), strict=True))
+        self._ports = Ports(104)
+        *daemons, srun = (self._ports.numbers[place] for place in (0, 1, 2, 3, 4))
+        self.ports = dict(zip(("ctld", "slurmd", "dbd", "database"), daemons, strict=True))
         names = {
             **self.ports, "host": self.host, "user": _user(), "base": self.base, "run": self.run,
             "log": self.log, "password": secrets.token_hex(8),
-            "srun": f"{self.ports['ctld'] + 100}-{self.ports['ctld'] + 199}",
+            "srun": f"{srun}-{srun + 99}",
         }  # fmt: skip
         self._names = names
         accounting = (
@@ -307,15 +311,6 @@ def _make_device(path):
 def _write_secret(path, content):
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as file:
         file.write(content)
-
-
-def _free_ports(count):
-    """A run of free ports, below those that the kernel hands out by itself."""
-    for _ in range(100):
-        first = random.SystemRandom().randrange(20000, 31000, 10)
-        if not any(_listens(first + offset) for offset in range(count)):
-            return range(first, first + count)
-    raise AssertionError("no free ports")
 
 
 def _listens(port):

@@ -105,7 +105,7 @@ def progress(config: Path) -> dict[str, object]:
     return {}
 
 
-def until(what: Callable[[], object], process: subprocess.Popen[str], seconds: float = 60) -> None:
+def until(what: Callable[[], object], process: subprocess.Popen[str], seconds: float = 180) -> None:
     limit = time.monotonic() + seconds
     while time.monotonic() < limit:
         if what():
@@ -118,7 +118,7 @@ def until(what: Callable[[], object], process: subprocess.Popen[str], seconds: f
 
 def ended_well(search: subprocess.Popen[str]) -> str:
     """Wait for the search's end. Returns what it said."""
-    screen = search.communicate(timeout=180)[0]
+    screen = search.communicate(timeout=600)[0]
     assert search.returncode == 0, screen
     return screen
 

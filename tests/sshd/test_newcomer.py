@@ -32,7 +32,7 @@ class Person:
 
     def types(self, *words: object, answers: Mapping[str, str] | None = None) -> str:
         """Run a verb to its end; it has to end well."""
-        code, screen = converse(self.command(*words), answers or {}, timeout=120)
+        code, screen = converse(self.command(*words), answers or {}, timeout=300)
         assert code == 0, screen
         return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen)
 
@@ -88,7 +88,7 @@ def test_the_first_half_hour(slurm_site: Site, person: Person, tmp_path: Path) -
     ):
         person.types(*request)
     screen = person.types("watch", run)
-    assert search.wait(timeout=120) == 0, search.communicate()[0]
+    assert search.wait(timeout=300) == 0, search.communicate()[0]
     assert "trial" in screen
 
     state = json.loads((run / "summary.json").read_text())
