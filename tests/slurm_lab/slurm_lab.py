@@ -61,7 +61,7 @@ SlurmdTimeout=60
 SlurmctldTimeout=10
 MessageTimeout={message_timeout}
 InactiveLimit=0
-KillWait=2
+KillWait=10
 MinJobAge=300
 GresTypes=gpu
 {accounting}
