@@ -21,15 +21,20 @@ from dataclasses import dataclass
 COMMAND = """exec /bin/sh -c 'IFS= read -r ph_line && eval "$ph_line"'"""
 """The remote command line, the same for every script."""
 
+LATER_SECONDS = 5
+"""How much longer the far side gives a script than the near side, which is to say that it was too
+slow: the end of one that `timeout` ended first would look like a broken connection."""
+
 # `timeout` ends what is left over on the far side when the near side has given up: a hung
 # scheduler command would otherwise pile up on the login node, one a poll.
+# Standard error is marked first: an answer is waited for until the mark on standard output.
 _WRAPPER = (
     "if command -v timeout >/dev/null 2>&1; then ph_limit='timeout -k 10 SECONDS'; "
     "else ph_limit=; fi; "
     "exec $ph_limit /bin/sh -c '"
     "IFS= read -r ph_mark && IFS= read -r ph_line || exit 1; "
     'ph_n=$(printf "\\nx"); ph_n=${ph_n%x}; eval "ph_script=$ph_line"; '
-    'ph_tell() { printf "\\n@%s %s\\n" "$ph_mark" "$1"; printf "\\n@%s %s\\n" "$ph_mark" "$1" >&2; }; '
+    'ph_tell() { printf "\\n@%s %s\\n" "$ph_mark" "$1" >&2; printf "\\n@%s %s\\n" "$ph_mark" "$1"; }; '
     'ph_tell begin; (eval "$ph_script"); ph_tell "end $?"'
     "' sh"
 )
@@ -45,10 +50,10 @@ class Answer:
 
 
 def pack(script: str, stdin: bytes, *, nonce: str, timeout: float) -> bytes:
-    """The bytes for the standard input of `COMMAND`. `timeout` (s) bounds the far side too."""
+    """The bytes for the standard input of `COMMAND`. `timeout` (s), and a little, bounds the far side."""
     if "\0" in script:
         raise ValueError("a shell script cannot hold a NUL character")
-    wrapper = _WRAPPER.replace("SECONDS", str(max(1, math.ceil(timeout))))  # 0 is no limit
+    wrapper = _WRAPPER.replace("SECONDS", str(max(0, math.ceil(timeout)) + LATER_SECONDS))
     text = script.encode("utf-8", "surrogateescape")
     return b"\n".join((wrapper.encode(), nonce.encode(), _on_one_line(text), stdin))
 

@@ -45,7 +45,7 @@ def run(*arguments, **environment):
         capture_output=True,
         text=True,
         stdin=subprocess.DEVNULL,
-        timeout=120,
+        timeout=300,
         env={**os.environ, **environment},
     )
 

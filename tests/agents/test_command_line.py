@@ -219,7 +219,7 @@ def test_control_c_asks_what_becomes_of_the_running_jobs(tmp_path, answer, left)
     wait_for_end(script)
 
 
-def wait_for_end(process, seconds=30):
+def wait_for_end(process, seconds=180):
     limit = time.monotonic() + seconds
     while time.monotonic() < limit:
         try:

@@ -82,7 +82,7 @@ def test_a_tiny_job_that_waits_is_cancelled(lab, tmp_path):
     _, found = doctor(config, "--job", "--job-limit", "1s")
     assert found["account and queue"]["outcome"] == "warning"
     assert found["job"]["outcome"] == "warning"
-    assert lab.client("squeue", "-h").stdout == ""
+    lab.wait_until_empty()
     assert left(tmp_path) == ["config.yaml", "train.py"]
 
 

@@ -9,8 +9,8 @@ from openai_server import MODEL, OpenAiServer, error, html, in_text, proposals, 
 GOOD = proposals({"x": 0.5})
 
 
-def examined(tmp_path, url, model=MODEL, more=(), **environment):
-    llm = f"llm: {{base_url: '{url}', model: '{model}', timeout: 2s}}"
+def examined(tmp_path, url, model=MODEL, more=(), timeout="60s", **environment):
+    llm = f"llm: {{base_url: '{url}', model: '{model}', timeout: {timeout}}}"
     code, found = doctor(write_config(tmp_path, llm=llm), *more, **environment)
     return code, found
 
@@ -28,10 +28,9 @@ def test_an_endpoint_that_is_well(tmp_path):
 
 
 def test_an_endpoint_that_is_down(tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    code, found = examined(tmp_path, f"http://127.0.0.1:{port}/v1")
+    with socket.socket() as deaf:  # bound, so that nobody else listens there meanwhile
+        deaf.bind(("127.0.0.1", 0))
+        code, found = examined(tmp_path, f"http://127.0.0.1:{deaf.getsockname()[1]}/v1")
     assert (code, found["endpoint"]["outcome"]) == (1, "failed")
     assert "llm.base_url" in found["endpoint"]["remedy"]
     assert found["structured output"]["outcome"] == "skipped"
@@ -59,7 +58,7 @@ def test_a_model_that_is_not_there(tmp_path):
     [
         (html, "failed", "llm.base_url"),
         (error(500, "out of memory"), "failed", "server's log"),
-        (slow(4), "failed", "llm.timeout"),
+        (slow(300), "failed", "llm.timeout"),
         (says("I am sorry, as a language model I cannot"), "failed", "guided decoding"),
         (says(GOOD[:40], finish_reason="length"), "failed", "llm.max_tokens"),
         (says('{"proposals": [{"parameters": {"x": "high"}}]}'), "warning", "schema"),
@@ -67,7 +66,8 @@ def test_a_model_that_is_not_there(tmp_path):
 )
 def test_answers_that_are_of_no_use(tmp_path, script, outcome, words):
     with OpenAiServer(script) as server:
-        code, found = examined(tmp_path, server.url)
+        timeout = "5s" if words == "llm.timeout" else "60s"
+        code, found = examined(tmp_path, server.url, timeout=timeout)
     assert found["structured output"]["outcome"] == outcome, found["structured output"]
     assert code == (1 if outcome == "failed" else 0)
     assert words in found["structured output"]["remedy"]

@@ -130,7 +130,7 @@ def examined(tmp_path, monkeypatch, **stubs):
 
 
 def test_a_df_that_hangs_is_ended_and_told(tmp_path, monkeypatch):
-    monkeypatch.setattr(remote, "QUESTION_SECONDS", 1)
+    monkeypatch.setattr(remote, "QUESTION_SECONDS", 3)
     found = examined(tmp_path, monkeypatch, df="sleep 600")
     assert found["remote space"].outcome.value == "warning"
     assert found["training command"].outcome.value == "ok"

@@ -55,7 +55,7 @@ def run(words, columns="40"):
     return subprocess.run(
         [sys.executable, "-m", "agents.run", *map(str, words)],
         cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL, env=environment,
-        timeout=60,
+        timeout=300,
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from agents import requests
+from agents import requests, run_lock
 from agents.commands.status import run_state, sparkline, status_lines, status_text
 from agents.commands.watch import view, watch
 from agents.config import load
@@ -69,7 +69,7 @@ def pilothouse(*arguments, **environment):
         cwd=ROOT,
         stdin=subprocess.DEVNULL,
         env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
-        timeout=60,
+        timeout=300,
     )
 
 
@@ -306,17 +306,24 @@ def test_a_run_that_another_host_holds_is_running_while_it_gives_signs_of_life(r
     assert run_state(run).state == "stopped"
 
 
-def test_looking_at_a_run_never_keeps_its_orchestrator_away(run):
+def test_looking_at_a_run_never_keeps_its_orchestrator_away(run, monkeypatch):
     """`status` holds the lock for a moment; a resume in that moment tries again."""
     import fcntl
 
     (run.directory / "run.lock").touch()
     with open(run.directory / "run.lock") as looker:
         fcntl.flock(looker, fcntl.LOCK_SH)
-        leaves = threading.Timer(0.1, fcntl.flock, (looker, fcntl.LOCK_UN))
-        leaves.start()
+        waited = []
+
+        def wait(seconds):
+            """The second pause outlasts the look."""
+            waited.append(seconds)
+            if len(waited) == 2:
+                fcntl.flock(looker, fcntl.LOCK_UN)
+
+        monkeypatch.setattr(run_lock.time, "sleep", wait)
         run.lock().release()
-        leaves.join()
+    assert len(waited) == 2
 
 
 class Clock:

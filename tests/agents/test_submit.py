@@ -13,11 +13,13 @@ from doctor_bench import run
 
 PROGRAM = """\
 import json, os, sys, time
+go = os.path.join(os.path.dirname(os.path.abspath(sys.argv[0])), "go")
 os.chdir(os.path.dirname(sys.argv[1]))
 open("runs", "a").write("x")
 task = json.load(open("hyperparameters.json"))
 h = task["hyperparameters"]
-time.sleep(task["budget"].get("pause", 0))
+while task["budget"].get("held") and not os.path.exists(go):
+    time.sleep(0.05)
 if h["x"] > 0.9:
     sys.exit("it is too large")
 result = {"schema": 1, "status": "completed", "trial": task["trial"], "metrics": {},
@@ -60,6 +62,17 @@ def harvested(*places, code=0, more=()):
     return json.loads(done.stdout)
 
 
+def locked_by(directory):
+    """The process of the one job of an experiment, once it runs."""
+    limit = time.monotonic() + 120
+    while time.monotonic() < limit:
+        for lock in Path(directory).glob("job_*/lock/pid"):
+            if said := lock.read_text().strip():
+                return int(said)
+        time.sleep(0.05)
+    raise AssertionError("no job runs")
+
+
 def until_ended(place, code=0):
     found = harvested(place, code=code, more=["--wait"])
     assert all(one["state"] in ("completed", "failed", "pruned") for one in found), found
@@ -68,12 +81,13 @@ def until_ended(place, code=0):
 
 def test_an_experiment_is_submitted_once_and_harvested_as_often_as_one_likes(tmp_path):
     config = write_config(tmp_path / "with spaces, ümläuts")
-    one = submitted(config, "x=0.8", "kind=b", "--set", "training.budget.pause=8")
+    one = submitted(config, "x=0.8", "kind=b", "--set", "training.budget.held=1")
     assert one["job_id"]
     (early,) = harvested(one["directory"])
     assert early["state"] in ("queued", "running")
     shown = run("status", one["directory"]).stdout
     assert "agents.run harvest" in shown
+    (config.parent / "go").touch()
     (found,) = until_ended(one["directory"])
     assert found["state"] == "completed"
     assert found["value"] == pytest.approx(0.6)
@@ -184,7 +198,7 @@ def test_killed_between_entry_and_submission_it_is_submitted_by_the_harvest(tmp_
         env={**os.environ, "PATH": f"{tools}:{os.environ['PATH']}"},
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    assert process.wait(60) == -signal.SIGKILL
+    assert process.wait(180) == -signal.SIGKILL
     (found,) = until_ended(tmp_path / "results")
     assert found["state"] == "completed"
     (job,) = (tmp_path / "results").glob("*/job_*")
@@ -194,7 +208,7 @@ def test_killed_between_entry_and_submission_it_is_submitted_by_the_harvest(tmp_
 def test_an_experiment_that_somebody_waits_for_is_in_use(tmp_path):
     config = write_config(tmp_path)
     process = subprocess.Popen(
-        [sys.executable, "-m", "agents.run", "submit", "--config", str(config), "--wait", "--set", "training.budget.pause=60"],
+        [sys.executable, "-m", "agents.run", "submit", "--config", str(config), "--wait", "--set", "training.budget.held=1"],
         stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
@@ -202,15 +216,15 @@ def test_an_experiment_that_somebody_waits_for_is_in_use(tmp_path):
         (found,) = harvested(directory)
         assert found["state"] == "in use"
         assert str(process.pid) in found["why"]
+        locked_by(directory)  # it runs
     finally:
         process.send_signal(signal.SIGTERM)
-        text, _ = process.communicate(timeout=30)
+        text, _ = process.communicate(timeout=180)
     assert process.returncode == 128 + signal.SIGTERM
     assert f"harvest {directory}" in text
     (found,) = harvested(directory)
     assert found["state"] == "running"
-    for lock in (tmp_path / "results").glob("*/job_*/lock/pid"):
-        os.kill(int(lock.read_text()), signal.SIGTERM)
+    os.kill(locked_by(directory), signal.SIGTERM)
     (found,) = until_ended(directory, code=1)
     assert found["state"] == "failed"
 
@@ -238,14 +252,10 @@ def test_what_cannot_be_read_is_told_and_stops_nothing_else(tmp_path):
 
 def test_a_job_that_vanished_is_a_failed_experiment(tmp_path):
     config = write_config(tmp_path)
-    one = submitted(config, "--set", "training.budget.pause=600")
-    for _ in range(100):
-        locks = list((tmp_path / "results").glob("*/job_*/lock/pid"))
-        if locks:
-            break
-        time.sleep(0.1)
+    one = submitted(config, "--set", "training.budget.held=1")
+    script = locked_by(one["directory"])
     # The whole job, script and worker, as when a node goes: no exit code is ever written.
-    os.killpg(os.getpgid(int(locks[0].read_text())), signal.SIGKILL)
+    os.killpg(os.getpgid(script), signal.SIGKILL)
     (found,) = until_ended(one["directory"], code=1)
     assert found["state"] == "failed"
     assert "node failure" in found["why"]

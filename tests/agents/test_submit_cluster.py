@@ -26,7 +26,7 @@ def lab(plain_slurm, monkeypatch):  # noqa: F811
     for key, value in plain_slurm.environment.items():
         monkeypatch.setenv(key, value)
     yield plain_slurm
-    plain_slurm.client("scancel", "--me")
+    plain_slurm.clear()
 
 
 def write_config(directory, resources="walltime: 2m"):

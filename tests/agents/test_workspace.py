@@ -67,7 +67,7 @@ def test_what_is_no_run_cannot_be_resumed(tmp_path):
 def _hold(directory, held, leave):
     lock = Workspace(Path(directory)).lock()
     held.set()
-    leave.wait(30)
+    leave.wait(300)
     lock.release()
 
 
@@ -77,7 +77,7 @@ def test_a_second_orchestrator_is_refused_with_the_firsts_host_and_pid(tmp_path)
     held, leave = context.Event(), context.Event()
     first = context.Process(target=_hold, args=(str(run.directory), held, leave))
     first.start()
-    assert held.wait(30)
+    assert held.wait(180)
     with pytest.raises(RunLocked, match=f"process {first.pid} on {socket.gethostname()}"):
         run.lock()
     first.kill()

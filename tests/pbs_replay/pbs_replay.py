@@ -19,7 +19,7 @@ from pathlib import Path
 
 STATE = Path(os.environ["REPLAY_PBS"])
 HOST = "pbs-host"
-KILL_DELAY = 2
+KILL_DELAY = 10
 
 
 class Job:

@@ -1,7 +1,7 @@
 """What only PBS does: history on and off, limits, hung and dead servers, names."""
 
 import pytest
-from bench import GOOD, SLEEP, Bench
+from bench import GOOD, SLEEP, WAITS, Bench
 from pbs_lab import RealPbs, ReplayedPbs
 
 from scheduler.errors import SchedulerAway
@@ -22,8 +22,7 @@ def pbs(request, tmp_path, monkeypatch):
 
 @pytest.fixture
 def bench(pbs, tmp_path):
-    settings = PbsBatchSettings(kind="pbs", command_timeout=3)
-    bench = Bench(settings, tmp_path, token=pbs.token)
+    bench = Bench(PbsBatchSettings(kind="pbs"), tmp_path, token=pbs.token)
     yield bench
     bench.cancel_all()
 
@@ -55,14 +54,18 @@ def test_history_off_finds_a_living_job_by_name(bench, pbs):
         assert bench.submit(job)["nohist-4"] == first
 
 
-def test_hung_server_is_away_not_gone(bench, pbs):
+def test_hung_server_is_away_not_gone(bench, pbs, tmp_path):
+    # One that soon gives up, for as long as nobody shall answer.
+    settings = PbsBatchSettings(kind="pbs", command_timeout=3)
+    impatient = Bench(settings, tmp_path, token=pbs.token)
+    impatient.ids = bench.ids
     job = bench.run("hung-1", SLEEP)
     bench.wait_until_started(job)
     with pbs.frozen():
         with pytest.raises(SchedulerAway, match="hung"):
-            bench.see(job)
+            impatient.see(job)
         late = bench.request("hung-2", GOOD)
-        assert isinstance(bench.submit(late)["hung-2"], InDoubt)
+        assert isinstance(impatient.submit(late)["hung-2"], InDoubt)
     bench.wait_for_state(job, JobState.RUNNING)
     answer = bench.wait_for(
         lambda: (
@@ -117,11 +120,12 @@ def test_deleted_by_hand(bench):
 def test_long_names_keep_their_end(pbs, tmp_path):
     bench = Bench(PbsBatchSettings(kind="pbs", name_length=15), tmp_path, token=pbs.token)
     name = "job_experiment_iter_001_trial_12-12.1"
-    job = bench.request(name, "import time\ntime.sleep(2)\n" + GOOD)
+    job = bench.request(name, WAITS + GOOD)
     first = bench.submit(job)[name]
     bench.wait_for_state(job, JobState.RUNNING)
     (bench.root / job.directory / "job.id").unlink()
     assert bench.submit(job)[name] == first
+    bench.let_go(job)
     assert isinstance(bench.verdict(job), Finished)
 
 

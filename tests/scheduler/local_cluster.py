@@ -35,7 +35,7 @@ def ref(job, job_id="known"):
     return JobRef(job.name, job.directory, job.name if job_id == "known" else job_id)
 
 
-def wait_for(what, seconds=30.0):
+def wait_for(what, seconds=180.0):
     """Poll `what` until it is true; it has to come true well before `seconds`."""
     limit = time.monotonic() + seconds
     while time.monotonic() < limit:
@@ -46,7 +46,7 @@ def wait_for(what, seconds=30.0):
     raise AssertionError("it never came true")
 
 
-def verdict(cluster, job, *, walltime=None, cancelled=False, grace=1.0, seconds=30.0):
+def verdict(cluster, job, *, walltime=None, cancelled=False, grace=1.0, seconds=180.0):
     """What becomes of one submitted job."""
     gone_since = None
 

@@ -111,10 +111,10 @@ def test_a_program_that_writes_its_result_and_then_fails_has_a_result_and_a_warn
 
 
 def test_a_job_whose_processes_are_all_killed_is_a_node_failure(cluster, tmp_path):
-    job = request("job", "import time; time.sleep(600)")
+    job = request("job", "open('begun', 'w').close()\nimport time; time.sleep(600)")
     cluster.submit([job])
+    wait_for((tmp_path / "run" / "dir_job" / "begun").exists)  # all its processes are there
     lock = tmp_path / "run" / "dir_job" / "lock" / "pid"
-    wait_for(lambda: lock.exists() and lock.read_text().strip())
     script = int(lock.read_text())
     with open(f"/proc/{script}/task/{script}/children") as stream:
         children = [int(pid) for pid in stream.read().split()]
@@ -125,8 +125,11 @@ def test_a_job_whose_processes_are_all_killed_is_a_node_failure(cluster, tmp_pat
     assert found.failure.cause in (Cause.NODE_FAILURE, Cause.LOST)
 
 
-def test_jobs_run_side_by_side_in_their_slots_and_the_rest_wait(cluster):
-    jobs = [request(f"job{i}", f"import time; time.sleep(1)\n{WRITE_GOOD}") for i in range(4)]
+WAITS = "import os, time\nwhile not os.path.exists('../go'): time.sleep(0.05)\n"
+
+
+def test_jobs_run_side_by_side_in_their_slots_and_the_rest_wait(cluster, tmp_path):
+    jobs = [request(f"job{i}", WAITS + WRITE_GOOD) for i in range(4)]
     cluster.submit(jobs)
     refs = [ref(job) for job in jobs]
 
@@ -136,6 +139,7 @@ def test_jobs_run_side_by_side_in_their_slots_and_the_rest_wait(cluster):
         return found if found.count(JobState.RUNNING) == 2 else None
 
     assert sorted(state.value for state in wait_for(states)) == ["queued"] * 2 + ["running"] * 2
+    (tmp_path / "run" / "go").touch()
     for job in jobs:
         assert isinstance(verdict(cluster, job), Finished)
 

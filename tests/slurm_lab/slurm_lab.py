@@ -6,7 +6,6 @@ tests. Sixteen CPUs and four GPUs are declared, whatever the machine has.
 
 import contextlib
 import os
-import random
 import secrets
 import shutil
 import signal
@@ -16,8 +15,12 @@ import tempfile
 import time
 from pathlib import Path
 
+from lab_ports import Ports
+
 SBIN = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin:/sbin"
 DATABASE_SCRIPTS = Path("/usr/share/mysql")
+PATIENT, IMPATIENT = 20, 2
+"""Seconds that Slurm's commands wait for a controller that is there, and for one that is away."""
 
 SLURM_CONF = """
 ClusterName=lab
@@ -29,7 +32,7 @@ SlurmdPort={slurmd}
 SrunPortRange={srun}
 CommunicationParameters=NoInAddrAny,NoCtldInAddrAny
 AuthType=auth/munge
-AuthInfo=socket={run}/munge.sock,cred_expire=5
+AuthInfo=socket={run}/munge.sock,cred_expire=15
 CredType=cred/munge
 StateSaveLocation={base}/state
 SlurmdSpoolDir={base}/spool
@@ -54,11 +57,11 @@ PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 DefMemPerCPU=100
 ReturnToService=2
-SlurmdTimeout=10
+SlurmdTimeout=60
 SlurmctldTimeout=10
-MessageTimeout=2
+MessageTimeout={message_timeout}
 InactiveLimit=0
-KillWait=2
+KillWait=10
 MinJobAge=300
 GresTypes=gpu
 {accounting}
@@ -123,7 +126,7 @@ class SlurmLab:
             f"--socket={self.run}/munge.sock", f"--pid-file={self.run}/munged.pid",
             f"--log-file={self.log}/munged.log", f"--seed-file={self.run}/seed", "--num-threads=4",
         )  # fmt: skip
-        _until((self.run / "munge.sock").exists, "munged")
+        _until(lambda: _hears(self.run / "munge.sock"), "munged")
         if self.accounting:
             self._start_accounting()
         self.start_slurmd()
@@ -136,6 +139,7 @@ class SlurmLab:
 
     def start_controller(self, *, forget=False):
         """`forget` starts it with no memory of any job, as after the loss of its state."""
+        self._write_slurm_conf(PATIENT)
         self._spawn("slurmctld", "-D", *(["-c"] if forget else []))
         _until(lambda: _listens(self.ports["ctld"]), "slurmctld")
 
@@ -150,9 +154,11 @@ class SlurmLab:
 
     def stop_controller(self, how=signal.SIGKILL):
         self._stop("slurmctld", how)
+        self._write_slurm_conf(IMPATIENT)
 
     def signal_controller(self, number):
         """SIGSTOP freezes it, SIGCONT thaws it."""
+        self._write_slurm_conf(IMPATIENT if number == signal.SIGSTOP else PATIENT)
         self._children["slurmctld"].send_signal(number)
 
     def stop_munge(self):
@@ -165,7 +171,7 @@ class SlurmLab:
             f"--socket={self.run}/munge.sock", f"--pid-file={self.run}/munged.pid",
             f"--log-file={self.log}/munged.log", f"--seed-file={self.run}/seed", "--num-threads=4",
         )  # fmt: skip
-        _until((self.run / "munge.sock").exists, "munged")
+        _until(lambda: _hears(self.run / "munge.sock"), "munged")
 
     def stop_accounting(self):
         self._stop("slurmdbd", signal.SIGKILL)
@@ -180,10 +186,19 @@ class SlurmLab:
             env={**os.environ, "PATH": SBIN, **self.environment},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=180,
             check=check,
             stdin=subprocess.DEVNULL,
         )
+
+    def clear(self):
+        """End all jobs, and wait until the last has gone from the queue."""
+        self.client("scancel", "--me")
+        self.wait_until_empty()
+
+    def wait_until_empty(self):
+        """A job that has been cancelled is listed as completing for a moment."""
+        _until(lambda: not self.client("squeue", "-h").stdout.strip(), "jobs to end")
 
     def stop(self):
         if "slurmctld" in self._children:
@@ -193,22 +208,20 @@ class SlurmLab:
         for name in reversed(list(self._children)):
             self._stop(name, signal.SIGTERM)
         self._kill_leftovers()
+        self._ports.release()
         shutil.rmtree(self.base, ignore_errors=True)
 
     def _write_configuration(self):
-        self.ports = dict(zip(("ctld", "slurmd", "dbd", "database"), _free_ports(4), strict=True))
+        self._ports = Ports(104)
+        *daemons, srun = (self._ports.numbers[place] for place in (0, 1, 2, 3, 4))
+        self.ports = dict(zip(("ctld", "slurmd", "dbd", "database"), daemons, strict=True))
         names = {
             **self.ports, "host": self.host, "user": _user(), "base": self.base, "run": self.run,
             "log": self.log, "password": secrets.token_hex(8),
-            "srun": f"{self.ports['ctld'] + 100}-{self.ports['ctld'] + 199}",
+            "srun": f"{srun}-{srun + 99}",
         }  # fmt: skip
         self._names = names
-        accounting = (
-            ACCOUNTING.format(**names)
-            if self.accounting
-            else "AccountingStorageType=accounting_storage/none"
-        )
-        (self.etc / "slurm.conf").write_text(SLURM_CONF.format(**names, accounting=accounting))
+        self._write_slurm_conf(PATIENT)
         (self.etc / "cgroup.conf").write_text("CgroupAutomount=no\n")
         for number in range(4):
             _make_device(self.run / f"gpu{number}")
@@ -218,6 +231,19 @@ class SlurmLab:
         _write_secret(self.etc / "munge.key", secrets.token_bytes(1024))
         if self.accounting:
             _write_secret(self.etc / "slurmdbd.conf", SLURMDBD_CONF.format(**names).encode())
+
+    def _write_slurm_conf(self, message_timeout):
+        accounting = (
+            ACCOUNTING.format(**self._names)
+            if self.accounting
+            else "AccountingStorageType=accounting_storage/none"
+        )
+        text = SLURM_CONF.format(
+            **self._names, accounting=accounting, message_timeout=message_timeout
+        )
+        new = self.etc / "slurm.conf.new"
+        new.write_text(text)
+        new.rename(self.etc / "slurm.conf")
 
     def _start_accounting(self):
         # mariadb-install-db needs a program of another package: the tables are made by hand.
@@ -229,7 +255,7 @@ class SlurmLab:
                   "--innodb-buffer-pool-size=32M", "--innodb-log-file-size=16M", "--skip-log-bin"]  # fmt: skip
         subprocess.run(
             [_program("mariadbd"), *common, "--bootstrap"], input=text, text=True, check=True,
-            capture_output=True, timeout=120,
+            capture_output=True, timeout=300,
         )  # fmt: skip
         password = self._names["password"]
         lines = ["CREATE DATABASE slurm_acct;"]
@@ -309,15 +335,6 @@ def _write_secret(path, content):
         file.write(content)
 
 
-def _free_ports(count):
-    """A run of free ports, below those that the kernel hands out by itself."""
-    for _ in range(100):
-        first = random.SystemRandom().randrange(20000, 31000, 10)
-        if not any(_listens(first + offset) for offset in range(count)):
-            return range(first, first + count)
-    raise AssertionError("no free ports")
-
-
 def _listens(port):
     try:
         socket.create_connection(("127.0.0.1", port), timeout=1).close()
@@ -326,7 +343,13 @@ def _listens(port):
     return True
 
 
-def _until(condition, what, seconds=30):
+def _hears(path):
+    """Whether somebody listens on a socket: it is there a little before."""
+    with socket.socket(socket.AF_UNIX) as caller:
+        return caller.connect_ex(str(path)) == 0
+
+
+def _until(condition, what, seconds=180):
     limit = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < limit, f"waited {seconds} s for {what}"

@@ -17,6 +17,7 @@ from terminal import converse
 ROOT = Path(__file__).parent.parent.parent
 PROGRAM = """\
 import json, os, sys, time
+here = os.path.dirname(os.path.abspath(sys.argv[0]))
 os.chdir(os.path.dirname(sys.argv[1]))
 open("runs", "a").write("x")
 print("hello")
@@ -24,6 +25,8 @@ open("best.pt", "w").write("best")
 open("last.pt", "w").write("last")
 task = json.load(open("hyperparameters.json"))
 time.sleep(1.5)
+while os.path.exists(f"{here}/hold_{task['trial']}"):
+    time.sleep(0.05)
 x = task["hyperparameters"]["x"]
 result = json.dumps({"schema": 1, "status": "completed", "trial": task["trial"], "metrics": {},
                      "curve": {"step": [1, 2], "accuracy": [x / 2, x]}, "seconds": 1.5})
@@ -73,6 +76,18 @@ def write_config(
     return config
 
 
+def hold(directory: Path, *trials: int) -> None:
+    """The jobs of these trials run until `let_go`, however slow those are who look at them."""
+    for trial in trials:
+        (directory / f"hold_{trial}").touch()
+
+
+def let_go(directory: Path) -> None:
+    """Let all jobs go on that are held."""
+    for path in directory.glob("hold_*"):
+        path.unlink()
+
+
 def pilothouse(*arguments: object) -> list[str]:
     return [sys.executable, "-m", "agents.run", *map(str, arguments)]
 
@@ -105,7 +120,7 @@ def progress(config: Path) -> dict[str, object]:
     return {}
 
 
-def until(what: Callable[[], object], process: subprocess.Popen[str], seconds: float = 60) -> None:
+def until(what: Callable[[], object], process: subprocess.Popen[str], seconds: float = 180) -> None:
     limit = time.monotonic() + seconds
     while time.monotonic() < limit:
         if what():
@@ -118,7 +133,7 @@ def until(what: Callable[[], object], process: subprocess.Popen[str], seconds: f
 
 def ended_well(search: subprocess.Popen[str]) -> str:
     """Wait for the search's end. Returns what it said."""
-    screen = search.communicate(timeout=180)[0]
+    screen = search.communicate(timeout=600)[0]
     assert search.returncode == 0, screen
     return screen
 

@@ -29,6 +29,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from lab_ports import Ports
 
 from scheduler.settings import ParamikoTransportSettings, SshTransportSettings
 
@@ -75,7 +76,8 @@ class LoopbackSshd:
         self._make_homes()
         self.kinds = (*KINDS, "code") if self.second_factor else KINDS
         names = (*self.kinds, "missing")
-        self.ports = dict(zip(names, _free_ports(len(names)), strict=True))
+        self._ports = Ports(len(names))
+        self.ports = dict(zip(names, self._ports.numbers, strict=True))
         self.program = sshd_program()
         self.pam = Path(f"/etc/pam.d/loopback-sshd-{os.getpid()}-{self.ports['plain']}")
         self._write_server()
@@ -228,7 +230,8 @@ Host *
         return str(link)
 
     def _await(self, port: int) -> None:
-        for _ in range(500):
+        limit = time.monotonic() + 120
+        while time.monotonic() < limit:
             assert self.process
             if self.process.poll() is not None:
                 raise RuntimeError(f"sshd ended: {self.log.read_text()}")
@@ -258,6 +261,7 @@ Host *
         """Cut everything and end the daemon."""
         self.cut()
         self.stop()
+        self._ports.release()
         if self.second_factor:
             self.pam.unlink(missing_ok=True)
 
@@ -276,11 +280,3 @@ def _children(pid: int) -> list[int]:
         return [int(c) for c in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     except OSError:
         return []
-
-
-def _free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from far_search import ROOT, Site, until
 from loopback_sshd import PASSPHRASE
+from slurm_lab import SlurmLab
 from terminal import converse
 
 from agents.config import load
@@ -32,7 +33,7 @@ class Person:
 
     def types(self, *words: object, answers: Mapping[str, str] | None = None) -> str:
         """Run a verb to its end; it has to end well."""
-        code, screen = converse(self.command(*words), answers or {}, timeout=120)
+        code, screen = converse(self.command(*words), answers or {}, timeout=300)
         assert code == 0, screen
         return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen)
 
@@ -56,7 +57,9 @@ def person(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Person:
     return Person(home)
 
 
-def test_the_first_half_hour(slurm_site: Site, person: Person, tmp_path: Path) -> None:
+def test_the_first_half_hour(
+    slurm_site: Site, plain_slurm: SlurmLab, person: Person, tmp_path: Path
+) -> None:
     config = person.directory / "lab.yaml"
     screen = person.types(
         "init", "--host", "mfa", "--ssh-config", slurm_site.sshd.config, "--output", config,
@@ -75,20 +78,28 @@ def test_the_first_half_hour(slurm_site: Site, person: Person, tmp_path: Path) -
     assert "4 of 4 a100" in screen
     assert "first start: queue" in screen
 
-    search = person.starts("--config", config, "--set", "cluster.poll={floor: 0.3s, ceiling: 1s}")
-    runs = person.directory / "results"
-    until(lambda: list(runs.glob("*/study.db")), search)
-    (run,) = (path for path in runs.iterdir() if path.is_dir() and not path.is_symlink())
-    until(lambda: list((tmp_path / "far").glob("*/job_*/job.id")), search)
-    for request in (
-        ("note", run, "large rates diverge here"),
-        ("add", run, "learning_rate=0.01", "width=100"),
-        ("forbid", run, "learning_rate > 0.5"),
-        ("set", run, "loop.max_iterations=3"),
-    ):
-        person.types(*request)
+    # No job starts before the person has typed all that is to be typed while they run.
+    partition = ("scontrol", "update", "partitionname=debug")
+    plain_slurm.client(*partition, "state=down", check=True)
+    try:
+        search = person.starts(
+            "--config", config, "--set", "cluster.poll={floor: 0.3s, ceiling: 1s}"
+        )
+        runs = person.directory / "results"
+        until(lambda: list(runs.glob("*/study.db")), search)
+        (run,) = (path for path in runs.iterdir() if path.is_dir() and not path.is_symlink())
+        until(lambda: list((tmp_path / "far").glob("*/job_*/job.id")), search)
+        for request in (
+            ("note", run, "large rates diverge here"),
+            ("add", run, "learning_rate=0.01", "width=100"),
+            ("forbid", run, "learning_rate > 0.5"),
+            ("set", run, "loop.max_iterations=3"),
+        ):
+            person.types(*request)
+    finally:
+        plain_slurm.client(*partition, "state=up", check=True)
     screen = person.types("watch", run)
-    assert search.wait(timeout=120) == 0, search.communicate()[0]
+    assert search.wait(timeout=300) == 0, search.communicate()[0]
     assert "trial" in screen
 
     state = json.loads((run / "summary.json").read_text())

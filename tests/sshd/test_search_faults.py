@@ -18,6 +18,8 @@ from far_search import (
     counts,
     disconnect,
     ended_well,
+    hold,
+    let_go,
     progress,
     runs,
     start,
@@ -50,6 +52,7 @@ def running(
     plain_slurm.wait_until_idle()
     config = write_config(tmp_path, slurm_site, "plain")
     connect(config)
+    hold(tmp_path, 0, 1)
     search = start(config)
     until(lambda: len(runs(tmp_path)) == 2, search)
     yield config, search
@@ -65,6 +68,7 @@ def test_sshd_stops_and_starts(
     slurm_site.sshd.stop()
     try:
         until(lambda: waits_for(config), search)
+        let_go(tmp_path)
         time.sleep(OUTAGE_SECONDS)
     finally:
         slurm_site.sshd.start()
@@ -80,6 +84,7 @@ def test_the_controller_stops_and_starts(
     plain_slurm.stop_controller(signal.SIGTERM)
     try:
         until(lambda: waits_for(config) == "scheduler", search)
+        let_go(tmp_path)
         time.sleep(OUTAGE_SECONDS)
     finally:
         plain_slurm.start_controller()
@@ -94,6 +99,7 @@ def test_munge_stops_and_starts(
     plain_slurm.stop_munge()
     try:
         until(lambda: waits_for(config) == "scheduler", search)
+        let_go(tmp_path)
         time.sleep(OUTAGE_SECONDS)
     finally:
         plain_slurm.start_munge()

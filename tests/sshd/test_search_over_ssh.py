@@ -19,6 +19,8 @@ from far_search import (
     counts,
     disconnect,
     ended_well,
+    hold,
+    let_go,
     pilothouse,
     progress,
     runs,
@@ -34,6 +36,7 @@ def test_a_search_waits_for_the_person_survives_the_connection_and_runs_each_job
     site: Site, tmp_path: Path
 ) -> None:
     config = write_config(tmp_path, site, "mfa")
+    hold(tmp_path, 0, 1)
     search = start(config)
     until(lambda: progress(config).get("waiting"), search)
     waiting = progress(config)["waiting"]
@@ -49,6 +52,7 @@ def test_a_search_waits_for_the_person_survives_the_connection_and_runs_each_job
     assert "opened by `connect`" in shown
     os.kill(int(shown.split("process ")[1].split()[0].rstrip(",")), signal.SIGKILL)
     until(lambda: progress(config).get("waiting"), search)
+    let_go(tmp_path)
     time.sleep(2)  # the jobs end while nobody looks
 
     connect(config)
@@ -69,6 +73,7 @@ def test_an_orchestrator_that_is_killed_finds_its_jobs_again_on_the_cluster(
 ) -> None:
     config = write_config(tmp_path, site, "plain")
     connect(config)
+    hold(tmp_path, 2, 3)
     again: tuple[str, ...] = ()
     for begun in (1, 3):
         search = start(config, *again)
@@ -76,6 +81,7 @@ def test_an_orchestrator_that_is_killed_finds_its_jobs_again_on_the_cluster(
         search.kill()
         search.communicate()
         again = ("--resume", "latest")
+    let_go(tmp_path)
     search = start(config, *again)
     ended_well(search)
     disconnect(config)

@@ -113,9 +113,9 @@ def test_the_service_is_waited_for_only_so_long(globus, login, monkeypatch):
     monkeypatch.setattr(auth, "CHECK_SECONDS", 0.5)
     try:
         text, usable = auth.login_status(login, as_json=False, offline=False)
+        assert asked.wait(60)  # it may have come that far later than nobody waited for it
     finally:
         go_on.set()
-    assert asked.is_set()
     assert usable
     assert "did not answer within 0.5 s" in text
 

@@ -39,7 +39,7 @@ def login(globus):
 
 def endpoint(server):
     settings = LlmSettings(
-        base_url=server.url, model=MODEL, globus=GlobusSettings(preset="alcf"), timeout=10.0,
+        base_url=server.url, model=MODEL, globus=GlobusSettings(preset="alcf"), timeout=60.0,
         max_retries=0,
     )  # fmt: skip
     return Endpoint(settings, sleep=lambda _: None)
@@ -61,7 +61,7 @@ def proposer(tmp_path):
 def test_the_list_of_models_renews_a_refused_token_once(globus, login):
     globus.good.clear()
     with BehindLogin(globus, says(proposals({"x": 0.5}))) as server:
-        assert endpoint(server).models(10) == [MODEL]
+        assert endpoint(server).models(60) == [MODEL]
     assert server.refused == 1
     assert globus.asked.count("refresh_token") == 1
 
@@ -73,7 +73,7 @@ def test_where_the_new_token_is_refused_too_the_list_is_not_asked_for_again(glob
             return False
 
     with Refuses(globus, says("")) as server, pytest.raises(EndpointAway) as caught:
-        endpoint(server).models(10)
+        endpoint(server).models(60)
     assert server.refused == 2
     assert "HTTP 401" in str(caught.value)
     assert "auth login --preset alcf" in str(caught.value)
@@ -84,7 +84,7 @@ def test_the_list_of_models_says_where_a_person_is_wanted(globus, login):
     globus.good.clear()
     globus.forgotten = True
     with BehindLogin(globus, says("")) as server, pytest.raises(EndpointAway) as caught:
-        endpoint(server).models(10)
+        endpoint(server).models(60)
     assert "log in again: python -m agents.run auth login --preset alcf" in str(caught.value)
 
 

@@ -32,7 +32,7 @@ def site(plain_slurm, tmp_path, monkeypatch):  # noqa: F811
     for key, value in plain_slurm.environment.items():
         monkeypatch.setenv(key, value)
     yield plain_slurm
-    plain_slurm.client("scancel", "--me")
+    plain_slurm.clear()
 
 
 def run(tmp_path, verb, *more, queue="queue: debug", columns="120"):
@@ -47,9 +47,9 @@ def run(tmp_path, verb, *more, queue="queue: debug", columns="120"):
 
 @pytest.mark.cluster
 def test_what_is_free_and_when_a_job_would_start(site, tmp_path):
-    job = ("sbatch", "-o", "/dev/null", "-t", "5", "--wrap", "sleep 100")
+    job = ("sbatch", "-o", "/dev/null", "-t", "5", "--wrap", "sleep 280")
     site.client(*job, "-c", "8", "--gres=gpu:a100:3", check=True)
-    until = time.monotonic() + 30
+    until = time.monotonic() + 180
     while "RUNNING" not in site.client("squeue", "-h", "-o", "%T").stdout:
         assert time.monotonic() < until
         time.sleep(0.1)
@@ -76,8 +76,8 @@ def test_what_is_free_and_when_a_job_would_start(site, tmp_path):
 def test_what_waits_and_why(site, tmp_path):
     for _ in range(2):
         site.client("sbatch", "-o", "/dev/null", "-c", "16", "-t", "5", "-J", "näme |x",
-                    "--wrap", "sleep 100", check=True)  # fmt: skip
-    until = time.monotonic() + 30
+                    "--wrap", "sleep 280", check=True)  # fmt: skip
+    until = time.monotonic() + 180
     while "Resources" not in site.client("squeue", "-h", "-o", "%r").stdout:
         assert time.monotonic() < until
         time.sleep(0.1)

@@ -60,6 +60,18 @@ def write_config(directory: Path, extra: str = "") -> Path:
     return config
 
 
+def hold(config: Path) -> None:
+    """The jobs of this search run until `let_go`: what shall happen meanwhile has the time it takes."""
+    program = config.parent / "program.py"
+    wait = f"while not os.path.exists({str(config.parent / 'go')!r}): time.sleep(0.05)\n"
+    program.write_text(program.read_text().replace("time.sleep(h[", f"{wait}time.sleep(h["))
+
+
+def let_go(config: Path) -> None:
+    """Let the jobs of a search go on that are held, and all that follow."""
+    (config.parent / "go").touch()
+
+
 @dataclass(frozen=True)
 class Crash:
     """Die by SIGKILL before or after the `count`-th call of a method, or have it raise."""
@@ -133,7 +145,7 @@ class Orchestrator:
         if self._process.is_alive():
             os.kill(self._process.pid, number)
 
-    def wait(self, seconds=120):
+    def wait(self, seconds=300):
         """The exit code; negative for a signal."""
         self._process.join(seconds)
         assert self._process.exitcode is not None, f"still running:\n{self.screen}"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from lab_fixtures import plain_slurm  # noqa: F401
+from lab_ports import a_port
 from loop_run import run_directory, write_config
 
 from agents.bell import Bell
@@ -20,20 +21,14 @@ from scheduler.settings import BellSettings
 HOURS = 3600.0 * 12
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def settings(port=None):
-    port = port or free_port()
+    port = port or a_port()
     return BellSettings(listen=f"127.0.0.1:{port}", url=f"http://127.0.0.1:{port}/")
 
 
 def ask(bell, method, path):
     host, _, port = bell.url.removeprefix("http://").split("/")[0].partition(":")
-    connection = http.client.HTTPConnection(host, int(port), timeout=20)
+    connection = http.client.HTTPConnection(host, int(port), timeout=120)
     connection.request(method, path)
     return connection.getresponse().status
 
@@ -109,7 +104,7 @@ def configured(tmp_path, port, floor="0.05s"):
 
 @pytest.mark.skipif(not shutil.which("curl") and not shutil.which("wget"), reason="needs curl")
 def test_a_search_goes_on_when_its_jobs_ring(tmp_path, patient):
-    config = configured(tmp_path, free_port())
+    config = configured(tmp_path, a_port())
     assert run_search(SearchOptions(config=config)) == 0
     directory = run_directory(config)
     completed = json.loads((directory / "progress.json").read_text())["trials"]["completed"]
@@ -124,7 +119,7 @@ def test_a_search_goes_on_when_its_jobs_ring(tmp_path, patient):
 def test_slurm_jobs_ring_too(tmp_path, patient, plain_slurm, monkeypatch):  # noqa: F811
     for key, value in plain_slurm.environment.items():
         monkeypatch.setenv(key, value)
-    config = configured(tmp_path, free_port())
+    config = configured(tmp_path, a_port())
     text = config.read_text().replace("{kind: local, slots: 2}", "{kind: slurm}")
     resources = "  resources: {cpus: 1, walltime: 2m}\n"
     config.write_text(text.replace("cluster:\n", f"cluster:\n{resources}"))
@@ -143,7 +138,7 @@ def test_a_job_rings_with_what_its_node_has(tmp_path, patient, monkeypatch, tool
         if path := shutil.which(name):
             (tools / name).symlink_to(path)
     (tools / tool).symlink_to(found)
-    config = configured(tmp_path, free_port())
+    config = configured(tmp_path, a_port())
     text = config.read_text()
     config.write_text(text.replace("cluster:\n", f"cluster:\n  environment: {{PATH: {tools}}}\n"))
     assert run_search(SearchOptions(config=config)) == 0

@@ -73,6 +73,8 @@ def test_killed_at_random_moments_it_ends_as_if_nothing_had_been(tmp_path, undis
         time.sleep(chance.uniform(0.05, 1.5))
         orchestrator.kill()
         assert orchestrator.wait() in (-9, 0), orchestrator.screen
+        if list(config.parent.glob("results/*/summary.json")):
+            break  # on a quick machine it may have come to its end: nothing is left to resume
     if not has_begun(config):
         assert start(config).wait() == 0
     assert_resumes(config, undisturbed)

@@ -8,7 +8,18 @@ import time
 
 import optuna
 import pytest
-from loop_run import PROGRAM, Crash, documents, jobs_run, resume, run_directory, start, write_config
+from loop_run import (
+    PROGRAM,
+    Crash,
+    documents,
+    hold,
+    jobs_run,
+    let_go,
+    resume,
+    run_directory,
+    start,
+    write_config,
+)
 
 BATCH = "loop: {max_iterations: 3, jobs_per_iteration: 2}\n"
 
@@ -24,7 +35,7 @@ def summary(config):
     return json.loads((run_directory(config) / "summary.json").read_text())
 
 
-def wait_until(what, seconds=60):
+def wait_until(what, seconds=180):
     limit = time.monotonic() + seconds
     while time.monotonic() < limit:
         if what():
@@ -107,27 +118,30 @@ def test_a_finished_search_goes_on_when_it_may_have_more_iterations(tmp_path):
 
 def test_an_unfinished_run_is_not_started_twice_unnoticed(tmp_path):
     config = write_config(tmp_path)
-    first = start(config, "--set", "search_space.pause.value=5")
+    hold(config)
+    first = start(config)
     wait_until(lambda: jobs_started(config) == 2)
     screen = ended(config, code=2)
     assert f"--resume {run_directory(config)}" in screen
-    again = start(config, "--set", "search_space.pause.value=5", "--resume", "latest")
+    again = start(config, "--resume", "latest")
     assert again.wait() == 3
     assert f"process {first.pid} on" in again.screen
     first.kill()
     first.wait()
+    let_go(config)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_leaves_the_jobs_running_and_says_how_to_go_on(tmp_path, number, code):
     config = write_config(tmp_path)
-    slow = ("--set", "search_space.pause.value=1.5")
-    orchestrator = start(config, *slow)
+    hold(config)
+    orchestrator = start(config)
     wait_until(lambda: jobs_started(config) == 2)
     orchestrator.kill(number)
     assert orchestrator.wait() == code, orchestrator.screen
     run = run_directory(config)
     assert f"python -m agents.run --resume {run}" in orchestrator.screen
+    let_go(config)
     wait_until(lambda: len(list(run.glob("job_*/results.json"))) == 2)
     ended(config, begin=resume)
     assert jobs_run(config) == dict.fromkeys(jobs_run(config), 1)
@@ -153,10 +167,12 @@ def test_a_program_that_always_fails_ends_the_search_with_the_cause(tmp_path):
 
 def test_a_graph_whose_position_is_lost_is_made_again_from_the_ledger(tmp_path):
     config = write_config(tmp_path)
-    orchestrator = start(config, "--set", "search_space.pause.value=1")
+    hold(config)
+    orchestrator = start(config)
     wait_until(lambda: jobs_started(config) == 2)
     orchestrator.kill()
     orchestrator.wait()
+    let_go(config)
     run = run_directory(config)
     for path in run.glob("graph.db*"):
         path.unlink()
@@ -317,7 +333,7 @@ def test_a_trial_in_a_pack_that_hangs_is_ended_alone(tmp_path, monkeypatch):
         "--set",
         "cluster.pack={trials: 2}",
         "--set",
-        "cluster.resources.walltime=2s",
+        "cluster.resources.walltime=6s",
         "--set",
         "cluster.retry.walltime.times=0",
     )

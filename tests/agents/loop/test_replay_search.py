@@ -46,7 +46,7 @@ def runs(tmp_path_factory):
         text = text.replace("loop: {max_iterations: 2", "loop: {max_iterations: 3")
         llm = f"base_url: {server.url}, model: {MODEL}, api_key_env: PILOTHOUSE_TEST_KEY"
         prices = "prices: {prompt: 1000.0, completion: 1000.0, currency: EUR}"
-        config.write_text(f"{text}llm: {{{llm}, timeout: 5s, max_retries: 0, {prices}}}\n")
+        config.write_text(f"{text}llm: {{{llm}, timeout: 60s, max_retries: 0, {prices}}}\n")
         first = start(config)
         assert first.wait() == 0, first.screen
     (one,) = base.glob("results/*/run.json")

@@ -139,7 +139,7 @@ def test_killed_while_the_best_are_confirmed_it_ends_as_if_nothing_had_been(
 )
 def test_killed_while_a_trial_is_cancelled_it_is_cancelled_in_the_end(tmp_path, crash):
     config = write_config(tmp_path, "loop: {max_iterations: 1, jobs_per_iteration: 2}\n")
-    config.write_text(config.read_text().replace("value: 0.15", "value: 30"))
+    config.write_text(config.read_text().replace("value: 0.15", "value: 300"))
     died = start(config, crash=Crash("agents.flight.Flight.submit", "after"))
     assert died.wait() == -9, died.screen
     run = run_directory(config)

@@ -4,7 +4,7 @@ import json
 
 import optuna
 import pytest
-from loop_run import PROGRAM, jobs_run, resume, run_directory, start, write_config
+from loop_run import PROGRAM, hold, jobs_run, let_go, resume, run_directory, start, write_config
 from test_loop import ended, jobs_started, summary, wait_until
 
 from agents import requests
@@ -12,6 +12,7 @@ from agents.commands.status import run_state, status_text
 from agents.commands.steering import ask
 from agents.progress import read_heartbeat
 from agents.workspace import run_at
+from training.contract import write_atomically
 
 
 def config_of(tmp_path, extra, pause="0.15"):
@@ -21,13 +22,14 @@ def config_of(tmp_path, extra, pause="0.15"):
 
 
 def begun(config, *more):
-    """A search that has jobs in flight."""
+    """A search that has jobs in flight, which run until `let_go`."""
+    hold(config)
     orchestrator = start(config, *more)
     wait_until(lambda: jobs_started(config) >= 1)
     return orchestrator
 
 
-def told(config, verb, wait=20.0, **arguments):
+def told(config, verb, wait=120.0, **arguments):
     answer = ask(run_directory(config), verb, arguments, wait)
     assert answer.state == "taken", answer
     return answer.said
@@ -46,12 +48,14 @@ def steering(config):
 @pytest.mark.parametrize("schedule", ["batch", "steady"])
 def test_a_paused_search_submits_nothing_collects_what_runs_and_goes_on(tmp_path, schedule):
     loop = f"loop: {{max_iterations: 2, jobs_per_iteration: 2, schedule: {schedule}}}\n"
-    config = config_of(tmp_path, loop, pause="0.5")
+    config = config_of(tmp_path, loop)
     orchestrator = begun(config)
     told(config, "pause")
-    started = jobs_started(config)
+    let_go(config)
     wait_until(lambda: beat(config)["trials"]["running"] == 0)
     assert beat(config)["paused"]["by"]
+    started = jobs_started(config)
+    assert started <= 2
     assert beat(config)["trials"]["completed"] == started
     with pytest.raises(AssertionError):
         wait_until(lambda: jobs_started(config) > started, seconds=1.5)
@@ -65,10 +69,10 @@ def test_a_search_that_was_stopped_on_request_goes_on_when_it_is_resumed(tmp_pat
     config = config_of(
         tmp_path,
         "loop: {max_iterations: 3, jobs_per_iteration: 2}\nconfirm: {trials: 1}\n",
-        pause="0.5",
     )
     orchestrator = begun(config)
     told(config, "stop")
+    let_go(config)
     assert orchestrator.wait() == 0, orchestrator.screen
     assert "asked for it" in summary(config)["stop_reason"]
     assert summary(config)["counts"]["completed"] == 2  # nothing is confirmed on the way out
@@ -79,11 +83,12 @@ def test_a_search_that_was_stopped_on_request_goes_on_when_it_is_resumed(tmp_pat
 
 
 def test_what_was_set_stays_when_the_run_is_resumed_and_the_command_line_is_newer(tmp_path):
-    config = config_of(tmp_path, "loop: {max_iterations: 9, jobs_per_iteration: 1}\n", "0.4")
+    config = config_of(tmp_path, "loop: {max_iterations: 9, jobs_per_iteration: 1}\n")
     orchestrator = begun(config)
     told(config, "set", setting="loop.max_iterations=3")
     orchestrator.kill()
     orchestrator.wait()
+    let_go(config)
     run = run_directory(config)
     # The configuration of the beginning says 9.
     ended(config, "--resume", str(run))
@@ -101,7 +106,7 @@ def test_a_cancelled_trial_ends_its_job_and_is_no_failure_of_the_search(tmp_path
         "loop: {max_iterations: 2, jobs_per_iteration: 2}\nstop: {failures_in_a_row: 1}\n",
         pause="30",
     )
-    quick = PROGRAM.replace('h["pause"]', '(60 if task["trial"] < 2 else 0)')
+    quick = PROGRAM.replace('h["pause"]', '(600 if task["trial"] < 2 else 0)')
     (tmp_path / "program.py").write_text(quick)
     orchestrator = begun(config)
     wait_until(lambda: jobs_started(config) == 2)
@@ -133,9 +138,10 @@ if task["trial"] == 0:
 
 
 def test_a_trial_that_was_never_submitted_is_cancelled_while_the_search_is_paused(tmp_path):
-    config = config_of(tmp_path, "loop: {max_iterations: 1, jobs_per_iteration: 3}\n", "0.6")
+    config = config_of(tmp_path, "loop: {max_iterations: 1, jobs_per_iteration: 3}\n")
     orchestrator = begun(config, "--set", "cluster.max_in_flight=1")
     told(config, "pause")
+    let_go(config)
     wait_until(lambda: beat(config)["trials"]["completed"] == 1)
     told(config, "cancel", trials="all")
     assert orchestrator.wait() == 0, orchestrator.screen
@@ -145,10 +151,11 @@ def test_a_trial_that_was_never_submitted_is_cancelled_while_the_search_is_pause
 
 
 def test_a_stopped_run_takes_requests_when_it_is_resumed(tmp_path):
-    config = config_of(tmp_path, "loop: {max_iterations: 2, jobs_per_iteration: 1}\n", "0.3")
+    config = config_of(tmp_path, "loop: {max_iterations: 2, jobs_per_iteration: 1}\n")
     orchestrator = begun(config)
     orchestrator.kill()
     orchestrator.wait()
+    let_go(config)
     run = run_directory(config)
     answer = ask(run, "add", {"values": ["x=0.25"]}, wait=0.2)
     assert answer.state == "waiting"
@@ -160,14 +167,15 @@ def test_a_stopped_run_takes_requests_when_it_is_resumed(tmp_path):
 
 
 def test_what_is_no_request_is_set_aside_and_does_not_end_the_search(tmp_path):
-    config = config_of(tmp_path, "loop: {max_iterations: 1, jobs_per_iteration: 1}\n", "0.5")
+    config = config_of(tmp_path, "loop: {max_iterations: 1, jobs_per_iteration: 1}\n")
     orchestrator = begun(config)
     run = run_directory(config)
     (run / "requests").mkdir(exist_ok=True)
-    (run / "requests" / "0.json").write_text("{}")
+    write_atomically(run / "requests" / "0.json", b"{}")
     by_hand = {"schema": 1, "verb": "cancel", "arguments": {"trials": {"x": 1}}, "by": "x"}
     by_hand["asked_at"] = "2026-11-24T12:00:00+00:00"
-    (run / "requests" / "1.json").write_text(json.dumps(by_hand))
+    write_atomically(run / "requests" / "1.json", json.dumps(by_hand).encode())
+    let_go(config)
     assert orchestrator.wait() == 0, orchestrator.screen
     assert [p.name for p in (run / "requests").iterdir()] == ["0.json.unreadable"]
     assert steering(config)["cancel"]["refused"] is True

@@ -20,7 +20,7 @@ def searched(tmp_path, monkeypatch, server, kind="llm", extra=""):
     config = write_config(tmp_path)
     text = config.read_text().replace("proposer: {kind: sampler}", f"proposer: {{kind: {kind}}}")
     llm = f"base_url: {server.url}, model: {MODEL}, api_key_env: PILOTHOUSE_TEST_KEY"
-    config.write_text(f"{text}llm: {{{llm}, timeout: 5s, max_retries: 0}}\n{extra}")
+    config.write_text(f"{text}llm: {{{llm}, timeout: 60s, max_retries: 0}}\n{extra}")
     orchestrator = start(config, "--log-level", "debug")
     assert orchestrator.wait() == 0, orchestrator.screen
     run = run_directory(config)
@@ -110,7 +110,7 @@ def test_what_a_person_forbids_and_notes_is_in_the_prompt_and_the_llm_is_held_to
         config = write_config(tmp_path)
         text = config.read_text().replace("proposer: {kind: sampler}", "proposer: {kind: llm}")
         llm = f"base_url: {server.url}, model: {MODEL}, api_key_env: PILOTHOUSE_TEST_KEY"
-        config.write_text(f"{text}llm: {{{llm}, timeout: 5s, max_retries: 0}}\n")
+        config.write_text(f"{text}llm: {{{llm}, timeout: 60s, max_retries: 0}}\n")
         begun = start(config, crash=Crash("agents.nodes.SearchNodes.prepare", "before"))
         assert begun.wait() == -9
         run = run_directory(config)

@@ -19,7 +19,7 @@ os.rename("r", "results.json")
 """
 
 
-def write_config(directory, url, iterations, llm="", program=PROGRAM):
+def write_config(directory, url, iterations, llm="", program=PROGRAM, timeout="60s"):
     """One trial an iteration; each fault is seen as it comes, and not mended by asking again."""
     (directory / "program.py").write_text(program)
     config = directory / "config.yaml"
@@ -32,7 +32,7 @@ proposer: {{kind: llm}}
 llm:
   base_url: "{url}"
   model: {MODEL}
-  timeout: 5s
+  timeout: {timeout}
   max_retries: 0
   repair_attempts: 0
   tools: {{calls: 0}}

@@ -56,7 +56,7 @@ class Lab:
 
     def proposed(self, server, repair_attempts=0, **settings):
         """One proposal, of whomever."""
-        options = {"base_url": server.url, "model": MODEL, "timeout": 5.0, "max_retries": 0}
+        options = {"base_url": server.url, "model": MODEL, "timeout": 60.0, "max_retries": 0}
         endpoint = Endpoint(LlmSettings(**options | settings), sleep=self.slept.append)
         card = task_card(SPACE, "accuracy_auc", "maximize", 20, "", {})
         log = ExchangeLog(self.directory)

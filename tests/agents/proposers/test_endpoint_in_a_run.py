@@ -36,7 +36,7 @@ FAULTS = {
     "a rate limit": (error(429, "slow down", Retry_After="7"), ["over its rate limit", "slow down"]),
     "a server that fails": (error(500, "CUDA error"), ["HTTP 500: CUDA error", "server's log"]),
     "a server that loads": (error(503, "loading"), ["HTTP 503: loading", "server's log"]),
-    "a time-out": (slow(8.0), ["did not answer within 5 s", "raise llm.timeout"]),
+    "a time-out": (slow(300), ["did not answer within 5 s", "raise llm.timeout"]),
     "a reset": (reset, ["cannot be reached", "check llm.base_url"]),
     "a web page": (html, ["no chat completion", "check llm.base_url"]),
     "a login page": (redirected, ["no chat completion", "check llm.base_url"]),
@@ -62,7 +62,7 @@ def test_each_degradation_is_on_its_trial_and_explained(tmp_path):
         script += [step, says(proposals(spread(number), rationale=f"reason {number}"))]
     with OpenAiServer(*script) as server:
         server.pages = {"/login": Answer("<title>Sign in</title>", content_type="text/html")}
-        config = write_config(tmp_path, server.url, iterations=1 + len(script))
+        config = write_config(tmp_path, server.url, iterations=1 + len(script), timeout="5s")
         done = pilothouse("--config", config)
         assert done.returncode == 0, done.stderr
         assert len(server.requests) == len(script)

@@ -43,7 +43,7 @@ def sampler(seed=1):
 
 
 def hybrid(server, directory, repair_attempts=1):
-    settings = LlmSettings(base_url=server.url, model=MODEL, timeout=5.0, max_retries=0)
+    settings = LlmSettings(base_url=server.url, model=MODEL, timeout=60.0, max_retries=0)
     card = task_card(SPACE, "accuracy_auc", "maximize", PLANNED)
     endpoint = Endpoint(settings, sleep=lambda _: None)
     advisor = Advisor(SPACE, card, endpoint, ExchangeLog(directory), repair_attempts)

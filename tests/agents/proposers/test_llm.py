@@ -72,7 +72,7 @@ class Lab:
 
     def proposer(self, server, repair_attempts=2, **settings):
         url = server if isinstance(server, str) else server.url
-        options = {"base_url": url, "model": MODEL, "timeout": 5.0, "max_retries": 2, **settings}
+        options = {"base_url": url, "model": MODEL, "timeout": 60.0, "max_retries": 2, **settings}
         sampler = SamplerProposer(SPACE, SamplerSettings(), 1, "maximize")
         card = task_card(SPACE, "accuracy_auc", "maximize", 20, "tell digits apart", {"epochs": 3})
         endpoint = Endpoint(LlmSettings(**options), sleep=self.slept.append)
@@ -269,11 +269,13 @@ def test_retry_after_is_obeyed_within_a_bound(lab):
 
 
 @pytest.mark.parametrize(
-    "trouble", [error(503, "loading"), reset, slow(0.6)], ids=["503", "reset", "slow"]
+    ("trouble", "timeout"),
+    [(error(503, "loading"), 60.0), (reset, 60.0), (slow(300), 3.0)],
+    ids=["503", "reset", "slow"],
 )
-def test_what_passes_is_tried_again(lab, trouble):
+def test_what_passes_is_tried_again(lab, trouble, timeout):
     with OpenAiServer(trouble, says(proposals(ONE))) as server:
-        proposed = lab.proposer(server, timeout=0.3).propose(EMPTY, 1)
+        proposed = lab.proposer(server, timeout=timeout).propose(EMPTY, 1)
     assert origins(proposed) == ["llm"]
     assert len(lab.slept) == 1
 
@@ -294,7 +296,8 @@ AWAY = {
 def test_an_endpoint_that_fails_leaves_the_sampler_and_one_plain_notice(lab, name):
     trouble, words = AWAY[name]
     with OpenAiServer(trouble) as server:
-        mind = lab.proposer(server, timeout=0.3, max_retries=1)
+        timeout = 0.3 if "llm.timeout" in words else 60.0
+        mind = lab.proposer(server, timeout=timeout, max_retries=1)
         proposed = mind.propose(EMPTY, 2)
         again = mind.propose(enter(EMPTY, proposed), 1)
     assert origins(proposed) == ["sampler", "sampler"]

@@ -124,7 +124,7 @@ def test_an_llm_that_obeys_a_hostile_log_line_is_bounded_by_validation(tmp_path,
     obeyed = proposals({"lr": 1e9}, {"lr": "$(reboot)"}, {"lr": 0.05, "../../etc": 1})
     sampler = SamplerProposer(SPACE, SamplerSettings(), 1, "maximize")
     with OpenAiServer(says(obeyed)) as server:
-        settings = LlmSettings(base_url=server.url, model=MODEL, timeout=5.0, max_retries=0)
+        settings = LlmSettings(base_url=server.url, model=MODEL, timeout=60.0, max_retries=0)
         advisor = Advisor(SPACE, CARD, Endpoint(settings), ExchangeLog(tmp_path), 1)
         mind = HybridProposer(SPACE, advisor, sampler, 40)
         proposed = mind.propose(view_with(HOSTILE["a heading"]), 3)

@@ -48,7 +48,7 @@ def mind(endpoint, directory, kind=LlmProposer, prices=None):
 
 
 def live(server):
-    settings = LlmSettings(base_url=server.url, model=MODEL, timeout=5.0, max_retries=0)
+    settings = LlmSettings(base_url=server.url, model=MODEL, timeout=60.0, max_retries=0)
     return Endpoint(settings, sleep=lambda _: None)
 
 

@@ -167,7 +167,7 @@ def lab(tmp_path, monkeypatch):
 
     class Lab:
         def proposer(self, server, **budget):
-            settings = LlmSettings(base_url=server.url, model=MODEL, timeout=5.0, max_retries=0)
+            settings = LlmSettings(base_url=server.url, model=MODEL, timeout=60.0, max_retries=0)
             card = task_card(SPACE, "accuracy_auc", "maximize", 40)
             log = ExchangeLog(tmp_path / "x")
             tools = ToolSettings(**budget)

@@ -11,7 +11,7 @@ import subprocess
 import time
 
 COMPLAINTS = ("Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded")
-PATIENCE = 60
+PATIENCE = 180
 """Seconds to wait for an answer before the browser counts as hung."""
 
 
@@ -50,7 +50,7 @@ class Browser:
     def close(self):
         os.close(self._out)
         self._process.terminate()
-        self._process.wait(10)
+        self._process.wait(PATIENCE)
         os.close(self._in)
 
     def open(self, path, *, width=1200, height=900, dark=False, script=True):

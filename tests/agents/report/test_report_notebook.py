@@ -15,7 +15,7 @@ def executed(monkeypatch, run):
     monkeypatch.setenv("PILOTHOUSE_RUN", str(run))
     monkeypatch.setenv("PYTHONPATH", str(NOTEBOOK.parents[1]))
     notebook = nbformat.read(NOTEBOOK, as_version=4)
-    client = nbclient.NotebookClient(notebook, timeout=120, kernel_name="python3")
+    client = nbclient.NotebookClient(notebook, timeout=600, kernel_name="python3")
     client.execute(cwd=str(NOTEBOOK.parents[1]))
     return notebook
 

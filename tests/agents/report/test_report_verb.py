@@ -11,6 +11,7 @@ import time
 import urllib.request
 
 import pytest
+from lab_ports import a_port
 from report_runs import make_run
 
 from agents.commands.dashboard import serve
@@ -101,12 +102,6 @@ def test_without_the_dashboard_it_says_how_to_get_it(run, monkeypatch):
         serve(run, 8080, print)
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def test_a_port_that_is_taken_is_said(run):
     pytest.importorskip("optuna_dashboard")
     with socket.socket() as taken:
@@ -118,7 +113,7 @@ def test_a_port_that_is_taken_is_said(run):
 
 def test_the_dashboard_shows_the_study_until_ctrl_c(run):
     pytest.importorskip("optuna_dashboard")
-    port = free_port()
+    port = a_port()
     command = [sys.executable, "-m", "agents.run", "report", str(run), "--open-dashboard"]
     server = subprocess.Popen(
         [*command, "--port", str(port)],
@@ -136,7 +131,7 @@ def test_the_dashboard_shows_the_study_until_ctrl_c(run):
         assert interrupted(server) in (0, 130)
 
 
-def interrupted(process, seconds=60):
+def interrupted(process, seconds=120):
     """The exit code. Ctrl-C again and again: wsgiref swallows one that comes within a request."""
     limit = time.monotonic() + seconds
     while time.monotonic() < limit:
@@ -149,7 +144,7 @@ def interrupted(process, seconds=60):
     raise AssertionError("it did not end")
 
 
-def answer(url, seconds=30):
+def answer(url, seconds=120):
     limit = time.monotonic() + seconds
     while True:
         try:

@@ -17,6 +17,8 @@ RESULT = (
 )
 GOOD = f"open('results.json', 'w').write('''{RESULT.replace('STATUS', 'completed')}''')\n"
 SLEEP = "import time\ntime.sleep(300)\n"
+WAITS = "import os, time\nwhile not os.path.exists('go'):\n    time.sleep(0.05)\n"
+"""Before another program: it runs until `Bench.let_go`, however slow those are who look at it."""
 PARTIAL = f"""
 import signal, sys, time
 def stop(number, frame):
@@ -111,7 +113,7 @@ class Bench:
     def see(self, job):
         return self.cluster.poll([self.ref(job)])[job.name]
 
-    def wait_for(self, what, seconds=60.0):
+    def wait_for(self, what, seconds=180.0):
         """Poll until `what` is true; it has to come true well before `seconds`."""
         limit = time.monotonic() + seconds
         while time.monotonic() < limit:
@@ -133,13 +135,17 @@ class Bench:
         if self.batch.name != "local":
             self.wait_for_state(job, JobState.RUNNING)
 
+    def let_go(self, job):
+        """Let a job go on that `WAITS`."""
+        (self.root / job.directory / "go").touch()
+
     def cancel(self, *jobs):
         self.cluster.cancel([self.ref(job) for job in jobs])
 
     def known_jobs(self, job):
         """Ids of all jobs of that name, whatever became of them."""
         script = f'PH_ROOT={self.root}\n{self.batch.find_shell()}\nph_find "{job.name}"\n'
-        done = self.cluster.transport.run(script, timeout=60)
+        done = self.cluster.transport.run(script, timeout=180)
         assert done.code == 0, done.stderr
         return self.batch.parse_found(done.stdout.decode())
 
@@ -153,7 +159,7 @@ class Bench:
             ]
         )
 
-    def verdict(self, job, *, cancelled=False, grace=2.0, seconds=60.0):
+    def verdict(self, job, *, cancelled=False, grace=2.0, seconds=180.0):
         """What becomes of one submitted job."""
         gone_since = None
 

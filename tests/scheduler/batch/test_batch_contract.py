@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from bench import BATCH_SYSTEMS, GOOD, PARTIAL, SLEEP, TRANSPORTS, open_bench
+from bench import BATCH_SYSTEMS, GOOD, PARTIAL, SLEEP, TRANSPORTS, WAITS, open_bench
 
 from scheduler.errors import ConnectionLost
 from scheduler.job import Cause, InDoubt, JobState, Refused, Submitted
@@ -80,11 +80,12 @@ def test_a_submission_killed_while_the_scheduler_answers_is_found(bench, tmp_pat
     slow.chmod(0o755)
     jobs = [bench.request(f"cut-{number}", COUNTED) for number in (3, 4)]
     with monkeypatch.context() as patched:
-        patched.setattr("scheduler.cluster.ROUND_TRIP_SECONDS", 3.0)
+        patched.setattr("scheduler.cluster.ROUND_TRIP_SECONDS", 6.0)
         with pytest.raises(ConnectionLost):
             bench.with_commands_in(str(slow.parent)).submit(jobs)
     bench.wait_for(
-        lambda: all(isinstance(answer, Submitted) for answer in bench.submit(*jobs).values())
+        lambda: all(isinstance(answer, Submitted) for answer in bench.submit(*jobs).values()),
+        seconds=360,  # one that was cut off just before the scheduler is in doubt for three minutes
     )
     for job in jobs:
         assert isinstance(bench.verdict(job), Finished)
@@ -107,11 +108,12 @@ def test_a_submission_cut_off_before_the_scheduler_is_in_doubt_then_made_anew(be
 
 
 def test_a_twin_of_a_job_leaves_it_alone(bench):
-    job = bench.run("twin-1", "import time\ntime.sleep(3)\n" + COUNTED)
+    job = bench.run("twin-1", WAITS + COUNTED)
     bench.wait_until_started(job)
     directory = bench.root / job.directory
     done = subprocess.run(["sh", directory / bench.batch.script_name], capture_output=True)
     assert done.returncode == 0
+    bench.let_go(job)
     assert isinstance(bench.verdict(job), Finished)
     assert runs(bench, job) == 1
 
@@ -138,9 +140,10 @@ def test_two_submitters_at_once_make_one_job_each(bench):
 
 
 def test_waits_runs_and_ends(bench):
-    job = bench.run("states-1", "import time\ntime.sleep(2)\n" + GOOD)
+    job = bench.run("states-1", WAITS + GOOD)
     bench.wait_until_started(job)
     assert bench.see(job).listing.state is JobState.RUNNING
+    bench.let_go(job)
     assert isinstance(bench.verdict(job), Finished)
 
 

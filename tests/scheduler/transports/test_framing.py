@@ -26,11 +26,11 @@ def run(shell: str, script: str, stdin: bytes) -> framing.Answer | None:
     if not path:
         pytest.skip(f"needs the package {shell}")
     program = f"{path} sh" if shell == "busybox" else path
-    sent = framing.pack(script, stdin, nonce=NONCE, timeout=60).replace(
+    sent = framing.pack(script, stdin, nonce=NONCE, timeout=180).replace(
         b"/bin/sh", program.encode()
     )
     command = framing.COMMAND.replace("/bin/sh", program)
-    done = subprocess.run(["/bin/sh", "-c", command], input=sent, capture_output=True, timeout=60)
+    done = subprocess.run(["/bin/sh", "-c", command], input=sent, capture_output=True, timeout=180)
     return framing.unpack(done.stdout, done.stderr, NONCE)
 
 

@@ -17,7 +17,7 @@ def test_login_shell(shared_sshd: LoopbackSshd, kind: str) -> None:
     if not shutil.which(kind):
         pytest.skip(f"needs the package {kind}")
     transport = open_transport(shared_sshd.paramiko(kind))
-    done = transport.run(SCRIPT, stdin=b"\0\xff\n", timeout=30)
+    done = transport.run(SCRIPT, stdin=b"\0\xff\n", timeout=180)
     transport.close()
     assert (done.code, done.stdout, done.stderr) == (5, b"a'b|$HOME!|c\\d|\0\xff\n", b"err\n")
 
@@ -28,13 +28,13 @@ def test_the_shell_is_really_in_the_way(shared_sshd: LoopbackSshd) -> None:
         pytest.skip("needs the package tcsh")
     log = shared_sshd.log.read_text()
     transport = open_transport(shared_sshd.paramiko("tcsh"))
-    transport.run(":", timeout=30)
+    transport.run(":", timeout=180)
     transport.close()
     assert "forced-command" in shared_sshd.log.read_text()[len(log) :]
 
 
 def test_what_start_up_files_print_is_dropped(shared_sshd: LoopbackSshd) -> None:
     transport = open_transport(shared_sshd.paramiko("noisy"))
-    done = transport.run(SCRIPT, stdin=b"in", timeout=30)
+    done = transport.run(SCRIPT, stdin=b"in", timeout=180)
     transport.close()
     assert (done.code, done.stdout, done.stderr) == (5, b"a'b|$HOME!|c\\d|in", b"err\n")

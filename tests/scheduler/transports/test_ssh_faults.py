@@ -21,7 +21,8 @@ from scheduler.transports.ssh_master import Life, Master
 
 
 def await_true(what: str, condition: Callable[[], object]) -> None:
-    for _ in range(500):
+    limit = time.monotonic() + 120
+    while time.monotonic() < limit:
         if condition():
             return
         time.sleep(0.02)
@@ -44,12 +45,16 @@ def far(request: pytest.FixtureRequest, sshd: LoopbackSshd) -> Iterator[Transpor
         transport.close()
 
 
+LIMITS = (1, 4, 16, 64)
+"""Seconds for a script that shall begin and be ended: on a slow machine it does not begin in one."""
+
+
 def during(
     transport: Transport,
     started: Path,
     action: Callable[[], object],
     rest: str,
-    timeout: float = 60,
+    timeout: float = 180,
 ) -> Completed:
     """Run `action` while a script is half way."""
 
@@ -88,10 +93,15 @@ def test_a_master_killed_in_the_middle(sshd: LoopbackSshd, tmp_path: Path) -> No
 
 def test_a_script_ends_on_the_far_side_too(far: Transport, tmp_path: Path) -> None:
     """Nothing piles up on a login node whose scheduler hangs."""
-    script = f"echo $$ > {tmp_path}/pid; sleep 300"
-    with pytest.raises(ConnectionLost, match="did not end within 1 s"):
-        far.run(script, timeout=1)
-    pid = int((tmp_path / "pid").read_text())
+    pid_file = tmp_path / "pid"
+    pid_file.touch()
+    for limit in LIMITS:
+        with pytest.raises(ConnectionLost) as caught:
+            far.run(f"echo $$ > {pid_file}; sleep 300", timeout=limit)
+        if pid_file.read_text():
+            break
+    assert "did not end within" in str(caught.value)
+    pid = int(pid_file.read_text())
     await_true("still running there", lambda: not Path(f"/proc/{pid}").exists())
 
 
@@ -107,14 +117,14 @@ def test_a_line_that_freezes_in_the_middle(
 
     try:
         with pytest.raises(ConnectionLost, match="what it did is not known"):
-            during(far, tmp_path / "started", freeze, "sleep 60", timeout=2)
+            during(far, tmp_path / "started", freeze, "sleep 60", timeout=10)
     finally:
         for pid in frozen:
             os.kill(pid, signal.SIGCONT)
 
 
 def test_a_frozen_line_ends_in_time(sshd: LoopbackSshd, far: Transport) -> None:
-    far.run(":", timeout=20)
+    far.run(":", timeout=120)
     frozen = [child for pid in sshd.connections() for child in (pid, *_children(pid))]
     for pid in frozen:
         os.kill(pid, signal.SIGSTOP)
@@ -140,7 +150,7 @@ def test_sessions_over_the_limit_wait_for_their_turn(sshd: LoopbackSshd) -> None
     for transport in transports:
 
         def code(number: int, transport: Transport = transport) -> int:
-            return transport.run(f"exit {number}", timeout=30).code
+            return transport.run(f"exit {number}", timeout=180).code
 
         with ThreadPoolExecutor(3) as pool:
             assert list(pool.map(code, range(12))) == list(range(12))
@@ -157,7 +167,7 @@ def test_a_server_without_a_free_session_says_so(sshd: LoopbackSshd, tmp_path: P
     try:
         assert held.stdout and held.stdout.readline() == b"in\n"
         with pytest.raises(ConnectionLost, match="MaxSessions"):
-            open_transport(settings).run("touch ran", timeout=5)
+            open_transport(settings).run("touch ran", timeout=60)
     finally:
         held.kill()
         held.communicate()
@@ -171,7 +181,7 @@ def test_one_session_of_ours_at_a_time_where_so_configured(sshd: LoopbackSshd) -
     transport = open_transport(sshd.ssh(max_sessions=1))
     script = f"mkdir {sshd.home}/alone || exit 1; sleep 0.05; rmdir {sshd.home}/alone"
     with ThreadPoolExecutor(4) as pool:
-        codes = list(pool.map(lambda _: transport.run(script, timeout=30).code, range(8)))
+        codes = list(pool.map(lambda _: transport.run(script, timeout=180).code, range(8)))
     assert codes == [0] * 8
     master.disconnect()
 
@@ -181,7 +191,7 @@ def test_a_restarted_sshd_changes_nothing_for_an_open_master(sshd: LoopbackSshd)
     master.connect()
     sshd.stop()
     transport = open_transport(sshd.ssh())
-    assert transport.run("echo still", timeout=20).stdout == b"still\n"
+    assert transport.run("echo still", timeout=120).stdout == b"still\n"
     sshd.start()
     assert master.disconnect().startswith("closed")
     assert master.check().life is Life.ABSENT
@@ -189,14 +199,14 @@ def test_a_restarted_sshd_changes_nothing_for_an_open_master(sshd: LoopbackSshd)
 
 def test_paramiko_connects_anew_by_itself(sshd: LoopbackSshd) -> None:
     transport = open_transport(sshd.paramiko())
-    assert transport.run("echo 1", timeout=20).stdout == b"1\n"
+    assert transport.run("echo 1", timeout=120).stdout == b"1\n"
     sshd.cut()
     sshd.stop()
     await_true("not noticed", lambda: transport.state() is TransportState.UNREACHABLE)
     with pytest.raises(ConnectionLost, match="cannot reach"):
-        transport.run("echo 2", timeout=20)
+        transport.run("echo 2", timeout=120)
     sshd.start()
-    assert transport.run("echo 3", timeout=20).stdout == b"3\n"
+    assert transport.run("echo 3", timeout=120).stdout == b"3\n"
     transport.close()
     await_true("a session is left", lambda: not sshd.connections())
 
@@ -205,7 +215,7 @@ def test_paramiko_refuses_an_unknown_host(sshd: LoopbackSshd) -> None:
     sshd.known_hosts.write_text("")
     transport = open_transport(sshd.paramiko())
     with pytest.raises(HostKeyRefused, match="compare the fingerprint") as caught:
-        transport.run("echo", timeout=20)
+        transport.run("echo", timeout=120)
     assert caught.value.remedy.startswith(f"ssh -p {sshd.ports['plain']} -i ")
     assert "Accepted" not in sshd.log.read_text()
     sshd.known_hosts.unlink()
@@ -216,7 +226,7 @@ def test_paramiko_refuses_a_changed_host_key(sshd: LoopbackSshd, tmp_path: Path)
     make_key(tmp_path / "other")
     sshd.know_host(tmp_path / "other.pub")
     with pytest.raises(HostKeyRefused, match="ask the site") as caught:
-        open_transport(sshd.paramiko()).run("echo", timeout=20)
+        open_transport(sshd.paramiko()).run("echo", timeout=120)
     assert caught.value.remedy.startswith("ssh-keygen -R '[127.0.0.1]:")
 
 
@@ -224,28 +234,28 @@ def test_paramiko_does_not_repeat_a_refused_login(sshd: LoopbackSshd, tmp_path: 
     make_key(tmp_path / "id")
     transport = open_transport(sshd.paramiko(key_file=tmp_path / "id"))
     with pytest.raises(LoginNeeded, match="no login to"):
-        transport.run("echo", timeout=20)
+        transport.run("echo", timeout=120)
     knocks = sshd.log.read_text().count("Connection from")
     with pytest.raises(LoginNeeded, match="not repeated"):
-        transport.run("echo", timeout=20)
+        transport.run("echo", timeout=120)
     assert sshd.log.read_text().count("Connection from") == knocks
     (tmp_path / "id").write_bytes(sshd.key.read_bytes())  # A person put the right key there.
     os.utime(tmp_path / "id", ns=(1, 1))
-    assert transport.run("echo in", timeout=20).stdout == b"in\n"
+    assert transport.run("echo in", timeout=120).stdout == b"in\n"
     transport.close()
 
 
 def test_paramiko_names_a_locked_key(sshd: LoopbackSshd) -> None:
     transport = open_transport(sshd.paramiko("mfa", key_file=sshd.locked_key))
     with pytest.raises(LoginNeeded, match="passphrase") as caught:
-        transport.run("echo", timeout=20)
+        transport.run("echo", timeout=120)
     assert caught.value.remedy == f"ssh-add {sshd.locked_key}"
 
 
 def test_paramiko_names_a_missing_key(sshd: LoopbackSshd) -> None:
     transport = open_transport(sshd.paramiko(key_file=sshd.directory / "none"))
     with pytest.raises(SchedulerError, match=r"cluster\.transport\.key_file"):
-        transport.run("echo", timeout=20)
+        transport.run("echo", timeout=120)
 
 
 def test_paramiko_takes_the_keys_of_an_agent(
@@ -258,9 +268,9 @@ def test_paramiko_takes_the_keys_of_an_agent(
         monkeypatch.setenv("SSH_AUTH_SOCK", str(socket))
         transport = open_transport(sshd.paramiko(key_file=None))
         with pytest.raises(LoginNeeded, match="try ssh-add"):
-            transport.run("echo", timeout=20)
+            transport.run("echo", timeout=120)
         subprocess.run(["ssh-add", "-q", sshd.key], check=True)
-        assert transport.run("echo in", timeout=20).stdout == b"in\n"
+        assert transport.run("echo in", timeout=120).stdout == b"in\n"
         transport.close()
     finally:
         agent.kill()

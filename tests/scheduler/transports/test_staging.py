@@ -32,7 +32,7 @@ class Counting:
     def run(self, script: str, *, stdin: bytes = b"", timeout: float) -> Completed:
         self.trips += 1
         self.sent += len(stdin)
-        done = LOCAL.run(script, stdin=stdin, timeout=30)
+        done = LOCAL.run(script, stdin=stdin, timeout=180)
         if self.trips in self.broken:
             raise ConnectionLost("broken")
         return done
@@ -90,7 +90,7 @@ def expected(code: Path) -> dict[str, bytes | str]:
 
 
 def test_a_snapshot_is_the_tree(transport: Transport, code: Path, tmp_path: Path) -> None:
-    staged = stage(transport, {"code": code}, str(tmp_path / "far"), timeout=30)
+    staged = stage(transport, {"code": code}, str(tmp_path / "far"), timeout=180)
     assert content(Path(staged.path) / "code") == expected(code)
     assert os.access(f"{staged.path}/code/package/run.sh", os.X_OK)
     assert not os.access(f"{staged.path}/code/train.py", os.X_OK)
@@ -99,24 +99,24 @@ def test_a_snapshot_is_the_tree(transport: Transport, code: Path, tmp_path: Path
 
 def test_the_unchanged_is_not_sent_again(code: Path, tmp_path: Path) -> None:
     far = str(tmp_path / "far")
-    first = stage(Counting(), {"code": code}, far, timeout=30)
+    first = stage(Counting(), {"code": code}, far, timeout=180)
     line = Counting()
-    again = stage(line, {"code": code}, far, timeout=30)
+    again = stage(line, {"code": code}, far, timeout=180)
     assert (again.path, again.sent, line.trips) == (first.path, 0, 1)
     (code / "train.py").write_text("changed")
     line = Counting()
-    changed = stage(line, {"code": code}, far, timeout=30)
+    changed = stage(line, {"code": code}, far, timeout=180)
     assert changed.path != first.path and changed.sent == len("changed") and line.trips == 3
     assert Path(first.path, "code/train.py").read_text() == "train.py"
     assert Path(changed.path, "code/train.py").read_text() == "changed"
 
 
 def test_a_mode_or_a_name_makes_another_snapshot(code: Path, tmp_path: Path) -> None:
-    paths = [stage(Counting(), {"code": code}, str(tmp_path / "far"), timeout=30).path]
+    paths = [stage(Counting(), {"code": code}, str(tmp_path / "far"), timeout=180).path]
     (code / "train.py").chmod(0o755)
-    paths.append(stage(Counting(), {"code": code}, str(tmp_path / "far"), timeout=30).path)
+    paths.append(stage(Counting(), {"code": code}, str(tmp_path / "far"), timeout=180).path)
     (code / "train.py").rename(code / "other.py")
-    paths.append(stage(Counting(), {"code": code}, str(tmp_path / "far"), timeout=30).path)
+    paths.append(stage(Counting(), {"code": code}, str(tmp_path / "far"), timeout=180).path)
     assert len(set(paths)) == 3
     assert os.access(f"{paths[1]}/code/train.py", os.X_OK)
     assert not os.access(f"{paths[0]}/code/train.py", os.X_OK)
@@ -131,11 +131,11 @@ def test_a_broken_line_leaves_no_half_snapshot(
     (code / "data").write_bytes(os.urandom(2500))
     far = tmp_path / "far"
     try:
-        stage(Counting(broken), {"code": code}, str(far), timeout=30)
+        stage(Counting(broken), {"code": code}, str(far), timeout=180)
     except ConnectionLost:
         snapshots = [p for p in far.iterdir() if p.name != "pieces"]
         assert all(content(p / "code") == expected(code) for p in snapshots)
-    staged = stage(Counting(), {"code": code}, str(far), timeout=30)
+    staged = stage(Counting(), {"code": code}, str(far), timeout=180)
     assert content(Path(staged.path) / "code") == expected(code)
     assert sorted(os.listdir(far)) == sorted(["pieces", staged.digest])
     assert [n for n in os.listdir(far / "pieces") if n.startswith(".")] == []
@@ -152,7 +152,7 @@ def test_git_says_what_belongs_to_the_code(code: Path, tmp_path: Path) -> None:
     (code / "big.ckpt").write_text("ignored")
     git("add", "train.py", "same", ".gitignore")
     (code / "same").unlink()
-    staged = stage(Counting(), {"code": code}, str(tmp_path / "far"), timeout=30)
+    staged = stage(Counting(), {"code": code}, str(tmp_path / "far"), timeout=180)
     names = set(content(Path(staged.path) / "code"))
     assert names == set(expected(code)) - {"big.ckpt"}
     assert "same" not in names and "package/-odd name" in names
@@ -160,7 +160,7 @@ def test_git_says_what_belongs_to_the_code(code: Path, tmp_path: Path) -> None:
 
 def test_several_sources_under_their_names(code: Path, tmp_path: Path) -> None:
     sources = {"a": code / "package", "one/file.py": code / "train.py"}
-    staged = stage(Counting(), sources, str(tmp_path / "far"), timeout=30)
+    staged = stage(Counting(), sources, str(tmp_path / "far"), timeout=180)
     assert "a/run.sh" in content(Path(staged.path))
     assert Path(staged.path, "one/file.py").read_text() == "train.py"
 
@@ -168,20 +168,20 @@ def test_several_sources_under_their_names(code: Path, tmp_path: Path) -> None:
 def test_a_damaged_piece_is_not_taken(code: Path, tmp_path: Path) -> None:
     class Damaging(Counting):
         def run(self, script: str, *, stdin: bytes = b"", timeout: float) -> Completed:
-            return super().run(script, stdin=stdin.replace(b"#!/bin/sh", b"#!/bin/xx"), timeout=30)
+            return super().run(script, stdin=stdin.replace(b"#!/bin/sh", b"#!/bin/xx"), timeout=180)
 
     with pytest.raises(StorageFull, match="SHA-256 differs"):
-        stage(Damaging(), {"code": code}, str(tmp_path / "far"), timeout=30)
+        stage(Damaging(), {"code": code}, str(tmp_path / "far"), timeout=180)
 
 
 def test_errors_name_the_file(code: Path, tmp_path: Path) -> None:
     with pytest.raises(SchedulerError, match=r"cannot read .*nothing for staging"):
-        stage(Counting(), {"x": code / "nothing"}, str(tmp_path / "far"), timeout=30)
+        stage(Counting(), {"x": code / "nothing"}, str(tmp_path / "far"), timeout=180)
     with pytest.raises(StorageFull, match="below /proc/none"):
-        stage(Counting(), {"code": code}, "/proc/none", timeout=30)
+        stage(Counting(), {"code": code}, "/proc/none", timeout=180)
     (code / "new\nline").write_text("x")
     with pytest.raises(SchedulerError, match="cannot be staged"):
-        stage(Counting(), {"code": code}, str(tmp_path / "far"), timeout=30)
+        stage(Counting(), {"code": code}, str(tmp_path / "far"), timeout=180)
 
 
 @settings(max_examples=25)
@@ -205,5 +205,5 @@ def test_any_contents(
     (root / "code").mkdir()
     for name, each in zip(names, contents, strict=True):
         (root / "code" / name).write_bytes(each)
-    staged = stage(Counting(), {"code": root / "code"}, str(root / "far"), timeout=30)
+    staged = stage(Counting(), {"code": root / "code"}, str(root / "far"), timeout=180)
     assert content(Path(staged.path) / "code") == dict(zip(names, contents, strict=True))

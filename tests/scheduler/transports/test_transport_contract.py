@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,7 +16,7 @@ from scheduler.shell import quote
 from scheduler.transport import Transport, TransportState
 from scheduler.transports import child, slices
 
-LIMIT = 30.0
+LIMIT = 180.0
 EVERY_BYTE = bytes(range(256))
 
 
@@ -71,7 +72,7 @@ def test_ten_megabytes_both_ways(transport: Transport) -> None:
 def test_a_script_of_a_megabyte(transport: Transport) -> None:
     script = "".join(f": {i:>90} 'filling'\n" for i in range(10_000)) + "echo end; cat"
     assert len(script) > 1_000_000
-    assert transport.run(script, stdin=b"in", timeout=60).stdout == b"end\nin"
+    assert transport.run(script, stdin=b"in", timeout=LIMIT).stdout == b"end\nin"
 
 
 def test_text_passes_through_the_script_as_it_is(transport: Transport) -> None:
@@ -109,8 +110,12 @@ def test_nothing_of_script_or_input_is_in_a_process_list(transport: Transport) -
 
 
 def test_time_limit_leaves_the_outcome_unknown(transport: Transport) -> None:
-    with pytest.raises(ConnectionLost, match=r"did not end within 0\.5 s"):
-        transport.run("sleep 60", timeout=0.5)
+    for limit in (0.5, 4, 32):  # On a slow machine it does not even begin in half a second.
+        with pytest.raises(ConnectionLost) as caught:
+            transport.run("sleep 300", timeout=limit)
+        if found := re.search(r"did not end within ([\d.]+) s", str(caught.value)):
+            break
+    assert found and limit / 2 < float(found[1]) <= limit
 
 
 def test_children_left_behind_do_not_hold_the_answer(transport: Transport, tmp_path: Path) -> None:
@@ -127,7 +132,7 @@ def test_eight_threads_at_once(transport: Transport) -> None:
     def one(number: int) -> bool:
         barrier.wait()
         data = bytes([number]) * 200_000
-        done = transport.run(f"cat; exit {number}", stdin=data, timeout=60)
+        done = transport.run(f"cat; exit {number}", stdin=data, timeout=LIMIT)
         return done.code == number and done.stdout == data
 
     with ThreadPoolExecutor(8) as pool:
@@ -146,11 +151,11 @@ def test_nothing_is_held_open_between_calls(transport: Transport) -> None:
         return len(os.listdir("/proc/self/fd"))
 
     transport.run(":", timeout=LIMIT)
-    before = open_files()
+    before, others = open_files(), _children()  # such as the daemons of other tests
     for _ in range(20):
         transport.run("echo x", timeout=LIMIT)
     assert open_files() <= before
-    assert _all_sshd(_children())
+    assert _all_sshd(_children() - others)
 
 
 def _all_sshd(pids: set[int]) -> bool:
