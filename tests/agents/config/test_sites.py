@@ -66,3 +66,18 @@ def test_a_site_that_is_not_there_is_refused_with_those_that_are(tmp_path):
         load_site(tmp_path, "nowhere")
     with pytest.raises(ConfigurationError, match="no site"):
         load_site(tmp_path, "../sites/polaris")
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ("pack: {trials: 40}, resources: {nodes: 10}", "cluster.pack.launch is missing"),
+        (
+            "pack: {trials: 41, per_node: 4, launch: [x]}, resources: {nodes: 10}",
+            r"41, and 10 node\(s\) \(cluster.resources.nodes\) take 40 at 4 a node",
+        ),
+    ],
+)
+def test_trials_that_would_share_a_node_without_being_asked_to_are_refused(tmp_path, more, words):
+    with pytest.raises(ConfigurationError, match=words):
+        load_site(tmp_path, "polaris", f"cluster: {{remote_base: /runs, {more}}}")
