@@ -80,6 +80,7 @@ class Watch:
             grace=self._grace,
             cancelled=observation.name in self.cancelled,
             walltime_seconds=trial.job.resources.walltime_seconds if trial.job else None,
+            shares_job=trial.job is not None and trial.job.pack is not None,
         )
         watched.verdict = judge(observation, known)
         if isinstance(watched.verdict, Unfinished):

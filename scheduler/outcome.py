@@ -49,6 +49,8 @@ class Circumstances:
     cancelled: bool = False
     """We cancelled it ourselves."""
     walltime_seconds: float | None = None
+    shares_job: bool = False
+    """Other trials run in the same job: how the job ended is not how this one did."""
 
 
 def is_gone(observation: Observation) -> bool:
@@ -130,6 +132,8 @@ def _failure_without_result(observation: Observation, known: Circumstances) -> F
     if known.cancelled:
         return _failure(Cause.CANCELLED, "cancelled", observation)
     said = listing.cause if listing is not None else None
+    if known.shares_job and code is not None and code not in _STOPPED:
+        said = None
     # A node that failed writes no exit code: with one, the listing was a moment too early.
     if (
         listing is not None
@@ -141,7 +145,8 @@ def _failure_without_result(observation: Observation, known: Circumstances) -> F
     if code is None:
         return _failure(
             Cause.LOST,
-            f"the job left the queue {known.grace:.0f} s ago without a result or an exit code",
+            f"the job left the queue {known.grace:.0f} s ago without a result or an exit code"
+            f"{_last_trace(observation)}",
             observation,
         )
     if code == 0:
@@ -178,6 +183,21 @@ def _stopped_by(observation: Observation, known: Circumstances) -> Cause:
     return Cause.WALLTIME if observation.exit_code == 124 else Cause.PREEMPTED
 
 
+def _last_trace(observation: Observation) -> str:
+    """What the batch system says of a job that left no sentinel, and whether it ever began."""
+    listing = observation.listing
+    if listing is None:
+        return ""
+    code = "" if listing.exit_code is None else f", {_code(listing.exit_code)}"
+    said = f"; the batch system says {listing.raw_state}{code}"
+    if observation.started:
+        return said
+    return (
+        f"{said}, and the job's script wrote nothing to its directory: do the compute nodes see it "
+        "(cluster.remote_base)?"
+    )
+
+
 def _limit(known: Circumstances) -> str:
     return f"the job reached its walltime of {known.walltime_seconds:.0f} s"
 
@@ -201,7 +221,19 @@ def _code(code: int) -> str:
     return f"signal {code - 128}" if 128 < code < 160 else f"exit code {code}"
 
 
+# A line of noise may hold these words (a warning, a banner): only the last lines say what ended it.
+_LAST_LINES = 3
+_LAST_CAUSES = frozenset({Cause.CANNOT_START, Cause.BAD_CONFIGURATION})
 _TEXT_CAUSES = (
+    (
+        Cause.OUT_OF_DEVICE_MEMORY,
+        re.compile(
+            r"(?:CUDA|HIP|XPU|MPS backend)(?: error:)? out of memory|OUT_OF_DEVICE_MEMORY"
+            r"|CUDA_ERROR_OUT_OF_MEMORY|CU(?:BLAS|DNN)_STATUS_ALLOC_FAILED"
+            r"|RESOURCE_EXHAUSTED: Out of memory",
+            re.IGNORECASE,
+        ),
+    ),
     (
         Cause.OUT_OF_MEMORY,
         re.compile(
@@ -215,7 +247,15 @@ _TEXT_CAUSES = (
 
 
 def _cause_in_text(text: str) -> Cause | None:
-    return next((cause for cause, pattern in _TEXT_CAUSES if pattern.search(text)), None)
+    last = "\n".join([line for line in text.splitlines() if line.strip()][-_LAST_LINES:])
+    return next(
+        (
+            cause
+            for cause, pattern in _TEXT_CAUSES
+            if pattern.search(last if cause in _LAST_CAUSES else text)
+        ),
+        None,
+    )
 
 
 def _failure(cause: Cause, message: str, observation: Observation) -> Failure:
