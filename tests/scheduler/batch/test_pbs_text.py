@@ -234,3 +234,8 @@ def test_a_gpu_type_has_no_common_name_in_pbs():
 def test_no_value_can_end_its_line(value):
     with pytest.raises(SchedulerError):
         BATCH.directives("name", Resources(directives={"filesystems": value}))
+
+
+def test_a_submission_that_would_wait_for_the_jobs_end_is_refused():
+    with pytest.raises(SchedulerError, match="'block' is set by Pilothouse"):
+        BATCH.directives("job", Resources(directives={"block": "true"}))
