@@ -25,7 +25,7 @@ def contained(script: JobScript, directory: str) -> list[str]:
 
 def _options(container: Container, script: JobScript, directory: str) -> list[str]:
     working = script.working_directory or directory
-    binds = [directory, *([working] if working != directory else []), *container.binds]
+    binds = dict.fromkeys([directory, working, *container.binds])
     options = [_GPU_FLAGS[container.gpu]] if container.gpu else []
     for bind in binds:
         options += ["--bind", bind]

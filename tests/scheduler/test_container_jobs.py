@@ -80,7 +80,8 @@ def test_the_working_directory_is_there_inside():
     assert words[2:6] == ["--bind", "/d", "--bind", "/w"]
 
 
-def test_modules_are_found_by_a_shell_that_does_not_know_them(tmp_path, monkeypatch):
+@pytest.mark.parametrize("given", [{"modules": ["cuda/12"]}, {"setup": ["module load cuda/12"]}])
+def test_modules_are_found_by_a_shell_that_does_not_know_them(tmp_path, monkeypatch, given):
     init = tmp_path / "modules" / "init"
     init.mkdir(parents=True)
     (init / "sh").write_text('module() { [ "$2" != nosuch ] && export LOADED="$2"; }\n')
@@ -88,7 +89,7 @@ def test_modules_are_found_by_a_shell_that_does_not_know_them(tmp_path, monkeypa
     cluster = make_cluster(tmp_path)
     program = "import os\nassert os.environ['LOADED'] == 'cuda/12'\n" + WRITE_GOOD
     good, bad = request("loaded", program), request("unloaded", program)
-    good = replace(good, script=replace(good.script, modules=["cuda/12"]))
+    good = replace(good, script=replace(good.script, **given))
     bad = replace(bad, script=replace(bad.script, modules=["nosuch"]))
     cluster.submit([good, bad])
     assert isinstance(verdict(cluster, good), Finished)
