@@ -96,3 +96,21 @@ def test_modules_are_found_by_a_shell_that_does_not_know_them(tmp_path, monkeypa
     found = verdict(cluster, bad)
     assert isinstance(found, Failed)
     assert "module" in found.failure.message
+
+
+def test_set_up_lines_may_say_source_whatever_the_shell(tmp_path):
+    (tmp_path / "env.sh").write_text("export CHOSEN=it\n")
+    cluster = make_cluster(tmp_path)
+    job = request("sourced", "import os\nassert os.environ['CHOSEN'] == 'it'\n" + WRITE_GOOD)
+    job = replace(job, script=replace(job.script, setup=[f"source {tmp_path}/env.sh"]))
+    cluster.submit([job])
+    assert isinstance(verdict(cluster, job), Finished)
+
+
+def test_lines_inside_a_container_are_read_by_bash_where_there_is_one(tmp_path, runtime):
+    cluster = make_cluster(tmp_path)
+    program = "import os\nassert os.environ['SAW'] == 'b c'\n" + WRITE_GOOD
+    before = ["list=(a 'b c')", 'export SAW="${list[1]}"']
+    job = in_container(request("bashed", program), before=before)
+    cluster.submit([job])
+    assert isinstance(verdict(cluster, job), Finished)
