@@ -146,7 +146,7 @@ def _failure_without_result(observation: Observation, known: Circumstances) -> F
         return _failure(
             Cause.LOST,
             f"the job left the queue {known.grace:.0f} s ago without a result or an exit code"
-            f"{_last_trace(observation)}",
+            f"{_last_trace(observation, known)}",
             observation,
         )
     if code == 0:
@@ -183,7 +183,7 @@ def _stopped_by(observation: Observation, known: Circumstances) -> Cause:
     return Cause.WALLTIME if observation.exit_code == 124 else Cause.PREEMPTED
 
 
-def _last_trace(observation: Observation) -> str:
+def _last_trace(observation: Observation, known: Circumstances) -> str:
     """What the batch system says of a job that left no sentinel, and whether it ever began."""
     listing = observation.listing
     if listing is None:
@@ -192,6 +192,11 @@ def _last_trace(observation: Observation) -> str:
     said = f"; the batch system says {listing.raw_state}{code}"
     if observation.started:
         return said
+    if known.shares_job:
+        return (
+            f"{said}, and this trial of it never began: see job.err one directory above the trial's "
+            "on the cluster (cluster.pack.launch?)"
+        )
     return (
         f"{said}, and the job's script wrote nothing to its directory: do the compute nodes see it "
         "(cluster.remote_base)?"

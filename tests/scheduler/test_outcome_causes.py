@@ -59,6 +59,8 @@ def test_a_job_that_left_nothing_says_what_the_batch_system_knows():
     assert found.cause is Cause.LOST
     assert "FAILED, exit code 97" in found.message
     assert "cluster.remote_base" in found.message
+    packed = failure(None, listing=ended(code=0), started=False, shares_job=True).message
+    assert "cluster.pack.launch" in packed
     begun = failure(None, listing=ended(code=1)).message
     assert "FAILED, exit code 1" in begun
     assert "remote_base" not in begun
