@@ -187,7 +187,15 @@ def _last_trace(observation: Observation, known: Circumstances) -> str:
     """What the batch system says of a job that left no sentinel, and whether it ever began."""
     listing = observation.listing
     if listing is None:
-        return ""
+        # At ALCF such a job is in no history either.
+        return (
+            ""
+            if observation.started
+            else (
+                ", and never began; a routing queue drops a job that none of its queues takes: compare "
+                "nodes and walltime with the site's limits"
+            )
+        )
     code = "" if listing.exit_code is None else f", {_code(listing.exit_code)}"
     said = f"; the batch system says {listing.raw_state}{code}"
     if observation.started:

@@ -65,3 +65,5 @@ def test_a_job_that_left_nothing_says_what_the_batch_system_knows():
     assert "FAILED, exit code 1" in begun
     assert "remote_base" not in begun
     assert "says" not in failure(None).message
+    assert "routing queue" not in failure(None).message
+    assert "routing queue" in failure(None, started=False).message
