@@ -49,6 +49,8 @@ class Circumstances:
     cancelled: bool = False
     """We cancelled it ourselves."""
     walltime_seconds: float | None = None
+    ran_for: float | None = None
+    """Seconds that polls have seen it running: never more than it ran."""
     shares_job: bool = False
     """Other trials run in the same job: how the job ended is not how this one did."""
 
@@ -81,6 +83,9 @@ def judge(observation: Observation, known: Circumstances) -> Verdict:
         return Finished(result, _warnings(observation))
     return Failed(_failure_in_result(result, observation, known), result)
 
+
+NEARLY = 0.9
+"""Of its walltime: a job that was seen running for so long and then stopped has reached it."""
 
 _STOPPED = frozenset({128 + 9, 128 + 10, 128 + 15})
 
@@ -180,7 +185,10 @@ def _stopped_by(observation: Observation, known: Circumstances) -> Cause:
         return Cause.CANCELLED
     if observation.listing is not None and observation.listing.cause is not None:
         return observation.listing.cause
-    return Cause.WALLTIME if observation.exit_code == 124 else Cause.PREEMPTED
+    # A PBS server without a history never says why: one that had (nearly) all its time used it up.
+    limit = known.walltime_seconds
+    is_over = limit is not None and known.ran_for is not None and known.ran_for >= NEARLY * limit
+    return Cause.WALLTIME if is_over or observation.exit_code == 124 else Cause.PREEMPTED
 
 
 def _last_trace(observation: Observation, known: Circumstances) -> str:

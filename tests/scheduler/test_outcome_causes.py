@@ -67,3 +67,13 @@ def test_a_job_that_left_nothing_says_what_the_batch_system_knows():
     assert "says" not in failure(None).message
     assert "routing queue" not in failure(None).message
     assert "routing queue" in failure(None, started=False).message
+
+
+@pytest.mark.parametrize(
+    ("ran_for", "cause"),
+    [(3500.0, Cause.WALLTIME), (600.0, Cause.PREEMPTED), (None, Cause.PREEMPTED)],
+)
+def test_where_nobody_says_why_a_job_was_stopped_its_time_does(ran_for, cause):
+    seen = Observation("job", None, True, 143, None)
+    known = Circumstances(0, None, 120.0, walltime_seconds=3600.0, ran_for=ran_for)
+    assert judge(seen, known).failure.cause is cause
