@@ -174,11 +174,13 @@ def node_hours(view: StudyView) -> float:
 
 
 def _node_hours_of(trials: Sequence[Trial]) -> float:
-    spent = [
-        (trial.seconds or 0.0) * (trial.job.resources.nodes if trial.job is not None else 1)
-        for trial in trials
-    ]
-    return sum(spent) / 3600
+    # Trials that share a job share its nodes: the longest of them counts.
+    spent: dict[object, float] = {}
+    for trial in trials:
+        nodes, pack = (trial.job.resources.nodes, trial.job.pack) if trial.job else (1, None)
+        key = trial.number if pack is None else pack
+        spent[key] = max(spent.get(key, 0.0), (trial.seconds or 0.0) * nodes)
+    return sum(spent.values()) / 3600
 
 
 def failures_in_a_row(trials: Sequence[Trial]) -> int:

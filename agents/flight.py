@@ -46,6 +46,9 @@ JITTER = 0.1
 STAGE_SECONDS = 3600.0
 """Time limit of one attempt to send the code; the next goes on where it broke off."""
 
+MOST_DOUBLINGS = 16
+"""Of the time until a submission that hit a limit is tried again; the ceiling is reached long before."""
+
 MAX_POINTS = 200
 """Intermediate values of one trial in the ledger; a longer curve is thinned."""
 
@@ -87,6 +90,8 @@ class Flight:
         self.bell: str | None = None
         """What jobs call when they end."""
         self._not_before = 0.0
+        self._refusals = 0
+        """Submissions in a row after which a trial had to wait."""
         self._ready = False
         self._code: str | None = None
 
@@ -167,9 +172,11 @@ class Flight:
         again = frozenset(self._again)
         answers = self._patience(lambda: self._cluster.submit(requests, again))
         now = datetime.now(UTC)
+        before = dict(self.held_back)
         for name, group in groups.items():
             for trial in group:
                 self._take_answer(trial, name, answers[name], now)
+        self._wait_to_submit(trials, before)
         self.watch.changed()
 
     def _with_jobs(self, trials: Sequence[Trial]) -> list[Trial]:
@@ -228,9 +235,24 @@ class Flight:
                 self._later(trial, f"submission in doubt for {seconds:.0f} s")
 
     def _later(self, trial: Trial, why: str) -> None:
-        self._not_before = time.monotonic() + self._settings.cluster.poll.ceiling
         self.held_back[trial.number] = why
         self._journal.event("submit_later", "warning", trial=trial.number, why=why)
+
+    def _wait_to_submit(self, trials: Sequence[Trial], before: Mapping[int, str]) -> None:
+        """When to try again. Soon at first: a job that leaves its sentinel still counts against a
+        site's limit while its scheduler cleans up after it."""
+        held = [trial.number for trial in trials if trial.number in self.held_back]
+        if not held:
+            self._refusals = 0
+            return
+        poll = self._settings.cluster.poll
+        wait = min(poll.ceiling, poll.floor * 2 ** min(self._refusals, MOST_DOUBLINGS))
+        self._not_before = time.monotonic() + wait
+        self._refusals += 1
+        new = [number for number in held if number not in before]
+        if new:
+            which = f"trial {new[0]}" if len(new) == 1 else f"{len(new)} trials"
+            self.said(f"{which}: submitted later: {self.held_back[new[0]].strip()}")
 
     # -- watching --------------------------------------------------------------------------------
 

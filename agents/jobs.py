@@ -93,6 +93,9 @@ def job_request(
         "code": code or "",
     }
     cluster = settings.cluster
+    container = container_of(cluster.container)
+    if container is not None and code is not None:
+        container = replace(container, binds=[*container.binds, code])
     script = JobScript(
         command=[_filled(argument, values) for argument in settings.training.command],
         environment={
@@ -103,7 +106,7 @@ def job_request(
         modules=cluster.modules,
         setup=cluster.setup,
         working_directory=_working_directory(settings) or code,
-        container=container_of(cluster.container),
+        container=container,
     )
     return JobRequest(
         name=trial.job.name,

@@ -347,6 +347,7 @@ class SearchNodes:
             doing_since=self._since,
             budgets=budgets_of(known, self._settings, elapsed),
             history=self._helm.history,
+            held_back=self._flight.held_back,
         )
         self._screen.show(progress)
         write_heartbeat(self._workspace.progress_file, progress)

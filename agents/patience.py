@@ -10,7 +10,7 @@ from typing import TypeVar
 from agents.interrupts import Interrupts
 from agents.journal import Journal
 from agents.progress import Waiting
-from scheduler.errors import Away
+from scheduler.errors import Away, LoginNeeded
 
 T = TypeVar("T")
 
@@ -41,6 +41,8 @@ class Patience:
                 result = action()
             except Away as error:
                 self._away(error)
+                # Whether a person has logged in meanwhile is asked of this machine alone.
+                delay = self._floor if isinstance(error, LoginNeeded) else delay
                 self._interrupts.sleep(delay)
                 delay = min(self._ceiling, delay * 2)
                 continue

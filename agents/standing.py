@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from agents.config.model import Settings
@@ -33,8 +33,10 @@ def standing(
     doing_since: datetime | None = None,
     budgets: Sequence[Budget] = (),
     history: Sequence[Taken] = (),
+    held_back: Mapping[int, str] | None = None,
 ) -> Progress:
-    """Where the run stands. `history`: what people asked for."""
+    """Where the run stands. `history`: what people asked for; `held_back`: why trials could not be
+    submitted so far."""
     best, paused = view.best, steered(history).paused
     return Progress(
         experiment=view.experiment,
@@ -44,7 +46,7 @@ def standing(
         direction=view.direction,
         elapsed=elapsed,
         trials=trials_by_state(view),
-        jobs=_jobs(view.trials, watch, view.metric),
+        jobs=_jobs(view.trials, watch, view.metric, held_back or {}),
         best_value=best.value if best else None,
         best_trial=best.number if best else None,
         best_parameters=best.parameters if best else {},
@@ -63,19 +65,21 @@ def standing(
     )
 
 
-def _jobs(trials: Sequence[Trial], watch: Watch, metric: str) -> list[JobLine]:
-    return [_job(trial, watch, metric) for trial in trials if not trial.state.is_finished]
+def _jobs(
+    trials: Sequence[Trial], watch: Watch, metric: str, held_back: Mapping[int, str]
+) -> list[JobLine]:
+    running = [trial for trial in trials if not trial.state.is_finished]
+    return [_job(trial, watch, metric, held_back.get(trial.number, "")) for trial in running]
 
 
-def _job(trial: Trial, watch: Watch, metric: str) -> JobLine:
-    if trial.job is None:
-        return JobLine(trial.number, "to be submitted", None, origin=trial.origin)
+def _job(trial: Trial, watch: Watch, metric: str, why: str) -> JobLine:
+    if trial.job is None or trial.job.job_id is None:
+        return JobLine(trial.number, "to be submitted", None, reason=why, origin=trial.origin)
     lines = watch.lines(trial)
     last = lines[-1] if lines else None
-    state = watch.state(trial).value if trial.job.job_id else "to be submitted"
     return JobLine(
         trial=trial.number,
-        state=state,
+        state=watch.state(trial).value,
         job_id=trial.job.job_id,
         step=last.step if last else None,
         accuracy=last.values.get("accuracy") if last else None,

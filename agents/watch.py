@@ -80,6 +80,8 @@ class Watch:
             grace=self._grace,
             cancelled=observation.name in self.cancelled,
             walltime_seconds=trial.job.resources.walltime_seconds if trial.job else None,
+            ran_for=None if watched.running_since is None else now - watched.running_since,
+            shares_job=trial.job is not None and trial.job.pack is not None,
         )
         watched.verdict = judge(observation, known)
         if isinstance(watched.verdict, Unfinished):

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from scheduler.job import Container, JobScript
 
+# A person's lines are written for bash as a rule; the `sh` of an Ubuntu image is another shell.
+_BASH_OR_SH = 'exec "$(command -v bash || echo sh)" -c "$@"'
+
 _GPU_FLAGS = {"nvidia": "--nv", "amd": "--rocm"}
 
 
@@ -18,14 +21,14 @@ def contained(script: JobScript, directory: str) -> list[str]:
         return command
     if container.before:
         lines = "\n".join([*container.before, 'exec "$@"'])
-        command = ["/bin/sh", "-c", lines, "sh", *command]
+        command = ["/bin/sh", "-c", _BASH_OR_SH, "sh", lines, "sh", *command]
     return [container.runtime, "exec", *_options(container, script, directory), container.image,
             *command]  # fmt: skip
 
 
 def _options(container: Container, script: JobScript, directory: str) -> list[str]:
     working = script.working_directory or directory
-    binds = [directory, *([working] if working != directory else []), *container.binds]
+    binds = dict.fromkeys([directory, working, *container.binds])
     options = [_GPU_FLAGS[container.gpu]] if container.gpu else []
     for bind in binds:
         options += ["--bind", bind]

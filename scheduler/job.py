@@ -22,6 +22,8 @@ class Cause(enum.Enum):
     """Why a trial failed, as far as can be told. Each asks for something else of a person."""
 
     OUT_OF_MEMORY = "out of memory"
+    OUT_OF_DEVICE_MEMORY = "out of device memory"
+    """Of a GPU: more memory on the node does not help."""
     WALLTIME = "walltime"
     NODE_FAILURE = "node failure"
     PREEMPTED = "preempted"

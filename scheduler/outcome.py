@@ -49,6 +49,10 @@ class Circumstances:
     cancelled: bool = False
     """We cancelled it ourselves."""
     walltime_seconds: float | None = None
+    ran_for: float | None = None
+    """Seconds that polls have seen it running: never more than it ran."""
+    shares_job: bool = False
+    """Other trials run in the same job: how the job ended is not how this one did."""
 
 
 def is_gone(observation: Observation) -> bool:
@@ -79,6 +83,9 @@ def judge(observation: Observation, known: Circumstances) -> Verdict:
         return Finished(result, _warnings(observation))
     return Failed(_failure_in_result(result, observation, known), result)
 
+
+NEARLY = 0.9
+"""Of its walltime: a job that was seen running for so long and then stopped has reached it."""
 
 _STOPPED = frozenset({128 + 9, 128 + 10, 128 + 15})
 
@@ -130,6 +137,8 @@ def _failure_without_result(observation: Observation, known: Circumstances) -> F
     if known.cancelled:
         return _failure(Cause.CANCELLED, "cancelled", observation)
     said = listing.cause if listing is not None else None
+    if known.shares_job and code is not None and code not in _STOPPED:
+        said = None
     # A node that failed writes no exit code: with one, the listing was a moment too early.
     if (
         listing is not None
@@ -141,7 +150,8 @@ def _failure_without_result(observation: Observation, known: Circumstances) -> F
     if code is None:
         return _failure(
             Cause.LOST,
-            f"the job left the queue {known.grace:.0f} s ago without a result or an exit code",
+            f"the job left the queue {known.grace:.0f} s ago without a result or an exit code"
+            f"{_last_trace(observation, known)}",
             observation,
         )
     if code == 0:
@@ -175,7 +185,38 @@ def _stopped_by(observation: Observation, known: Circumstances) -> Cause:
         return Cause.CANCELLED
     if observation.listing is not None and observation.listing.cause is not None:
         return observation.listing.cause
-    return Cause.WALLTIME if observation.exit_code == 124 else Cause.PREEMPTED
+    # A PBS server without a history never says why: one that had (nearly) all its time used it up.
+    limit = known.walltime_seconds
+    is_over = limit is not None and known.ran_for is not None and known.ran_for >= NEARLY * limit
+    return Cause.WALLTIME if is_over or observation.exit_code == 124 else Cause.PREEMPTED
+
+
+def _last_trace(observation: Observation, known: Circumstances) -> str:
+    """What the batch system says of a job that left no sentinel, and whether it ever began."""
+    listing = observation.listing
+    if listing is None:
+        # At ALCF such a job is in no history either.
+        return (
+            ""
+            if observation.started
+            else (
+                ", and never began; a routing queue drops a job that none of its queues takes: compare "
+                "nodes and walltime with the site's limits"
+            )
+        )
+    code = "" if listing.exit_code is None else f", {_code(listing.exit_code)}"
+    said = f"; the batch system says {listing.raw_state}{code}"
+    if observation.started:
+        return said
+    if known.shares_job:
+        return (
+            f"{said}, and this trial of it never began: see job.err one directory above the trial's "
+            "on the cluster (cluster.pack.launch?)"
+        )
+    return (
+        f"{said}, and the job's script wrote nothing to its directory: do the compute nodes see it "
+        "(cluster.remote_base)?"
+    )
 
 
 def _limit(known: Circumstances) -> str:
@@ -201,7 +242,19 @@ def _code(code: int) -> str:
     return f"signal {code - 128}" if 128 < code < 160 else f"exit code {code}"
 
 
+# A line of noise may hold these words (a warning, a banner): only the last lines say what ended it.
+_LAST_LINES = 3
+_LAST_CAUSES = frozenset({Cause.CANNOT_START, Cause.BAD_CONFIGURATION})
 _TEXT_CAUSES = (
+    (
+        Cause.OUT_OF_DEVICE_MEMORY,
+        re.compile(
+            r"(?:CUDA|HIP|XPU|MPS backend)(?: error:)? out of memory|OUT_OF_DEVICE_MEMORY"
+            r"|CUDA_ERROR_OUT_OF_MEMORY|CU(?:BLAS|DNN)_STATUS_ALLOC_FAILED"
+            r"|RESOURCE_EXHAUSTED: Out of memory",
+            re.IGNORECASE,
+        ),
+    ),
     (
         Cause.OUT_OF_MEMORY,
         re.compile(
@@ -215,7 +268,15 @@ _TEXT_CAUSES = (
 
 
 def _cause_in_text(text: str) -> Cause | None:
-    return next((cause for cause, pattern in _TEXT_CAUSES if pattern.search(text)), None)
+    last = "\n".join([line for line in text.splitlines() if line.strip()][-_LAST_LINES:])
+    return next(
+        (
+            cause
+            for cause, pattern in _TEXT_CAUSES
+            if pattern.search(last if cause in _LAST_CAUSES else text)
+        ),
+        None,
+    )
 
 
 def _failure(cause: Cause, message: str, observation: Observation) -> Failure:

@@ -14,12 +14,14 @@ from pathlib import Path
 from scheduler.job import JobRequest, JobScript, Resources
 from scheduler.script import Dialect, render, rendered_text
 from scheduler.settings import PackSettings
+from scheduler.shell import quote
 
 LAUNCHER = "pack.sh"
 TRIAL_SCRIPT = "trial.sh"
 
 MARGIN_SECONDS = 120
-"""By which a packed job's walltime is longer than its trials': for them to end by themselves."""
+"""By which the trials of a packed job have less time than the job, at most a tenth of it: for them to
+end by themselves. Taken from theirs: the job's may be all that its queue allows."""
 
 
 def packed(
@@ -33,29 +35,56 @@ def packed(
 ) -> JobRequest:
     """One job, in `directory`, that runs `members`, whose directories lie in it.
 
-    They ask for the same resources, which the job gets; its walltime is theirs and a margin.
+    They ask for the same resources, which the job gets; of its walltime a margin is left.
     """
     files: dict[str, bytes] = {}
-    scripts = []
-    for member in members:
+    starts = []
+    asked = members[0].resources
+    inside_asked = replace(asked, walltime_seconds=_time_inside(asked, batch))
+    for slot, member in enumerate(members):
         inside = posixpath.relpath(member.directory, directory)
         for file, content in member.files.items():
             files[posixpath.join(inside, file)] = content
         script = posixpath.join(inside, TRIAL_SCRIPT)
-        files[script] = render(member, _Inside(batch), root, template).encode()
-        scripts.append(script)
-    launcher = rendered_text(
-        "templates/pack.sh.j2", members=scripts, pin=settings.pin, launch=settings.launch
-    )
+        limited = replace(member, resources=inside_asked)
+        files[script] = render(limited, _Inside(batch), root, template).encode()
+        starts.append(_start(slot, script, settings))
+    launcher = rendered_text("templates/pack.sh.j2", starts=starts, pin=settings.pin)
     files[LAUNCHER] = launcher.encode()
-    resources = _with_margin(members[0].resources)
-    return JobRequest(name, directory, JobScript(["sh", LAUNCHER]), resources, files)
+    if not batch.enforces_walltime:
+        asked = replace(asked, walltime_seconds=None)  # The trials' own limits are enough.
+    return JobRequest(name, directory, JobScript(["sh", LAUNCHER]), asked, files)
 
 
-def _with_margin(asked: Resources) -> Resources:
-    if asked.walltime_seconds is None:
-        return asked
-    return replace(asked, walltime_seconds=asked.walltime_seconds + MARGIN_SECONDS)
+def _time_inside(asked: Resources, batch: Dialect) -> int | None:
+    """The time limit of each trial."""
+    limit = asked.walltime_seconds
+    if limit is None or not batch.enforces_walltime:
+        return limit
+    return limit - min(MARGIN_SECONDS, limit // 10)
+
+
+@dataclass(frozen=True)
+class Start:
+    """How the launcher starts one trial."""
+
+    device: int
+    """Its place on its node."""
+    node: int
+    """Its node's place in the job."""
+    words: str
+    """The command line, as shell text."""
+
+
+def _start(slot: int, script: str, settings: PackSettings) -> Start:
+    node, device = divmod(slot, settings.per_node) if settings.per_node else (0, slot)
+    launch = " ".join(_word(word.replace("{slot}", str(slot))) for word in settings.launch)
+    return Start(device, node, f"{launch} sh {quote(script)}".lstrip())
+
+
+def _word(word: str) -> str:
+    """A word of the launch, quoted; the node's name is known in the job only."""
+    return '"$node"'.join(quote(part) if part else "" for part in word.split("{node}")) or "''"
 
 
 @dataclass(frozen=True)

@@ -266,13 +266,17 @@ class PackSettings(Section):
     pin: str | None = Field(
         default=None,
         pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
-        description="Variable that gets each trial's place, from 0: CUDA_VISIBLE_DEVICES, "
+        description="Variable that gets each trial's place on its node, from 0, or the device of "
+        "that place where the scheduler named some in it: CUDA_VISIBLE_DEVICES, "
         "ROCR_VISIBLE_DEVICES, ZE_AFFINITY_MASK.",
+    )
+    per_node: int | None = Field(
+        default=None, ge=1, description="Trials on one node of several; launch brings them there."
     )
     launch: list[str] = Field(
         default_factory=list,
         description="Words before each trial's script, such as [srun, --exact, --ntasks=1]; "
-        "{slot} is its place. None: a plain background process.",
+        "{slot} is its place in the job, {node} its node. None: a plain background process.",
     )
 
 

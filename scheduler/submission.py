@@ -4,7 +4,7 @@ The script decides nothing that it cannot know. For each job it holds one of fou
 
 * ``job.id`` is there already: the job was taken before, its answer is printed again;
 * ``submitting`` is there without an answer: an earlier script was cut off (or still runs), so the
-  batch system is asked for a job of that name;
+  batch system is asked for a job of that name, and a job that has begun is known by its lock;
 * the batch system took it now: its answer is written to ``job.id`` by rename;
 * the batch system did not: its answer is kept in ``submit.answer`` and printed.
 """
@@ -25,6 +25,9 @@ IN_DOUBT_SECONDS = 180
 """A submission cut off longer ago than this, with no job of its name listed, did not happen.
 
 Longer than any time-out of a scheduler's own commands, so that a late acceptance still shows."""
+
+NOT_FOUND = 127
+"""A shell's exit code where there is no such command: a mistake of the configuration, not a trial's."""
 
 # `submitting` is made by one process only (set -C: O_EXCL). Few processes a job: at fifty jobs they
 # are most of what a submission takes.
@@ -51,6 +54,7 @@ while read -r ph_name ph_dir ph_script ph_again; do
     if ph_out=$(ph_find "$ph_name" 2>/dev/null); then
       ph_text doubt "$ph_name" "$((ph_now - ph_since))
 $ph_out"
+      [ -s lock/job ] && ph_text began "$ph_name" "$(cat lock/job)"
     else
       ph_text away "$ph_name" ""
     fi
@@ -151,7 +155,8 @@ def _read_answer(name: str, said: Mapping[str, str], batch: BatchSystem) -> Answ
             return _from_answer(name, answer, batch)
     if "doubt" in said:
         seconds, _, found = said["doubt"].partition("\n")
-        ids = batch.parse_found(found)
+        # A batch system without a memory lists no job that has ended; its lock says that it ran.
+        ids = batch.parse_found(found) or said.get("began", "").split()
         return Submitted(name, ids[0]) if ids else InDoubt(name, float(seconds or 0))
     return InDoubt(name, 0.0)
 
@@ -166,6 +171,9 @@ def _from_answer(name: str, answer: SubmitAnswer, batch: BatchSystem) -> Answer:
     if answer.code == 0:
         return _with_id(name, batch.parse_submit(answer), answer.stdout + answer.stderr)
     message = (answer.stderr.strip() or answer.stdout.strip() or f"exit code {answer.code}")[:2000]
+    if answer.code == NOT_FOUND:
+        message += "; set cluster.batch_system.bin_directory to the directory of its commands"
+        return Refused(name, message, backpressure=True)
     return Refused(name, message, backpressure=batch.is_backpressure(answer))
 
 

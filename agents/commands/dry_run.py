@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import posixpath
 import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import yaml
@@ -10,7 +13,7 @@ import yaml
 from agents.bell import bell_url
 from agents.config import LoadedConfig
 from agents.config.model import Settings
-from agents.jobs import job_request, new_job, trial_seed
+from agents.jobs import in_packs, job_request, new_job, trial_seed
 from agents.proposers.build import build_proposer
 from agents.schedule import quota
 from agents.screen import duration_text
@@ -18,6 +21,7 @@ from agents.search import open_cluster
 from agents.space import SearchSpace
 from agents.trial import Proposal, StudyView, Trial, TrialState
 from agents.workspace import Workspace
+from scheduler.packing import LAUNCHER, TRIAL_SCRIPT, packed
 from scheduler.resources import resources_for
 
 
@@ -30,7 +34,7 @@ def dry_run(loaded: LoadedConfig) -> str:
         f"{loaded.path}: valid. Nothing was started.",
         *(f"note: {notice}" for notice in notices),
         _proposals_text(trials),
-        _job_text(loaded, trials[0]),
+        _job_text(loaded, trials),
         _cost_text(settings),
     ]
     return "\n\n".join(parts)
@@ -38,8 +42,9 @@ def dry_run(loaded: LoadedConfig) -> str:
 
 def rendered(loaded: LoadedConfig) -> str:
     """The first job as it would be submitted."""
-    proposals, _ = _first_proposals(loaded.settings)
-    return _job_text(loaded, _trial(loaded.settings, 0, proposals[0]))
+    settings = loaded.settings
+    proposals, _ = _first_proposals(settings)
+    return _job_text(loaded, [_trial(settings, n, each) for n, each in enumerate(proposals)])
 
 
 def _first_proposals(settings: Settings) -> tuple[list[Proposal], list[str]]:
@@ -72,24 +77,42 @@ def _proposals_text(trials: list[Trial]) -> str:
     return "\n".join(lines)
 
 
-def _job_text(loaded: LoadedConfig, trial: Trial) -> str:
+def _job_text(loaded: LoadedConfig, trials: Sequence[Trial]) -> str:
     settings = loaded.settings
     base = settings.directories.local_base.expanduser().absolute()
     run = settings.directories.run_pattern.format(
         timestamp="TIMESTAMP", experiment=settings.experiment.id
     )
     cluster = open_cluster(loaded, Workspace(base / run))
-    job = new_job(trial, settings, "TOKEN")
     wanted = settings.cluster.poll.bell
     bell = bell_url(wanted, "TOKEN") if wanted is not None else None
-    known = Trial(**{**trial.__dict__, "job": job})
-    request = job_request(known, _without_secrets(loaded), cluster.root, bell=bell)
-    lines = [f"Its job, {job.directory}/{cluster.batch.script_name}:"]
-    lines += [f"  {line}" for line in cluster.render(request).splitlines()]
-    lines += [f"hyperparameters.json of trial {trial.number}:"]
-    for content in request.files.values():
-        lines += [f"  {line}" for line in content.decode().splitlines()]
+    known = [replace(trial, job=new_job(trial, settings, "TOKEN")) for trial in trials]
+    pack, shown = settings.cluster.pack, _without_secrets(loaded)
+    if pack is not None:
+        known = in_packs(known, pack.trials)
+    first = known[0].job
+    assert first is not None
+    together = [t for t in known if t.job and t.job.pack == first.pack] if pack else known[:1]
+    members = [job_request(trial, shown, cluster.root, bell=bell) for trial in together]
+    request = members[0]
+    if pack is not None and first.pack is not None:
+        name, template = f"{first.pack}-TOKEN", settings.cluster.template
+        request = packed(members, name, first.pack, pack, cluster.batch, cluster.root, template)
+    lines = [f"Its job, {request.directory}/{cluster.batch.script_name}:"]
+    lines += _indented(cluster.render(request))
+    if request is not members[0]:
+        lines += [f"{LAUNCHER}, which starts {len(members)} trials:"]
+        lines += _indented(request.files[LAUNCHER].decode())
+        script = f"{posixpath.relpath(first.directory, request.directory)}/{TRIAL_SCRIPT}"
+        lines += [f"{script}:", *_indented(request.files[script].decode())]
+    lines += [f"hyperparameters.json of trial {known[0].number}:"]
+    for content in members[0].files.values():
+        lines += _indented(content.decode())
     return "\n".join(lines)
+
+
+def _indented(text: str) -> list[str]:
+    return [f"  {line}" for line in text.splitlines()]
 
 
 def _without_secrets(loaded: LoadedConfig) -> Settings:

@@ -10,6 +10,10 @@ from collections.abc import Iterator, Sequence
 from agents.config.model import Settings, TrainingSettings
 from agents.config.patterns import job_pattern_faults, run_pattern_faults
 from agents.errors import ConfigurationError
+from scheduler.batch import build_batch_system
+from scheduler.errors import SchedulerError
+from scheduler.resources import resources_for
+from scheduler.settings import ClusterSettings
 
 Problem = tuple[str, str]
 """The key at fault, and a sentence that begins with it."""
@@ -229,10 +233,51 @@ def _cluster_problems(settings: Settings) -> Iterator[Problem]:
     if walltime is not None and walltime < 1:
         key = "cluster.resources.walltime"
         yield key, f"{key} must be at least 1s, and it is {walltime:g}s"
+    yield from _pack_problems(cluster)
+    yield from _request_problems(cluster)
     poll = cluster.poll
     if poll.floor > poll.ceiling:
         key = "cluster.poll.floor"
         yield key, f"{key} ({poll.floor:g}s) is more than cluster.poll.ceiling ({poll.ceiling:g}s)"
+
+
+def _request_problems(cluster: ClusterSettings) -> Iterator[Problem]:
+    """What the batch system cannot be asked for, in every case that a rule makes: in the middle of a
+    search it would be too late."""
+    batch = build_batch_system(cluster.batch_system)
+    cases: dict[str, dict[str, object]] = {"cluster.resources": {}}
+    for position, override in enumerate(cluster.overrides):
+        cases[f"cluster.overrides[{position}]"] = {
+            name: wanted[0] if isinstance(wanted, list) else wanted
+            for name, wanted in override.when.items()
+        }
+    said = set()
+    for key, parameters in cases.items():
+        try:
+            batch.directives("job", resources_for(cluster, parameters))
+        except SchedulerError as error:
+            if str(error) not in said:
+                yield key, f"{key}: {error}"
+            said.add(str(error))
+
+
+def _pack_problems(cluster: ClusterSettings) -> Iterator[Problem]:
+    pack, nodes = cluster.pack, cluster.resources.nodes
+    if pack is None:
+        return
+    if pack.per_node is not None and pack.trials > pack.per_node * nodes:
+        yield (
+            "cluster.pack.trials",
+            f"cluster.pack.trials is {pack.trials}, and {nodes} node(s) (cluster.resources.nodes) "
+            f"take {pack.per_node * nodes} at {pack.per_node} a node (cluster.pack.per_node)",
+        )
+    if nodes > 1 and not pack.launch:
+        yield (
+            "cluster.pack",
+            f"cluster.pack.launch is missing: without it all trials start on the first of {nodes} "
+            "nodes; give per_node and launch, such as [mpiexec, -n, '1', --hosts, '{node}'], or "
+            "[srun, ...]",
+        )
 
 
 def _directory_problems(settings: Settings) -> Iterator[Problem]:

@@ -123,9 +123,11 @@ _OPTIONS = {
 }
 """Directives that are options of qsub."""
 _ATTRIBUTES = frozenset({"depend", "group_list", "sandbox", "stagein", "stageout", "umask", "run_count",
-                         "block", "tolerate_node_failures", "release_nodes_on_stageout"})  # fmt: skip
+                         "tolerate_node_failures", "release_nodes_on_stageout"})  # fmt: skip
 """Directives that are job attributes (``-W name=value``); all others are resources (``-l``)."""
-_OURS = frozenset({"name", "output", "error", "join", "array", "interactive", "variable_list"})
+# `block` would have qsub wait for the job's end.
+_OURS = frozenset({"name", "output", "error", "join", "array", "block", "interactive",
+                   "variable_list"})  # fmt: skip
 
 _LONGEST_CALL = 200
 """Jobs in one qstat: a command line has a length limit."""

@@ -65,6 +65,8 @@ COMMENT_CAUSES: tuple[tuple[re.Pattern[str], Cause], ...] = (
     (re.compile(r"exceeded resource (?:walltime|cput)"), Cause.WALLTIME),
     (re.compile(r"exceeded resource v?mem"), Cause.OUT_OF_MEMORY),
     (re.compile(r"preempted", re.IGNORECASE), Cause.PREEMPTED),
+    # A job that may not be requeued is preempted by deletion (req_preemptjob.c), in this name.
+    (re.compile(r"terminated by Scheduler@"), Cause.PREEMPTED),
     (re.compile(r"terminated by|deleted", re.IGNORECASE), Cause.CANCELLED),
 )
 

@@ -96,3 +96,9 @@ def test_minimizing_is_maximizing_the_negative(values, minimum):
     assert iterations_without_improvement(up, minimum) == iterations_without_improvement(
         down, minimum
     )
+
+
+def test_trials_that_share_a_job_share_its_node_hours():
+    shared = Job("name", "directory", resources=Resources(nodes=2), pack="pack_0000")
+    known = view(*(trial(n, 0.5, seconds=900.0 * (n + 1), job=shared) for n in range(4)))
+    assert node_hours(known) == 2.0

@@ -80,7 +80,8 @@ def test_the_working_directory_is_there_inside():
     assert words[2:6] == ["--bind", "/d", "--bind", "/w"]
 
 
-def test_modules_are_found_by_a_shell_that_does_not_know_them(tmp_path, monkeypatch):
+@pytest.mark.parametrize("given", [{"modules": ["cuda/12"]}, {"setup": ["module load cuda/12"]}])
+def test_modules_are_found_by_a_shell_that_does_not_know_them(tmp_path, monkeypatch, given):
     init = tmp_path / "modules" / "init"
     init.mkdir(parents=True)
     (init / "sh").write_text('module() { [ "$2" != nosuch ] && export LOADED="$2"; }\n')
@@ -88,10 +89,28 @@ def test_modules_are_found_by_a_shell_that_does_not_know_them(tmp_path, monkeypa
     cluster = make_cluster(tmp_path)
     program = "import os\nassert os.environ['LOADED'] == 'cuda/12'\n" + WRITE_GOOD
     good, bad = request("loaded", program), request("unloaded", program)
-    good = replace(good, script=replace(good.script, modules=["cuda/12"]))
+    good = replace(good, script=replace(good.script, **given))
     bad = replace(bad, script=replace(bad.script, modules=["nosuch"]))
     cluster.submit([good, bad])
     assert isinstance(verdict(cluster, good), Finished)
     found = verdict(cluster, bad)
     assert isinstance(found, Failed)
     assert "module" in found.failure.message
+
+
+def test_set_up_lines_may_say_source_whatever_the_shell(tmp_path):
+    (tmp_path / "env.sh").write_text("export CHOSEN=it\n")
+    cluster = make_cluster(tmp_path)
+    job = request("sourced", "import os\nassert os.environ['CHOSEN'] == 'it'\n" + WRITE_GOOD)
+    job = replace(job, script=replace(job.script, setup=[f"source {tmp_path}/env.sh"]))
+    cluster.submit([job])
+    assert isinstance(verdict(cluster, job), Finished)
+
+
+def test_lines_inside_a_container_are_read_by_bash_where_there_is_one(tmp_path, runtime):
+    cluster = make_cluster(tmp_path)
+    program = "import os\nassert os.environ['SAW'] == 'b c'\n" + WRITE_GOOD
+    before = ["list=(a 'b c')", 'export SAW="${list[1]}"']
+    job = in_container(request("bashed", program), before=before)
+    cluster.submit([job])
+    assert isinstance(verdict(cluster, job), Finished)

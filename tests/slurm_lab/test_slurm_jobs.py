@@ -2,6 +2,7 @@
 
 import shutil
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,19 @@ from bench import GOOD, PARTIAL, SLEEP, Bench
 
 from scheduler.batch.slurm import SlurmBatch
 from scheduler.errors import SchedulerAway, SchedulerError
-from scheduler.job import Cause, InDoubt, JobState, Refused, Submitted
+from scheduler.job import (
+    Cause,
+    InDoubt,
+    JobRequest,
+    JobScript,
+    JobState,
+    Refused,
+    Resources,
+    Submitted,
+)
 from scheduler.outcome import Failed, Finished
-from scheduler.settings import SlurmBatchSettings
+from scheduler.packing import packed
+from scheduler.settings import PackSettings, SlurmBatchSettings
 
 pytestmark = pytest.mark.cluster
 
@@ -354,3 +365,30 @@ def test_a_directive_of_more_than_one_line_is_refused(tmp_path):
     for directives in ({"comment": "a\nb"}, {"Comment": "x"}, {"job-name": "x"}, {"mail": ""}):
         with pytest.raises(SchedulerError):
             batch.directives("name", Resources(directives=directives))
+
+
+def test_steps_of_a_packed_job_run_side_by_side(plain_bench):
+    """As docs/clusters.md has it: a step that names no memory would take all of the job's."""
+    program = (
+        "import os, time\nopen('at', 'w').write(repr(time.time()))\n"
+        "open('gpu', 'w').write(os.environ['CUDA_VISIBLE_DEVICES'])\n"
+        "time.sleep(3)\nopen('until', 'w').write(repr(time.time()))\n"
+    )
+    asked = Resources(tasks=2, cpus=2, gpus=2, memory_mb=400, walltime_seconds=120)
+    script = JobScript([sys.executable, "-c", program])
+    members = [JobRequest(f"t{n}", f"pack/t{n}", script, asked, {}) for n in range(2)]
+    settings = PackSettings(
+        trials=2,
+        pin="CUDA_VISIBLE_DEVICES",
+        launch=["srun", "--exact", "--ntasks=1", "--gpus=1", "--mem=200M"],
+    )
+    cluster = plain_bench.cluster
+    job = packed(members, "pack", "pack", settings, cluster.batch, cluster.root)
+    cluster.submit([job])
+    places = [plain_bench.root / "pack" / f"t{n}" for n in range(2)]
+    plain_bench.wait_for(lambda: all((place / "exit_code").exists() for place in places))
+    begun, ended = (
+        [float((place / name).read_text()) for place in places] for name in ("at", "until")
+    )
+    assert max(begun) < min(ended)
+    assert sorted((place / "gpu").read_text() for place in places) == ["0", "1"]

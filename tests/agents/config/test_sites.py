@@ -66,3 +66,35 @@ def test_a_site_that_is_not_there_is_refused_with_those_that_are(tmp_path):
         load_site(tmp_path, "nowhere")
     with pytest.raises(ConfigurationError, match="no site"):
         load_site(tmp_path, "../sites/polaris")
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ("pack: {trials: 40}, resources: {nodes: 10}", "cluster.pack.launch is missing"),
+        (
+            "pack: {trials: 41, per_node: 4, launch: [x]}, resources: {nodes: 10}",
+            r"41, and 10 node\(s\) \(cluster.resources.nodes\) take 40 at 4 a node",
+        ),
+    ],
+)
+def test_trials_that_would_share_a_node_without_being_asked_to_are_refused(tmp_path, more, words):
+    with pytest.raises(ConfigurationError, match=words):
+        load_site(tmp_path, "polaris", f"cluster: {{remote_base: /runs, {more}}}")
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ("resources: {directives: {job-name: x}}", r"cluster\.resources: .*'job-name' is set by"),
+        (
+            "overrides: [{when: {lr: 0.5}, nodes: 2}, {when: {lr: [0.7, 1]}, gpu_type: a100}]",
+            r"cluster\.overrides\[1\]: PBS has no common name",
+        ),
+    ],
+)
+def test_what_cannot_be_asked_for_is_said_before_a_search(tmp_path, more, words):
+    kind = "slurm" if "job-name" in more else "pbs"
+    with pytest.raises(ConfigurationError, match=words) as caught:
+        load_site(tmp_path, f"generic-{kind}", f"cluster: {{{more}}}")
+    assert len(caught.value.problems) == 1

@@ -234,3 +234,20 @@ def test_a_gpu_type_has_no_common_name_in_pbs():
 def test_no_value_can_end_its_line(value):
     with pytest.raises(SchedulerError):
         BATCH.directives("name", Resources(directives={"filesystems": value}))
+
+
+def test_a_submission_that_would_wait_for_the_jobs_end_is_refused():
+    with pytest.raises(SchedulerError, match="'block' is set by Pilothouse"):
+        BATCH.directives("job", Resources(directives={"block": "true"}))
+
+
+@pytest.mark.parametrize(
+    ("who", "cause"),
+    [("Scheduler@pbs-host", Cause.PREEMPTED), ("alice@pbs-host", Cause.CANCELLED)],
+)
+def test_a_job_that_its_scheduler_deleted_was_preempted(who, cause):
+    comment = f"Job run at Mon Nov 23 at 18:11 on (n1:ncpus=1) and terminated by {who}"
+    line = f"Job Id: 7.pbs|Job_Name=job|job_state=F|substate=91|Exit_status=271|comment={comment}"
+    rows = pbs_listing.read_rows(line)
+    seen = pbs_listing.read_listing([JobRef("job", "d", "7.pbs")], rows, {"job": "job"})
+    assert seen["7.pbs"].cause is cause

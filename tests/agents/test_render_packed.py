@@ -1,0 +1,27 @@
+"""What `render` shows of a job that trials share is what would be submitted."""
+
+from test_submit import write_config
+
+from agents.commands.dry_run import rendered
+from agents.config import load
+
+PACK = (
+    "batch_system: {kind: pbs}, resources: {walltime: 1h, nodes: 1}, "
+    'pack: {trials: 2, pin: MY_GPU, launch: [mpiexec, -n, "1"]}'
+)
+
+
+def test_a_packed_job_is_shown_whole(tmp_path):
+    text = rendered(load(write_config(tmp_path, PACK)))
+    assert "Its job, pack_0000/job.pbs:" in text
+    assert "  #PBS -l walltime=01:00:00" in text
+    assert "pack.sh, which starts 2 trials:" in text
+    assert "MY_GPU=$(device 1) mpiexec -n 1 sh " in text
+    assert "timeout -s TERM -k 30 3480" in text
+    assert "hyperparameters.json of trial 0:" in text
+
+
+def test_a_job_of_its_own_is_shown_as_ever(tmp_path):
+    text = rendered(load(write_config(tmp_path, "batch_system: {kind: pbs}")))
+    assert "pack" not in text
+    assert "trial_0000/job.pbs:" in text

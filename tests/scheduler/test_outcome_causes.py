@@ -1,0 +1,79 @@
+"""Why a trial failed, where several things speak: its own files, the job that it shares, noise."""
+
+import pytest
+
+from scheduler.job import Cause, JobState, Listing, Observation
+from scheduler.outcome import Circumstances, judge
+from scheduler.retry import Attempt, Resources, decide
+from scheduler.settings import RetrySettings
+
+
+def failure(exit_code, stderr="", listing=None, *, started=True, shares_job=False):
+    seen = Observation("job", listing, started, exit_code, None, stderr_tail=stderr)
+    return judge(seen, Circumstances(0, 500.0, 120.0, shares_job=shares_job)).failure
+
+
+def ended(cause=None, code=None):
+    return Listing("1", JobState.ENDED, "FAILED", exit_code=code, cause=cause)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB.",
+        "error: out of memory with batch_size 256: HIP out of memory. Tried",
+        "RuntimeError: XPU out of memory, please use empty_cache",
+        "RuntimeError: CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate",
+        "RuntimeError: level_zero backend failed: UR_RESULT_ERROR_OUT_OF_DEVICE_MEMORY",
+    ],
+)
+def test_a_full_gpu_is_not_run_again_with_more_memory_of_the_node(said):
+    found = failure(1, f"Traceback\n{said}\n")
+    assert found.cause is Cause.OUT_OF_DEVICE_MEMORY
+    assert decide([Attempt(Resources(memory_mb=4096), found.cause)], RetrySettings()) is None
+
+
+@pytest.mark.parametrize("said", ["MemoryError", "slurmstepd: error: Detected 1 oom_kill event"])
+def test_a_full_node_still_is(said):
+    assert failure(1, said).cause is Cause.OUT_OF_MEMORY
+
+
+def test_noise_before_the_error_does_not_name_the_cause():
+    noise = "Using the default configuration\nwarning: ImportError: libjpeg\nTraceback:\n a\n b\n"
+    assert failure(1, f"{noise}ValueError: no such layer\n").cause is Cause.PROGRAM_ERROR
+    last = f"{noise}ModuleNotFoundError: No module named 'torch'\nsrun: error: n1: task 0: Exited\n"
+    assert failure(1, last).cause is Cause.CANNOT_START
+
+
+@pytest.mark.parametrize("cause", [Cause.OUT_OF_MEMORY, Cause.PREEMPTED, Cause.CANCELLED])
+def test_the_end_of_a_shared_job_is_not_that_of_a_trial_that_had_failed_by_itself(cause):
+    listing = ended(cause)
+    assert failure(1, "ValueError: x", listing, shares_job=True).cause is Cause.PROGRAM_ERROR
+    assert failure(143, "", listing, shares_job=True).cause is cause
+    assert failure(None, "", listing, shares_job=True).cause is cause
+    assert failure(1, "ValueError: x", listing).cause is cause
+
+
+def test_a_job_that_left_nothing_says_what_the_batch_system_knows():
+    found = failure(None, listing=ended(code=97), started=False)
+    assert found.cause is Cause.LOST
+    assert "FAILED, exit code 97" in found.message
+    assert "cluster.remote_base" in found.message
+    packed = failure(None, listing=ended(code=0), started=False, shares_job=True).message
+    assert "cluster.pack.launch" in packed
+    begun = failure(None, listing=ended(code=1)).message
+    assert "FAILED, exit code 1" in begun
+    assert "remote_base" not in begun
+    assert "says" not in failure(None).message
+    assert "routing queue" not in failure(None).message
+    assert "routing queue" in failure(None, started=False).message
+
+
+@pytest.mark.parametrize(
+    ("ran_for", "cause"),
+    [(3500.0, Cause.WALLTIME), (600.0, Cause.PREEMPTED), (None, Cause.PREEMPTED)],
+)
+def test_where_nobody_says_why_a_job_was_stopped_its_time_does(ran_for, cause):
+    seen = Observation("job", None, True, 143, None)
+    known = Circumstances(0, None, 120.0, walltime_seconds=3600.0, ran_for=ran_for)
+    assert judge(seen, known).failure.cause is cause

@@ -1,0 +1,82 @@
+"""What a packed job asks for, and how it starts its trials: on which node, with which device."""
+
+import subprocess
+
+import pytest
+
+from scheduler.batch.local import LocalBatch
+from scheduler.batch.pbs import PbsBatch
+from scheduler.job import JobRequest, JobScript, Resources
+from scheduler.packing import packed
+from scheduler.settings import LocalBatchSettings, PackSettings, PbsBatchSettings
+
+PBS = PbsBatch(PbsBatchSettings(kind="pbs"))
+
+
+def pack(trials, batch=PBS, walltime=3600, **settings):
+    asked = Resources(walltime_seconds=walltime)
+    members = [
+        JobRequest(f"t{n}", f"pack/t{n}", JobScript(["true"]), asked, {}) for n in range(trials)
+    ]
+    return packed(members, "pack", "pack", PackSettings(trials=40, **settings), batch, "/base")
+
+
+def started(directory, job, environment):
+    """What each trial was started with: the script itself is replaced by its name."""
+    for name, content in job.files.items():
+        path = directory / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(
+            b'echo "${0%/*} $1 ${DEVICE:-}"\n' if name.endswith("trial.sh") else content
+        )
+    done = subprocess.run(
+        ["sh", "pack.sh"],
+        cwd=directory,
+        env={"PATH": "/usr/bin:/bin", **environment},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return sorted(line.split() for line in done.stdout.splitlines())
+
+
+def test_the_job_asks_for_no_more_time_than_was_asked_for():
+    job = pack(2)
+    assert "#PBS -l walltime=01:00:00" in PBS.directives(job.name, job.resources)
+    assert b"timeout -s TERM -k 30 3480 " in job.files["t1/trial.sh"]
+    assert b"timeout -s TERM -k 30 54 " in pack(2, walltime=60).files["t0/trial.sh"]
+
+
+def test_where_nobody_ends_a_job_in_time_its_trials_have_all_of_it():
+    job = pack(2, LocalBatch(LocalBatchSettings()), walltime=60)
+    assert job.resources.walltime_seconds is None
+    assert b"timeout -s TERM -k 30 60 " in job.files["t0/trial.sh"]
+
+
+@pytest.mark.parametrize(
+    ("given", "devices"),
+    [("", ["0", "1", "2"]), ("2,3,5", ["2", "3", "5"]), ("7", ["7"] * 3), ("a,b", ["a", "b", "a"])],
+)
+def test_a_trial_gets_a_device_that_the_scheduler_gave_to_the_job(tmp_path, given, devices):
+    seen = started(tmp_path, pack(3, pin="DEVICE"), {"DEVICE": given})
+    assert seen == [[f"t{n}", device] for n, device in enumerate(devices)]
+
+
+def test_trials_go_to_the_nodes_of_the_job_so_many_to_each(tmp_path):
+    (tmp_path / "nodes").write_text("n1\nn1\nn2\nn2\nn3\n")
+    launch = ["env", "HOST=on-{node}:{slot}", "sh", "-c", '"$@" "$HOST"', "sh"]
+    job = pack(5, pin="DEVICE", per_node=2, launch=launch)
+    seen = started(tmp_path, job, {"PBS_NODEFILE": str(tmp_path / "nodes")})
+    assert seen == [
+        ["t0", "on-n1:0", "0"],
+        ["t1", "on-n1:1", "1"],
+        ["t2", "on-n2:2", "0"],
+        ["t3", "on-n2:3", "1"],
+        ["t4", "on-n3:4", "0"],
+    ]
+
+
+def test_a_launch_is_never_shell(tmp_path):
+    launch = ["env", "A=$(touch bad) {node}; touch bad", "sh", "-c", '"$@" "$A"', "sh"]
+    started(tmp_path, pack(2, launch=launch), {})
+    assert not (tmp_path / "bad").exists()
