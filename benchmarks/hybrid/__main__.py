@@ -39,6 +39,7 @@ def main():
     run_parser.add_argument("--part", choices=list(FIRST_SEED), default="development")
     run_parser.add_argument("--out", type=Path, required=True)
     run_parser.add_argument("--seeds", type=int, default=10)
+    run_parser.add_argument("--first", type=int, default=0, help="seeds to pass over")
     run_parser.add_argument("--trials", type=int, default=50)
     run_parser.add_argument("--batches", default="1,8")
     run_parser.add_argument("--arms", default=",".join(ARMS))
@@ -78,7 +79,7 @@ def run(options):
         if not options.sets or name.split("/")[1] in options.sets.split(",")
     ]
     # Seeds outside, so that a run that is ended early has as many of each data set.
-    for position in range(options.seeds):
+    for position in range(options.first, options.first + options.seeds):
         for task in tasks:
             # Seeds of its own for each data set: else all would begin with the same points.
             seed = FIRST_SEED[options.part] + 1000 * names.index(task.name) + position

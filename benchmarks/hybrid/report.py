@@ -139,6 +139,32 @@ def needed(runs, goal_arm="optuna-tpe"):
     return head + "\n\n" + "\n".join([*lines, ""])
 
 
+MOST_LOST = 10
+
+
+def lost(runs, arms, base="sampler"):
+    """How many trials a mind costs: the fewest by which `base` must be ahead for the arm to be no
+    worse, in the mean or beyond noise (one-sided p 0.05)."""
+    rows = []
+    curves = {arm: np.array([r["regret"] for r in runs.of[arm]]) for arm in runs.arms}
+    for arm in (arm for arm in arms if arm in curves):
+        cells = [arm]
+        for budget in runs.budgets:
+            theirs = curves[base][:, budget - 1]
+            for more in range(MOST_LOST + 1):
+                ours = curves[arm][:, min(budget + more, runs.trials) - 1]
+                if ours.mean() <= theirs.mean() or _worse(ours, theirs) >= 0.05:
+                    break
+            cells.append("none" if more == 0 else f"{more}")
+        rows.append(cells)
+    return _table(runs, "trials lost, against the sampler alone", rows)
+
+
+def _worse(ours, theirs):
+    differ = (ours != theirs).any()
+    return float(wilcoxon(ours, theirs, alternative="greater").pvalue) if differ else 1.0
+
+
 def report(records):
     parts = []
     for batch in sorted({record["batch"] for record in records}):
@@ -154,6 +180,8 @@ def report(records):
             "Difference of means and paired Wilcoxon test (not corrected for their number):",
             tests(runs, "optuna-tpe", ["sampler", "hybrid:rules"]),
             tests(runs, "sampler", [*plain, *minds]),
+            tests(runs, "llm:rules", ["hybrid:rules"]) if "llm:rules" in runs.arms else "",
+            lost(runs, minds),
             needed(runs),
             "Regret of the best configuration that was tried, whether or not it looked best:",
             means(runs, "found"),
@@ -164,4 +192,4 @@ def report(records):
             rates(runs),
             by_set(runs, ["optuna-tpe", "sampler", "hybrid:rules"]),
         ]
-    return "\n\n".join(part.strip() for part in parts)
+    return "\n\n".join(part.strip() for part in parts if part)
