@@ -147,11 +147,18 @@ class Endpoint:
             message = within(limit, lambda: self._invoke(model, question, body))
             text, calls, usage = str(message.text), calls_of(message), usage_of(message)
         except openai.APIStatusError as error:
-            if error.status_code in UNSUPPORTED:
+            # A router answers 404 where none of a model's providers takes tools.
+            if error.status_code in UNSUPPORTED or (error.status_code == 404 and self._proven):
                 said = plain_text(said_by(error, self.hide_secrets), 200)
                 raise ToolsRefused(f"HTTP {error.status_code}: {said}") from error
             raise self._away(error) from error
-        except (openai.OpenAIError, TimeoutError) as error:
+        except TimeoutError as error:
+            if limit == self._settings.timeout:
+                raise self._away(error) from error
+            raise EndpointAway(
+                f"{self.name} took longer than llm.tools.seconds leaves ({limit:.3g} s)"
+            ) from error
+        except openai.OpenAIError as error:
             raise self._away(error) from error
         except LOGIN_TROUBLE as error:
             raise self._without_login(error) from error
