@@ -154,6 +154,7 @@ class Advisor:
                 self._breaker.failed(talk.trouble, error.mended)
                 return
             self._breaker.worked()
+            talk.notices += reply.notices
             talk.stop = read_stop(reply.text) or talk.stop
             verdict = self._judge(talk, reply, missing)
             self._keep(talk, messages, reply=reply, verdict=verdict)

@@ -35,6 +35,8 @@ class Reply:
     usage: Mapping[str, int] = field(default_factory=dict)
     """`input_tokens`, `output_tokens`, as far as the server tells."""
     seconds: float = 0.0
+    notices: Sequence[str] = ()
+    """What a person should be told of how it was asked for."""
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,11 @@ _TITLE = re.compile(r"<title[^>]*>([^<]*)</title", re.IGNORECASE)
 _TAGS = re.compile(r"<(script|style)\b.*?</\1\s*>|<[^>]*>", re.IGNORECASE | re.DOTALL)
 
 
+_TOO_LONG = re.compile(
+    r"context (length|size|window)|max(_completion)?_tokens\W+is too large", re.IGNORECASE
+)
+
+
 class ToolsRefused(LlmError):
     """The server or its model takes no tools. The message says in which words."""
 
@@ -101,11 +106,23 @@ def _status_explained(code: int, said: str, at: Circumstances) -> str:
     if code == 429:
         return f"{at.name} is over its rate limit (HTTP 429: {said}): it is asked again later"
     if code in (400, 413, 422):
-        remedy = at.model_remedy() or (
-            "check llm.max_tokens and llm.temperature against what the model takes"
-        )
+        remedy = at.model_remedy() or _remedy_of_size(said)
         return f"{at.name} refused the request (HTTP {code}: {said}): {remedy}"
     return f"{at.name} failed (HTTP {code}: {said}): see the server's log"
+
+
+def _remedy_of_size(said: str) -> str:
+    if is_too_long(said):
+        return (
+            "lower llm.prompt_tokens and llm.max_tokens, which together have to fit into the model's "
+            "context, or serve it with a longer one"
+        )
+    return "check llm.max_tokens and llm.temperature against what the model takes"
+
+
+def is_too_long(said: str) -> bool:
+    """Whether a server's refusal is about the length of the question and its answer."""
+    return _TOO_LONG.search(said) is not None
 
 
 def said_by(error: APIStatusError, hide: Callable[[str], str]) -> str:

@@ -355,6 +355,30 @@ def test_seconds_that_run_out_in_the_middle_of_an_answer_end_the_looking_up_alon
     assert "took longer than llm.tools.seconds leaves" in proposed.notices[0]
 
 
+def test_looking_up_that_outgrows_the_context_shortens_no_answer(lab):
+    refused = error(400, "This model's maximum context length is 8192 tokens.")
+    script = refused, calling(("top_runs", "{}")), refused, calling()
+    with ToolServer(*script, supports=SUPPORTS) as server:
+        mind = lab.proposer(server)
+        first, again = mind.propose(VIEW, 1), mind.propose(VIEW, 1)
+    assert [one.origin for one in (*first.proposals, *again.proposals)] == ["llm", "llm"]
+    assert "lower llm.prompt_tokens" in first.notices[0]
+    asked = [(body.get("tool_choice"), body["max_tokens"]) for body in server.requests]
+    assert asked == [("auto", 4000), (None, 4000), ("auto", 4000), (None, 4000)]
+
+
+def test_a_reasoning_model_is_let_look_things_up_in_a_resumed_search(lab):
+    def picky(body):
+        if "temperature" in body:
+            return error(400, "Unsupported value: 'temperature' does not support 0.7")(body)
+        return calling()(body)
+
+    with ToolServer(picky, supports=SUPPORTS) as server:
+        proposed = lab.proposer(server).propose(VIEW, 1)
+    assert [body.get("tool_choice") for body in server.requests] == ["auto", "auto", None]
+    assert proposed.notices == ["The model does not take llm.temperature; its own is used."]
+
+
 def test_a_router_without_tools_for_a_model_that_answers_is_noticed_once(lab):
     script = calling(), error(404, "No endpoints found that support tool use"), calling()
     with ToolServer(*script, supports=SUPPORTS) as server:
