@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 
 from agents.config.model import ToolSettings
 from agents.errors import LlmError, ProposalRejected
-from agents.proposers.answer import Suggestion, plain_text, read_answer, read_stop, withheld
+from agents.proposers.answer import (
+    Suggestion,
+    plain_text,
+    read_answer,
+    read_stop,
+    withheld,
+    without_thinking,
+)
 from agents.proposers.breaker import Breaker
 from agents.proposers.edges import hugging
 from agents.proposers.endpoint import EndpointAway, Message, Reply, ToolReply, ToolsRefused
@@ -163,7 +170,7 @@ class Advisor:
             talk.objected = verdict.objections == len(verdict.faults)
             talk.trouble = f"the LLM's proposal was refused: {plain_text(verdict.reason, 300)}"
             messages += [
-                {"role": "assistant", "content": reply.text[:MAX_QUOTED] or "(nothing)"},
+                {"role": "assistant", "content": _quoted(reply.text)},
                 {"role": "user", "content": _complaint(verdict, talk)},
             ]
 
@@ -394,6 +401,12 @@ class _Verdict:
     @property
     def reason(self) -> str:
         return " | ".join(self.faults)
+
+
+def _quoted(text: str) -> str:
+    """The LLM's own answer, for it to see what was wrong. What it thought before may be longer than
+    all that is shown."""
+    return without_thinking(text).strip()[:MAX_QUOTED] or "(nothing)"
 
 
 def _complaint(verdict: _Verdict, talk: _Talk) -> str:

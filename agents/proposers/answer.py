@@ -62,8 +62,10 @@ def read_answer(text: str, names: Collection[str]) -> list[Suggestion]:
         raise LlmError("the answer was empty")
     objects = list(_objects(text))
     for found in reversed(objects):
-        if isinstance(found.get("proposals"), list):
-            return _suggestions([one for one in found["proposals"] if isinstance(one, dict)], names)
+        proposals = _unpacked(found.get("proposals"))
+        if isinstance(proposals, list):
+            ones = [_unpacked(one) for one in proposals]
+            return _suggestions([one for one in ones if isinstance(one, dict)], names)
     return _suggestions(objects, names)
 
 
@@ -71,7 +73,7 @@ def read_stop(text: str) -> str | None:
     """Why the LLM recommends to end the search, in one plain line, or None where it does not."""
     objects = list(_objects(without_thinking(text[:MAX_ANSWER])))
     for found in reversed(objects):
-        if isinstance(found.get("proposals"), list):
+        if isinstance(_unpacked(found.get("proposals")), list):
             said = found.get("stop")
             reason = plain_text(said, MAX_RATIONALE) if isinstance(said, str) else ""
             return reason if reason.lower().rstrip(".") not in _NO_REASON else None
@@ -116,7 +118,7 @@ def _suggestions(objects: list[dict[str, Any]], names: Collection[str]) -> list[
 
 
 def _suggestion(found: Mapping[str, Any], names: Collection[str]) -> Suggestion | None:
-    parameters = found.get("parameters")
+    parameters = _unpacked(found.get("parameters"))
     if isinstance(parameters, dict) and "parameters" not in names:
         rationale = found.get("rationale")
         words = plain_text(rationale, MAX_RATIONALE) if isinstance(rationale, str) else ""
@@ -124,6 +126,16 @@ def _suggestion(found: Mapping[str, Any], names: Collection[str]) -> Suggestion 
     if any(name in names for name in found):
         return Suggestion(found)
     return None
+
+
+def _unpacked(value: object) -> object:
+    """The list or object in a string: models often put the inner parts of a tool call into one."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value, parse_constant=lambda _: None)
+    except (ValueError, RecursionError):
+        return value
 
 
 def _number(value: object) -> float | None:

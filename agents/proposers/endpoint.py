@@ -275,7 +275,7 @@ class Endpoint:
             raise self._without_login(error) from error
         except (AttributeError, LookupError, TypeError, ValueError) as error:
             # The SDK hands through whatever came: a page of HTML as text, JSON of another shape.
-            raise EndpointAway(f"{self.name} {NO_COMPLETION}") from error
+            raise EndpointAway(f"{self.name} {self._instead(error)}") from error
         text, finish_reason, usage = answer
         text, finish_reason = self.hide_secrets(text), self.hide_secrets(str(finish_reason or ""))
         seconds = round(time.monotonic() - started, 3)
@@ -327,6 +327,14 @@ class Endpoint:
         if getattr(error, "status_code", None) in REFUSED_KEY:
             return EndpointAway(explained(error, at), mended=self._credentials.have_changed)
         return EndpointAway(explained(error, at))
+
+    def _instead(self, error: Exception) -> str:
+        """What came in a completion's place: routers hand on an upstream's error as an answer."""
+        [told] = error.args if len(error.args) == 1 else [None]
+        if not isinstance(told, Mapping) or not told.get("message"):
+            return NO_COMPLETION
+        said = plain_text(self.hide_secrets(str(told["message"])), 200)
+        return f"answered with an error ({said}): see its log, or the provider's"
 
     def _without_login(self, error: Exception) -> EndpointAway:
         return EndpointAway(f"{self.name}: {error}", mended=self._credentials.have_changed)

@@ -1,5 +1,6 @@
 """Endpoints as they fail: what is said of each, with what to do. Beside `test_llm`."""
 
+import json
 import os
 import time
 
@@ -98,6 +99,10 @@ AWAY = {
     "a redirect in circles": (page(302, "", Location="/circle"), ["redirects", "llm.base_url"]),
     "another service's JSON": (lambda _: Answer({"detail": "hello"}), [REDIRECTED]),
     "no choices": (lambda _: Answer({"choices": []}), [REDIRECTED]),
+    "an error as an answer": (
+        lambda _: Answer({"error": {"message": "Provider returned error", "code": 502}}),
+        ["answered with an error (Provider returned error)"],
+    ),
     "no credit": (error(402, "Insufficient credits"), ["wants to be paid", "your account"]),
     "no key where one is wanted": (
         error(401, "No api key passed in."),
@@ -308,3 +313,18 @@ def test_an_answer_of_nothing_proves_no_way_of_asking(lab):
         assert mind.propose(EMPTY, 1).proposals[0].origin == "sampler"
         assert mind.propose(EMPTY, 1).proposals[0].origin == "llm"
     assert server.methods == ["json_schema", "tool", "text", "json_schema"]
+
+
+def test_a_thinker_sees_its_answer_and_not_its_thoughts_with_what_was_wrong(lab):
+    wrong = proposals({"x": 7})
+    thought = f"<think>{'well ' * 2000}</think>{wrong}"
+    with OpenAiServer(message(content=thought), says(GOOD)) as server:
+        assert lab.proposed(server, repair_attempts=1).origin == "llm"
+    assert server.requests[1]["messages"][1]["content"] == wrong
+
+
+def test_half_a_character_in_an_answer_can_be_sent_back(lab):
+    half = json.dumps(completion("well \\ud83d")).replace("\\\\", "\\")
+    with OpenAiServer(lambda _: Answer(half), says(GOOD)) as server:
+        assert lab.proposed(server, repair_attempts=1).origin == "llm"
+    assert server.requests[1]["messages"][1]["content"] == "well ?"
