@@ -13,7 +13,7 @@ from agents.config.model import (
     Parameter,
 )
 from agents.space.constraint import Constraint
-from agents.space.values import shown
+from agents.space.values import choice_text, shown
 
 
 def json_schema(parameters: Mapping[str, Parameter]) -> dict[str, Any]:
@@ -68,9 +68,9 @@ def _sentence(parameter: Parameter) -> str:
             if parameter.step is not None and parameter.step != 1:
                 text += f", in steps of {shown(parameter.step)}"
         case CategoricalParameter(choices=choices):
-            text = f"one of {', '.join(map(_shown, choices))}"
+            text = f"one of {', '.join(map(choice_text, choices))}"
         case FixedParameter(value=value):
-            text = f"always {_shown(value)}"
+            text = f"always {choice_text(value)}"
     if parameter.when:
         text += f"; only when {_condition(parameter)}"
     if parameter.description:
@@ -82,12 +82,5 @@ def _condition(parameter: Parameter) -> str:
     parts = []
     for parent, wanted in parameter.when.items():
         values = wanted if isinstance(wanted, list) else [wanted]
-        parts.append(f"{parent} is {' or '.join(map(_shown, values))}")
+        parts.append(f"{parent} is {' or '.join(map(choice_text, values))}")
     return " and ".join(parts)
-
-
-def _shown(value: object) -> str:
-    """As JSON has it, text without quotes."""
-    if value is None:
-        return "null"
-    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -286,8 +286,8 @@ def test_null_can_be_the_default_and_ends_of_a_range_are_exact():
 def test_flags_are_no_numbers_and_numbers_no_flags():
     space = SearchSpace.build({"n": choice(1, 2), "flag": choice(True, False)}, [])
     assert reasons({"n": True, "flag": 1}, space) == [
-        "n: True is not one of 1, 2",
-        "flag: 1 is not one of True, False",
+        "n: true is not one of 1, 2",
+        "flag: 1 is not one of true, false",
     ]
     assert type(space.validate({"n": 1.0, "flag": True})["n"]) is int
 
@@ -498,3 +498,10 @@ def test_cardinality():
     )
     assert SearchSpace.build({"x": real(0.5, 2, step=0.5)}, []).cardinality() == 4
     assert SPACE.cardinality() is None
+
+
+def test_choices_that_are_text_and_look_like_something_else_are_shown_in_quotes():
+    # Without them an LLM writes a number, and is told that "0.1 is not one of 0.1, 0.2".
+    space = SearchSpace.build({"p": choice("0.1", "null", None, "l2", True)}, [])
+    assert space.describe() == '- p: one of "0.1", "null", null, l2, true'
+    assert reasons({"p": 0.1}, space) == ['p: 0.1 is not one of "0.1", "null", null, l2, true']
