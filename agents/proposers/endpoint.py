@@ -40,6 +40,8 @@ from agents.proposers.outages import (
     ToolsRefused,
     explained,
     is_too_long,
+    may_be_a_proxys,
+    proxy_of,
     said_by,
     wait_before_next,
     within,
@@ -324,9 +326,16 @@ class Endpoint:
             self._credentials.remedy,
             _no_remedy if of_models else self._model_remedy,
         )
+        words = explained(error, at)
+        proxy = proxy_of(self._settings.base_url or "")
+        if proxy is not None and may_be_a_proxys(error):
+            words += (
+                f"; it was asked through the environment's proxy {proxy}, if that is wrong set "
+            )
+            words += "NO_PROXY to its host"
         if getattr(error, "status_code", None) in REFUSED_KEY:
-            return EndpointAway(explained(error, at), mended=self._credentials.have_changed)
-        return EndpointAway(explained(error, at))
+            return EndpointAway(words, mended=self._credentials.have_changed)
+        return EndpointAway(words)
 
     def _instead(self, error: Exception) -> str:
         """What came in a completion's place: routers hand on an upstream's error as an answer."""

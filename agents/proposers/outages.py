@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar, cast
+from urllib.parse import urlsplit
 
 from agents.errors import LlmError
 from agents.proposers.answer import plain_text
@@ -109,6 +110,23 @@ def _status_explained(code: int, said: str, at: Circumstances) -> str:
         remedy = at.model_remedy() or _remedy_of_size(said)
         return f"{at.name} refused the request (HTTP {code}: {said}): {remedy}"
     return f"{at.name} failed (HTTP {code}: {said}): see the server's log"
+
+
+def proxy_of(url: str) -> str | None:
+    """HOST:PORT of the proxy through which the environment has an address reached, or None."""
+    from urllib.request import getproxies, proxy_bypass
+
+    parts, known = urlsplit(url), getproxies()
+    found = known.get(parts.scheme) or known.get("all")
+    if not found or proxy_bypass(parts.netloc.rpartition("@")[2]):
+        return None
+    return urlsplit(found if "//" in found else f"//{found}").netloc.rpartition("@")[2]
+
+
+def may_be_a_proxys(error: Exception) -> bool:
+    """Whether a proxy between could have caused it: no connection, or a status that proxies answer."""
+    code = getattr(error, "status_code", None)
+    return code is None or code in (403, 407, 502, 503, 504)
 
 
 def _remedy_of_size(said: str) -> str:

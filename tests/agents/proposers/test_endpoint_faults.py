@@ -328,3 +328,23 @@ def test_half_a_character_in_an_answer_can_be_sent_back(lab):
     with OpenAiServer(lambda _: Answer(half), says(GOOD)) as server:
         assert lab.proposed(server, repair_attempts=1).origin == "llm"
     assert server.requests[1]["messages"][1]["content"] == "well ?"
+
+
+def test_a_proxy_of_the_environment_is_named_without_its_password(lab, monkeypatch):
+    # Login nodes have one, and it is asked for localhost as well.
+    with OpenAiServer(says(GOOD)) as gone:
+        at = gone.url.removesuffix("/v1").removeprefix("http://")
+    monkeypatch.setenv("http_proxy", f"http://me:s3cret@{at}")
+    with OpenAiServer(says(GOOD)) as server:
+        reason = lab.proposed(server).fallback_reason
+        assert f"the environment's proxy {at}, if that is wrong set NO_PROXY" in reason
+        assert "s3cret" not in reason
+        monkeypatch.setenv("no_proxy", "127.0.0.1")  # clients are kept by address and time-out
+        assert lab.proposed(server, timeout=6.0).origin == "llm"
+
+
+@pytest.mark.parametrize(("status", "is_named"), [(403, True), (503, True), (400, False)])
+def test_a_proxy_is_named_where_it_may_have_answered(lab, monkeypatch, status, is_named):
+    monkeypatch.setattr("agents.proposers.endpoint.proxy_of", lambda _: "proxy:3128")
+    with OpenAiServer(error(status)) as server:
+        assert ("proxy:3128" in lab.proposed(server).fallback_reason) is is_named
