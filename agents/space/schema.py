@@ -13,7 +13,10 @@ from agents.config.model import (
     Parameter,
 )
 from agents.space.constraint import Constraint
-from agents.space.values import choice_text, shown
+from agents.space.values import choice_text, count, grid_value, shown
+
+MOST_LISTED = 64
+"""Values of a range in steps that are listed one by one."""
 
 
 def json_schema(parameters: Mapping[str, Parameter]) -> dict[str, Any]:
@@ -34,6 +37,8 @@ def json_schema(parameters: Mapping[str, Parameter]) -> dict[str, Any]:
 def _property(parameter: Parameter) -> dict[str, Any]:
     schema: dict[str, Any]
     match parameter:
+        case FloatParameter() | IntParameter() if grid := _grid(parameter):
+            schema = {"enum": grid}
         case FloatParameter(low=low, high=high):
             schema = {"type": "number", "minimum": low, "maximum": high}
         case IntParameter(low=low, high=high):
@@ -47,6 +52,17 @@ def _property(parameter: Parameter) -> dict[str, Any]:
         return schema
     described = schema.pop("description")
     return {"anyOf": [schema, {"type": "null"}], "description": f"{described}; null elsewhere"}
+
+
+def _grid(parameter: FloatParameter | IntParameter) -> list[float | int]:
+    """The values of a range in steps, where they are few: `multipleOf` counts from 0, and servers that
+    guide an answer leave it out. Empty for other ranges."""
+    amount = count(parameter)
+    if amount is None or amount > MOST_LISTED or parameter.step in (None, 1):
+        return []
+    if isinstance(parameter, IntParameter):
+        return [parameter.low + place * parameter.step for place in range(amount)]
+    return [grid_value(parameter, place) for place in range(amount)]
 
 
 def describe(parameters: Mapping[str, Parameter], constraints: Sequence[Constraint]) -> str:

@@ -505,3 +505,22 @@ def test_choices_that_are_text_and_look_like_something_else_are_shown_in_quotes(
     space = SearchSpace.build({"p": choice("0.1", "null", None, "l2", True)}, [])
     assert space.describe() == '- p: one of "0.1", "null", null, l2, true'
     assert reasons({"p": 0.1}, space) == ['p: 0.1 is not one of "0.1", "null", null, l2, true']
+
+
+def test_a_range_in_steps_is_listed_so_that_guided_answers_stay_on_it():
+    space = SearchSpace.build(
+        {
+            "batch": whole(32, 128, step=32),
+            "drop": real(0.1, 0.4, step=0.1),
+            "lr": real(0, 1),
+            "fine": real(0, 1, step=0.001),
+            "depth": whole(1, 9),
+        },
+        [],
+    )
+    schema = space.json_schema()["properties"]
+    assert schema["batch"]["enum"] == [32, 64, 96, 128]
+    assert schema["drop"]["enum"] == [0.1, 0.2, 0.3, 0.4]
+    assert not [name for name in ("lr", "fine", "depth") if "enum" in schema[name]]
+    for value in schema["drop"]["enum"]:
+        space.validate({"batch": 64, "drop": value, "lr": 0.5, "fine": 0.5, "depth": 3})
