@@ -66,7 +66,7 @@ def read_answer(text: str, names: Collection[str]) -> list[Suggestion]:
         if isinstance(proposals, list):
             ones = [_unpacked(one) for one in proposals]
             return _suggestions([one for one in ones if isinstance(one, dict)], names)
-    return _suggestions(objects, names)
+    return _suggestions(objects, names, _fault(text))
 
 
 def read_stop(text: str) -> str | None:
@@ -107,14 +107,31 @@ def without_thinking(text: str) -> str:
     return text
 
 
-def _suggestions(objects: list[dict[str, Any]], names: Collection[str]) -> list[Suggestion]:
+def _suggestions(
+    objects: list[dict[str, Any]], names: Collection[str], fault: str = ""
+) -> list[Suggestion]:
     suggestions = [one for one in (_suggestion(found, names) for found in objects) if one]
     if not suggestions:
         raise LlmError(
-            'the answer held no proposal: answer with JSON only, {"proposals": [{"rationale": …, '
-            '"parameters": {…}}]}'
+            f"the answer held no proposal{fault}: answer with JSON only, "
+            '{"proposals": [{"rationale": …, "parameters": {…}}]}'
         )
     return suggestions
+
+
+def _fault(text: str) -> str:
+    """What is wrong with the JSON of an answer that is meant to be some, for who wrote it to mend."""
+    begin = text.find("{")
+    if begin < 0:
+        return ""
+    try:
+        json.JSONDecoder(parse_constant=lambda _: None).raw_decode(text, begin)
+    except json.JSONDecodeError as error:
+        near = plain_text(text[max(0, error.pos - 20) : error.pos + 20], 40)
+        return f" (its JSON cannot be read at …{near}…: {error.msg})"
+    except (ValueError, RecursionError):
+        return ""
+    return ""
 
 
 def _suggestion(found: Mapping[str, Any], names: Collection[str]) -> Suggestion | None:

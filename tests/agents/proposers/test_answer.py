@@ -162,3 +162,17 @@ def test_only_the_beginning_of_an_endless_answer_is_read():
 def test_advice_to_stop_beside_packed_proposals_is_heard():
     text = json.dumps({"proposals": json.dumps([{"lr": 1}]), "stop": "It is flat."})
     assert read_stop(text) == "It is flat."
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{"proposals": [{"parameters": {"lr": 0.1, "x": 1,}}]}', '"x": 1,}'),
+        ("{'proposals': [{'parameters': {'lr': 0.1}}]}", "double quotes"),
+        ('{"a": 1e-3, // low\n "b": 2}', "// low"),
+    ],
+)
+def test_json_that_cannot_be_read_goes_back_with_what_is_wrong(text, words):
+    with pytest.raises(LlmError, match="no proposal") as caught:
+        read_answer(text, ("x",))
+    assert words in str(caught.value)
