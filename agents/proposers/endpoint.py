@@ -104,6 +104,8 @@ class Endpoint:
         self._method = 0
         self._proven = False
         self._terms = Terms(settings)
+        self.context: int | None = None
+        """Tokens of a question and its answer, where the list of models has told (vLLM)."""
         self.name = f"{settings.model} at {_without_secrets(settings.base_url)}"
 
     def ask(self, messages: Sequence[Message], schema: Mapping[str, Any], patient: bool) -> Reply:
@@ -204,7 +206,9 @@ class Endpoint:
             ) from error
 
     def _listed(self, model: ChatOpenAI, seconds: float) -> list[str]:
-        found = model.root_client.models.list(timeout=seconds)
+        found = list(model.root_client.models.list(timeout=seconds))
+        lengths = [getattr(o, "max_model_len", None) for o in found if o.id == self._settings.model]
+        self.context = next((one for one in lengths if isinstance(one, int)), None)
         return [self.hide_secrets(str(one.id)) for one in found]
 
     def hide_secrets(self, text: str) -> str:
