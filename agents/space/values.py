@@ -45,6 +45,9 @@ def shown(number: float) -> str:
     if isinstance(number, int):
         return str(number)
     short = f"{number:g}"
+    if 0 < abs(number) < 0.001:  # zeros are miscounted, by LLMs above all
+        mantissa, _, exponent = f"{number:.5e}".partition("e")
+        short = f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
     return short if float(short) == number else repr(number)
 
 
