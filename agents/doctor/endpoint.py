@@ -87,7 +87,16 @@ def _models_checks(endpoint: Endpoint, llm: LlmSettings) -> list[Check]:
     seen = ok("endpoint", f"answers in {seconds:.2f} s")
     if models is None:
         return [seen, skipped("model", "the endpoint gives no list of models")]
-    return [seen, _model_check(str(llm.model), models)]
+    check = _model_check(str(llm.model), models)
+    needed, context = llm.prompt_tokens + llm.max_tokens, endpoint.context
+    if check.outcome is Outcome.OK and context is not None and needed > context:
+        check = warning(
+            "model",
+            f"{check.seen}, with a context of {context} tokens: llm.prompt_tokens and "
+            f"llm.max_tokens are {needed} together",
+            "lower them, or serve the model with a longer context (vLLM: --max-model-len)",
+        )
+    return [seen, check]
 
 
 def _model_check(model: str, models: Sequence[str]) -> Check:

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 
 from agents.config.model import ToolSettings
 from agents.errors import LlmError, ProposalRejected
-from agents.proposers.answer import Suggestion, plain_text, read_answer, read_stop, withheld
+from agents.proposers.answer import (
+    Suggestion,
+    plain_text,
+    read_answer,
+    read_stop,
+    withheld,
+    without_thinking,
+)
 from agents.proposers.breaker import Breaker
 from agents.proposers.edges import hugging
 from agents.proposers.endpoint import EndpointAway, Message, Reply, ToolReply, ToolsRefused
@@ -104,6 +111,8 @@ class Advisor:
         self._replay = endpoint if isinstance(endpoint, Replay) else None
         self._tools = tools if self._replay is None and tools and tools.calls else None
         self._breaker = Breaker()
+        self._cut_short = False
+        """Whether a person has been told that looking up ended early."""
 
     def consult(
         self,
@@ -142,19 +151,17 @@ class Advisor:
 
     def _hold(self, talk: _Talk, hints: Sequence[str]) -> None:
         """Ask, and ask again about what was wrong, until the slots are full or it is enough."""
-        try:
-            messages: list[Message] = [{"role": "user", "content": self._question(talk, hints)}]
-        except EndpointAway as error:
-            self._gave_up(talk, error)
-            return
+        messages: list[Message] = [{"role": "user", "content": self._question(talk, hints)}]
         for _ in range(1 + self._repair_attempts):
             missing = talk.count - len(talk.accepted)
             try:
                 reply = self._ask(talk, messages, missing)
             except EndpointAway as error:
-                self._gave_up(talk, error)
+                talk.trouble, talk.objected = str(error), False
+                self._breaker.failed(talk.trouble, error.mended)
                 return
             self._breaker.worked()
+            talk.notices += reply.notices
             talk.stop = read_stop(reply.text) or talk.stop
             verdict = self._judge(talk, reply, missing)
             self._keep(talk, messages, reply=reply, verdict=verdict)
@@ -163,16 +170,12 @@ class Advisor:
             talk.objected = verdict.objections == len(verdict.faults)
             talk.trouble = f"the LLM's proposal was refused: {plain_text(verdict.reason, 300)}"
             messages += [
-                {"role": "assistant", "content": reply.text[:MAX_QUOTED] or "(nothing)"},
+                {"role": "assistant", "content": _quoted(reply.text)},
                 {"role": "user", "content": _complaint(verdict, talk)},
             ]
 
-    def _gave_up(self, talk: _Talk, error: EndpointAway) -> None:
-        talk.trouble, talk.objected = str(error), False
-        self._breaker.failed(talk.trouble, error.mended)
-
     def _question(self, talk: _Talk, hints: Sequence[str]) -> str:
-        """The first question; what the LLM has looked up before is in it. Raises EndpointAway."""
+        """The first question; what the LLM has looked up before is in it."""
         known = evidence(self._space, talk.view, hints)
         question = self._rendered(talk, known)
         ended = sum(trial.state.is_finished for trial in talk.view.trials)
@@ -197,20 +200,25 @@ class Advisor:
             self._keep_look_up(talk, messages, reply=reply)
 
         looking = LookingUp(cast(CallsTools, self._endpoint), self._tools)
+        asked = [{"role": "user", "content": question}]
         try:
-            return looking.look_up(question, langchain_tools(tools), keep).lines
+            found = looking.look_up(question, langchain_tools(tools), keep)
         except ToolsRefused as error:
             self._tools = None
             why = plain_text(str(error), 200)
-            self._keep_look_up(talk, [{"role": "user", "content": question}], error=why)
+            self._keep_look_up(talk, asked, error=why)
             talk.notices.append(
                 f"The LLM looks nothing up before it answers: {self._endpoint.name} takes no tools "
                 f"({why}). Set llm.tools.calls to 0 to leave it at that."
             )
             return []
-        except EndpointAway as error:
-            self._keep_look_up(talk, [{"role": "user", "content": question}], error=str(error))
-            raise
+        if found.trouble is not None:
+            # No reason to give up: the question itself is asked with patience, or has a shorter way.
+            self._keep_look_up(talk, asked, error=found.trouble)
+            if not self._cut_short:
+                talk.notices.append(f"The LLM's looking up was cut short: {found.trouble}.")
+            self._cut_short = True
+        return found.lines
 
     def _ask(self, talk: _Talk, messages: Sequence[Message], missing: int) -> Reply:
         schema = answer_schema(self._space, missing)
@@ -393,6 +401,12 @@ class _Verdict:
     @property
     def reason(self) -> str:
         return " | ".join(self.faults)
+
+
+def _quoted(text: str) -> str:
+    """The LLM's own answer, for it to see what was wrong. What it thought before may be longer than
+    all that is shown."""
+    return without_thinking(text).strip()[:MAX_QUOTED] or "(nothing)"
 
 
 def _complaint(verdict: _Verdict, talk: _Talk) -> str:

@@ -62,16 +62,18 @@ def read_answer(text: str, names: Collection[str]) -> list[Suggestion]:
         raise LlmError("the answer was empty")
     objects = list(_objects(text))
     for found in reversed(objects):
-        if isinstance(found.get("proposals"), list):
-            return _suggestions([one for one in found["proposals"] if isinstance(one, dict)], names)
-    return _suggestions(objects, names)
+        proposals = _unpacked(found.get("proposals"))
+        if isinstance(proposals, list):
+            ones = [_unpacked(one) for one in proposals]
+            return _suggestions([one for one in ones if isinstance(one, dict)], names)
+    return _suggestions(objects, names, _fault(text))
 
 
 def read_stop(text: str) -> str | None:
     """Why the LLM recommends to end the search, in one plain line, or None where it does not."""
     objects = list(_objects(without_thinking(text[:MAX_ANSWER])))
     for found in reversed(objects):
-        if isinstance(found.get("proposals"), list):
+        if isinstance(_unpacked(found.get("proposals")), list):
             said = found.get("stop")
             reason = plain_text(said, MAX_RATIONALE) if isinstance(said, str) else ""
             return reason if reason.lower().rstrip(".") not in _NO_REASON else None
@@ -105,18 +107,35 @@ def without_thinking(text: str) -> str:
     return text
 
 
-def _suggestions(objects: list[dict[str, Any]], names: Collection[str]) -> list[Suggestion]:
+def _suggestions(
+    objects: list[dict[str, Any]], names: Collection[str], fault: str = ""
+) -> list[Suggestion]:
     suggestions = [one for one in (_suggestion(found, names) for found in objects) if one]
     if not suggestions:
         raise LlmError(
-            'the answer held no proposal: answer with JSON only, {"proposals": [{"rationale": …, '
-            '"parameters": {…}}]}'
+            f"the answer held no proposal{fault}: answer with JSON only, "
+            '{"proposals": [{"rationale": …, "parameters": {…}}]}'
         )
     return suggestions
 
 
+def _fault(text: str) -> str:
+    """What is wrong with the JSON of an answer that is meant to be some, for who wrote it to mend."""
+    begin = text.find("{")
+    if begin < 0:
+        return ""
+    try:
+        json.JSONDecoder(parse_constant=lambda _: None).raw_decode(text, begin)
+    except json.JSONDecodeError as error:
+        near = plain_text(text[max(0, error.pos - 20) : error.pos + 20], 40)
+        return f" (its JSON cannot be read at …{near}…: {error.msg})"
+    except (ValueError, RecursionError):
+        return ""
+    return ""
+
+
 def _suggestion(found: Mapping[str, Any], names: Collection[str]) -> Suggestion | None:
-    parameters = found.get("parameters")
+    parameters = _unpacked(found.get("parameters"))
     if isinstance(parameters, dict) and "parameters" not in names:
         rationale = found.get("rationale")
         words = plain_text(rationale, MAX_RATIONALE) if isinstance(rationale, str) else ""
@@ -124,6 +143,16 @@ def _suggestion(found: Mapping[str, Any], names: Collection[str]) -> Suggestion 
     if any(name in names for name in found):
         return Suggestion(found)
     return None
+
+
+def _unpacked(value: object) -> object:
+    """The list or object in a string: models often put the inner parts of a tool call into one."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value, parse_constant=lambda _: None)
+    except (ValueError, RecursionError):
+        return value
 
 
 def _number(value: object) -> float | None:

@@ -35,6 +35,8 @@ class Reply:
     usage: Mapping[str, int] = field(default_factory=dict)
     """`input_tokens`, `output_tokens`, as far as the server tells."""
     seconds: float = 0.0
+    notices: Sequence[str] = ()
+    """What a person should be told of how it was asked for."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,9 @@ def text_of(message: AIMessage) -> str:
     calls = [json.dumps(call["args"]) for call in message.tool_calls]
     broken = [str(call["args"]) for call in message.invalid_tool_calls if call["args"]]
     refusal = message.additional_kwargs.get("refusal")
-    return "\n".join([*calls, *broken]) or str(message.text) or str(refusal or "")
+    text = "\n".join([*calls, *broken]) or str(message.text) or str(refusal or "")
+    # Half a character beyond the first plane cannot be sent back, and a cut answer may end in one.
+    return text.encode("utf-8", "replace").decode()
 
 
 def calls_of(message: AIMessage) -> list[dict[str, Any]]:

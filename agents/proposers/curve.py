@@ -14,9 +14,10 @@ DROP = 0.1
 
 
 def condensed(curve: Curve) -> str:
-    """Such as ``0.21 -> 0.64 -> 0.71 in 10 steps, best 0.72 at step 8, flat at the end``.
+    """Such as ``0.21 -> 0.64 -> 0.71 in 10 steps, highest 0.72 at step 8, flat at the end``.
 
-    Start, middle and end; the best and where; how fast the end still rises, or how far it fell. Empty for no points.
+    Start, middle and end; the highest and where (of a loss that is not the best); how fast the end still
+    rises, or how far it fell. Empty for no points.
     """
     points = [(s, a) for s, a in zip(curve.step, curve.accuracy, strict=True) if a is not None]
     if not points:
@@ -29,14 +30,16 @@ def condensed(curve: Curve) -> str:
     marks = [values[0], values[len(values) // 2], values[-1]] if len(values) > 2 else values
     shape = " -> ".join(number(value, 3) for value in marks)
     top = max(range(len(values)), key=lambda index: values[index])
-    text = f"{shape} in {len(values)} steps, best {number(values[top], 3)} at step {steps[top]:g}"
+    text = (
+        f"{shape} in {len(values)} steps, highest {number(values[top], 3)} at step {steps[top]:g}"
+    )
     return f"{text}, {_ending(list(steps), list(values))}{missing}"
 
 
 def _ending(steps: list[float], values: list[float]) -> str:
     best, last = max(values), values[-1]
     if best > 0 and last < (1 - DROP) * best:
-        return f"fell from its best by {number(best - last, 2)}"
+        return f"fell from its highest by {number(best - last, 2)}"
     tail = max(1, round(TAIL * (len(values) - 1)))
     change = last - values[-1 - tail]
     if change > FLAT * (max(values) - min(values)) * tail and change > 0:

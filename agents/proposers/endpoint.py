@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
@@ -38,10 +39,14 @@ from agents.proposers.outages import (
     EndpointAway,
     ToolsRefused,
     explained,
+    is_too_long,
+    may_be_a_proxys,
+    proxy_of,
     said_by,
     wait_before_next,
     within,
 )
+from agents.proposers.terms import Terms
 
 if TYPE_CHECKING:
     from langchain_core.messages import AIMessage
@@ -64,6 +69,10 @@ __all__ = [
 
 LIST_SECONDS = 20.0
 """For a list of models that a message is to name."""
+MAX_REASON = 300
+"""Characters in which a server says why it refuses a request."""
+_ENDED = (None, "stop", "tool_calls")
+"""How an answer ends that was neither cut off nor held back."""
 
 T = TypeVar("T")
 
@@ -94,7 +103,9 @@ class Endpoint:
         self._chat: ChatOpenAI | None = None
         self._method = 0
         self._proven = False
-        self._tokens_key = "max_tokens"
+        self._terms = Terms(settings)
+        self.context: int | None = None
+        """Tokens of a question and its answer, where the list of models has told (vLLM)."""
         self.name = f"{settings.model} at {_without_secrets(settings.base_url)}"
 
     def ask(self, messages: Sequence[Message], schema: Mapping[str, Any], patient: bool) -> Reply:
@@ -109,8 +120,11 @@ class Endpoint:
             if not self._proven:
                 self._method = 0  # nothing was learnt about the methods
             raise
-        self._proven = True
-        return reply
+        self._proven = self._proven or bool(reply.text.strip())
+        # A server that looks for thoughts may take a guided answer for one, and hand on nothing.
+        if not self._proven and reply.finish_reason in _ENDED:
+            self._method = (self._method + 1) % len(METHODS)
+        return replace(reply, notices=self._terms.news())
 
     def _by_the_best_method(
         self, messages: Sequence[Message], schema: Mapping[str, Any], attempts: int
@@ -119,7 +133,7 @@ class Endpoint:
             try:
                 return self._try(messages, schema, METHODS[self._method], attempts)
             except _Refused as refused:
-                if not self._step_down(refused.error):
+                if not (self._terms.adapted(self._reason(refused.error)) or self._step_down()):
                     raise self._away(refused.error) from refused.error
 
     def call_tools(
@@ -134,11 +148,7 @@ class Endpoint:
         """
         import openai
 
-        body = {
-            self._tokens_key: self._settings.max_tokens,
-            "tools": list(tools),
-            "tool_choice": "auto",
-        }
+        body = {**self._terms.body, "tools": list(tools), "tool_choice": "auto"}
         model = self._model()
         question = [dict(one) for one in messages]
         limit = min(seconds, self._settings.timeout)
@@ -147,11 +157,22 @@ class Endpoint:
             message = within(limit, lambda: self._invoke(model, question, body))
             text, calls, usage = str(message.text), calls_of(message), usage_of(message)
         except openai.APIStatusError as error:
-            if error.status_code in UNSUPPORTED:
+            if is_too_long(self._reason(error)):
+                raise self._away(error) from error  # the question proper is shorter
+            if error.status_code in UNSUPPORTED and self._terms.adapted(self._reason(error)):
+                return self.call_tools(messages, tools, seconds)
+            # A router answers 404 where none of a model's providers takes tools.
+            if error.status_code in UNSUPPORTED or (error.status_code == 404 and self._proven):
                 said = plain_text(said_by(error, self.hide_secrets), 200)
                 raise ToolsRefused(f"HTTP {error.status_code}: {said}") from error
             raise self._away(error) from error
-        except (openai.OpenAIError, TimeoutError) as error:
+        except TimeoutError as error:
+            if limit == self._settings.timeout:
+                raise self._away(error) from error
+            raise EndpointAway(
+                f"{self.name} took longer than llm.tools.seconds leaves ({limit:.3g} s)"
+            ) from error
+        except openai.OpenAIError as error:
             raise self._away(error) from error
         except LOGIN_TROUBLE as error:
             raise self._without_login(error) from error
@@ -185,7 +206,9 @@ class Endpoint:
             ) from error
 
     def _listed(self, model: ChatOpenAI, seconds: float) -> list[str]:
-        found = model.root_client.models.list(timeout=seconds)
+        found = list(model.root_client.models.list(timeout=seconds))
+        lengths = [getattr(o, "max_model_len", None) for o in found if o.id == self._settings.model]
+        self.context = next((one for one in lengths if isinstance(one, int)), None)
         return [self.hide_secrets(str(one.id)) for one in found]
 
     def hide_secrets(self, text: str) -> str:
@@ -196,11 +219,12 @@ class Endpoint:
         function = {name: self.hide_secrets(said) for name, said in call["function"].items()}
         return {**call, "id": self.hide_secrets(call["id"]), "function": function}
 
-    def _step_down(self, error: APIStatusError) -> bool:
+    def _reason(self, error: APIStatusError) -> str:
+        """Why a request was refused; a server may quote the question after its own words."""
+        return said_by(error, self.hide_secrets)[:MAX_REASON]
+
+    def _step_down(self) -> bool:
         """Go on to another way of asking. False where none is left, or this one has worked."""
-        if self._tokens_key == "max_tokens" and "max_completion_tokens" in str(error):
-            self._tokens_key = "max_completion_tokens"
-            return True
         if self._proven or self._method + 1 == len(METHODS):
             return False
         self._method += 1
@@ -238,7 +262,7 @@ class Endpoint:
     ) -> Reply:
         import openai
 
-        body = {self._tokens_key: self._settings.max_tokens, **asking(method, schema)}
+        body = {**self._terms.body, **asking(method, schema)}
         if method == "text":
             messages = with_schema(messages, schema)
         model = self._model()
@@ -248,7 +272,7 @@ class Endpoint:
             message = within(self._settings.timeout, lambda: self._invoke(model, question, body))
             answer = (
                 text_of(message),
-                ending_of(message, self._settings.max_tokens),
+                ending_of(message, self._terms.max_tokens),
                 usage_of(message),
             )
         except openai.OpenAIError:
@@ -257,7 +281,7 @@ class Endpoint:
             raise self._without_login(error) from error
         except (AttributeError, LookupError, TypeError, ValueError) as error:
             # The SDK hands through whatever came: a page of HTML as text, JSON of another shape.
-            raise EndpointAway(f"{self.name} {NO_COMPLETION}") from error
+            raise EndpointAway(f"{self.name} {self._instead(error)}") from error
         text, finish_reason, usage = answer
         text, finish_reason = self.hide_secrets(text), self.hide_secrets(str(finish_reason or ""))
         seconds = round(time.monotonic() - started, 3)
@@ -290,7 +314,6 @@ class Endpoint:
                 model=self._settings.model or "",
                 # The SDK wants some key; servers without one do not look at it.
                 api_key=key if self._credentials.is_login else SecretStr(key() or "none"),
-                temperature=self._settings.temperature,
                 timeout=self._settings.timeout,
                 max_retries=0,
                 use_responses_api=False,
@@ -307,9 +330,24 @@ class Endpoint:
             self._credentials.remedy,
             _no_remedy if of_models else self._model_remedy,
         )
+        words = explained(error, at)
+        proxy = proxy_of(self._settings.base_url or "")
+        if proxy is not None and may_be_a_proxys(error):
+            words += (
+                f"; it was asked through the environment's proxy {proxy}, if that is wrong set "
+            )
+            words += "NO_PROXY to its host"
         if getattr(error, "status_code", None) in REFUSED_KEY:
-            return EndpointAway(explained(error, at), mended=self._credentials.have_changed)
-        return EndpointAway(explained(error, at))
+            return EndpointAway(words, mended=self._credentials.have_changed)
+        return EndpointAway(words)
+
+    def _instead(self, error: Exception) -> str:
+        """What came in a completion's place: routers hand on an upstream's error as an answer."""
+        [told] = error.args if len(error.args) == 1 else [None]
+        if not isinstance(told, Mapping) or not told.get("message"):
+            return NO_COMPLETION
+        said = plain_text(self.hide_secrets(str(told["message"])), 200)
+        return f"answered with an error ({said}): see its log, or the provider's"
 
     def _without_login(self, error: Exception) -> EndpointAway:
         return EndpointAway(f"{self.name}: {error}", mended=self._credentials.have_changed)

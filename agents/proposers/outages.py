@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar, cast
+from urllib.parse import urlsplit
 
 from agents.errors import LlmError
 from agents.proposers.answer import plain_text
@@ -38,6 +39,11 @@ NO_COMPLETION = (
 _PAGE = re.compile(r"\s*<(!doctype|html|head|body|h1)\b", re.IGNORECASE)
 _TITLE = re.compile(r"<title[^>]*>([^<]*)</title", re.IGNORECASE)
 _TAGS = re.compile(r"<(script|style)\b.*?</\1\s*>|<[^>]*>", re.IGNORECASE | re.DOTALL)
+
+
+_TOO_LONG = re.compile(
+    r"context (length|size|window)|max(_completion)?_tokens\W+is too large", re.IGNORECASE
+)
 
 
 class ToolsRefused(LlmError):
@@ -101,11 +107,40 @@ def _status_explained(code: int, said: str, at: Circumstances) -> str:
     if code == 429:
         return f"{at.name} is over its rate limit (HTTP 429: {said}): it is asked again later"
     if code in (400, 413, 422):
-        remedy = at.model_remedy() or (
-            "check llm.max_tokens and llm.temperature against what the model takes"
-        )
+        remedy = at.model_remedy() or _remedy_of_size(said)
         return f"{at.name} refused the request (HTTP {code}: {said}): {remedy}"
     return f"{at.name} failed (HTTP {code}: {said}): see the server's log"
+
+
+def proxy_of(url: str) -> str | None:
+    """HOST:PORT of the proxy through which the environment has an address reached, or None."""
+    from urllib.request import getproxies, proxy_bypass
+
+    parts, known = urlsplit(url), getproxies()
+    found = known.get(parts.scheme) or known.get("all")
+    if not found or proxy_bypass(parts.netloc.rpartition("@")[2]):
+        return None
+    return urlsplit(found if "//" in found else f"//{found}").netloc.rpartition("@")[2]
+
+
+def may_be_a_proxys(error: Exception) -> bool:
+    """Whether a proxy between could have caused it: no connection, or a status that proxies answer."""
+    code = getattr(error, "status_code", None)
+    return code is None or code in (403, 407, 502, 503, 504)
+
+
+def _remedy_of_size(said: str) -> str:
+    if is_too_long(said):
+        return (
+            "lower llm.prompt_tokens and llm.max_tokens, which together have to fit into the model's "
+            "context, or serve it with a longer one"
+        )
+    return "check llm.max_tokens and llm.temperature against what the model takes"
+
+
+def is_too_long(said: str) -> bool:
+    """Whether a server's refusal is about the length of the question and its answer."""
+    return _TOO_LONG.search(said) is not None
 
 
 def said_by(error: APIStatusError, hide: Callable[[str], str]) -> str:

@@ -285,11 +285,13 @@ def _telling(trial: Trial) -> str:
     words = ""
     early = as_float(trial.metrics.get("epochs_to_90"))
     if early is not None and len(trial.curve.step) > 2:
-        words += f", 90% of it at step {number(early)}"
+        words += f", 90% of its highest at step {number(early)}"
     train = as_float(trial.metrics.get("train_accuracy"))
     final = as_float(trial.metrics.get("final_accuracy"))
     if train is not None and final is not None:
-        words += f", {number(train - final, 2)} above it on the training data"
+        side = "lower" if train >= final else "higher"
+        gap = number(abs(train - final), 2)
+        words += f", at its end {gap} {side} than on the training data"
     loss = as_float(trial.metrics.get("train_loss"))
     if loss is not None:
         words += f", training loss {number(loss, 3)}"

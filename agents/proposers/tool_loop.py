@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypedDict
 
 from agents.config.model import ToolSettings
 from agents.proposers.answer import calls_in, plain_text
-from agents.proposers.endpoint import ToolReply
+from agents.proposers.endpoint import EndpointAway, ToolReply, ToolsRefused
 from agents.proposers.tokens import token_estimate
 
 if TYPE_CHECKING:
@@ -50,6 +50,8 @@ class Found:
     """``tool(arguments): answer``"""
     calls: int
     tokens: int
+    trouble: str | None = None
+    """Why it ended early, where the endpoint is to blame."""
 
 
 class _State(TypedDict):
@@ -61,6 +63,7 @@ class _State(TypedDict):
     lines: Annotated[list[str], add]
     used: int
     tokens: int
+    trouble: str | None
 
 
 class LookingUp:
@@ -79,7 +82,8 @@ class LookingUp:
     def look_up(self, question: str, tools: Sequence[BaseTool], keep: Keep) -> Found:
         """What the LLM wanted to know. `keep` is told of each exchange.
 
-        Raises ToolsRefused where the server knows no tools, EndpointAway.
+        Where the endpoint fails on the way, what was found until then. Raises ToolsRefused where
+        the server knows no tools.
         """
         from langchain_core.utils.function_calling import convert_to_openai_tool
         from langgraph.graph import END, START, StateGraph
@@ -92,7 +96,12 @@ class LookingUp:
         def ask(state: _State) -> dict[str, Any]:
             messages = state["messages"]
             left = max(0.1, deadline - self._clock())
-            reply = self._endpoint.call_tools(messages, described, left)
+            try:
+                reply = self._endpoint.call_tools(messages, described, left)
+            except (EndpointAway, ToolsRefused) as error:
+                if isinstance(error, ToolsRefused) and not state["used"]:
+                    raise
+                return {"calls": [], "trouble": str(error)}
             written = [] if reply.calls else _written_calls(reply.text, by_name)
             reply = replace(reply, calls=written) if written else reply
             keep(messages, reply)
@@ -146,10 +155,11 @@ class LookingUp:
             return Found([], 0, 0)
         beginning: _State = {
             "messages": [first], "calls": [], "written": False, "lines": [], "used": 0, "tokens": 0,
+            "trouble": None,
         }  # fmt: skip
         # A turn is two steps; each turn uses at least one call.
         end = graph.compile().invoke(beginning, {"recursion_limit": 2 * self._budget.calls + 5})
-        return Found(end["lines"], end["used"], end["tokens"])
+        return Found(end["lines"], end["used"], end["tokens"], end["trouble"])
 
     def _instruction(self) -> str:
         return (

@@ -41,12 +41,19 @@ def signed(value: float) -> str:
 
 
 def parameter_text(value: ParameterValue) -> str:
-    """A hyperparameter's value: numbers short, flags and null as in YAML."""
+    """A hyperparameter's value: numbers short, those below a thousandth with an exponent, for zeros are
+    miscounted by people and LLMs alike; flags and null as in YAML."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if value is None:
         return "null"
-    return value if isinstance(value, str) else number(as_float(value))
+    if isinstance(value, str):
+        return value
+    found = as_float(value)
+    if found is None or not 0 < abs(found) < 0.001:
+        return number(found)
+    mantissa, _, exponent = f"{found:.3e}".partition("e")
+    return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
 
 
 def as_float(value: object) -> float | None:

@@ -13,7 +13,10 @@ from agents.config.model import (
     Parameter,
 )
 from agents.space.constraint import Constraint
-from agents.space.values import shown
+from agents.space.values import choice_text, count, grid_value, shown
+
+MOST_LISTED = 64
+"""Values of a range in steps that are listed one by one."""
 
 
 def json_schema(parameters: Mapping[str, Parameter]) -> dict[str, Any]:
@@ -34,6 +37,8 @@ def json_schema(parameters: Mapping[str, Parameter]) -> dict[str, Any]:
 def _property(parameter: Parameter) -> dict[str, Any]:
     schema: dict[str, Any]
     match parameter:
+        case FloatParameter() | IntParameter() if grid := _grid(parameter):
+            schema = {"enum": grid}
         case FloatParameter(low=low, high=high):
             schema = {"type": "number", "minimum": low, "maximum": high}
         case IntParameter(low=low, high=high):
@@ -47,6 +52,17 @@ def _property(parameter: Parameter) -> dict[str, Any]:
         return schema
     described = schema.pop("description")
     return {"anyOf": [schema, {"type": "null"}], "description": f"{described}; null elsewhere"}
+
+
+def _grid(parameter: FloatParameter | IntParameter) -> list[float | int]:
+    """The values of a range in steps, where they are few: `multipleOf` counts from 0, and servers that
+    guide an answer leave it out. Empty for other ranges."""
+    amount = count(parameter)
+    if amount is None or amount > MOST_LISTED or parameter.step in (None, 1):
+        return []
+    if isinstance(parameter, IntParameter):
+        return [parameter.low + place * parameter.step for place in range(amount)]
+    return [grid_value(parameter, place) for place in range(amount)]
 
 
 def describe(parameters: Mapping[str, Parameter], constraints: Sequence[Constraint]) -> str:
@@ -68,9 +84,9 @@ def _sentence(parameter: Parameter) -> str:
             if parameter.step is not None and parameter.step != 1:
                 text += f", in steps of {shown(parameter.step)}"
         case CategoricalParameter(choices=choices):
-            text = f"one of {', '.join(map(_shown, choices))}"
+            text = f"one of {', '.join(map(choice_text, choices))}"
         case FixedParameter(value=value):
-            text = f"always {_shown(value)}"
+            text = f"always {choice_text(value)}"
     if parameter.when:
         text += f"; only when {_condition(parameter)}"
     if parameter.description:
@@ -82,12 +98,5 @@ def _condition(parameter: Parameter) -> str:
     parts = []
     for parent, wanted in parameter.when.items():
         values = wanted if isinstance(wanted, list) else [wanted]
-        parts.append(f"{parent} is {' or '.join(map(_shown, values))}")
+        parts.append(f"{parent} is {' or '.join(map(choice_text, values))}")
     return " and ".join(parts)
-
-
-def _shown(value: object) -> str:
-    """As JSON has it, text without quotes."""
-    if value is None:
-        return "null"
-    return str(value).lower() if isinstance(value, bool) else str(value)

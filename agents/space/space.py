@@ -147,7 +147,7 @@ class SearchSpace:
 
     def _condition_text(self, name: str) -> str:
         parts = [
-            f"{parent} must be {' or '.join(map(str, wanted))}"
+            f"{parent} must be {' or '.join(map(values.choice_text, wanted))}"
             for parent, wanted in self.conditions[name].items()
         ]
         return ", ".join(parts)

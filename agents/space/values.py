@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import random
 from collections.abc import Iterable
@@ -44,7 +45,22 @@ def shown(number: float) -> str:
     if isinstance(number, int):
         return str(number)
     short = f"{number:g}"
+    if 0 < abs(number) < 0.001:  # zeros are miscounted, by LLMs above all
+        mantissa, _, exponent = f"{number:.5e}".partition("e")
+        short = f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
     return short if float(short) == number else repr(number)
+
+
+def choice_text(value: object) -> str:
+    """A choice as JSON and YAML have it. Text is without quotes where it can be nothing else: "64" and
+    64, "null" and null are told apart."""
+    if not isinstance(value, str):
+        return json.dumps(value)
+    try:
+        json.loads(value)
+    except ValueError:
+        return value
+    return json.dumps(value)
 
 
 def grid_value(parameter: FloatParameter, position: int) -> float:
@@ -113,11 +129,12 @@ def _checked_choice(choices: list[ParameterValue], value: object) -> ParameterVa
     for choice in choices:
         if same_value(choice, value):
             return choice
-    raise NotAllowed(f"{value!r:.80} is not one of {_listed(choices)}")
+    text = repr(value) if isinstance(value, str) else choice_text(value)
+    raise NotAllowed(f"{text:.80} is not one of {_listed(choices)}")
 
 
 def _listed(choices: list[ParameterValue]) -> str:
-    return ", ".join(str(choice) for choice in choices)
+    return ", ".join(map(choice_text, choices))
 
 
 def has_default(parameter: Parameter) -> bool:

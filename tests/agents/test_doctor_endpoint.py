@@ -4,7 +4,7 @@ import socket
 
 import pytest
 from doctor_bench import doctor, write_config
-from openai_server import MODEL, OpenAiServer, error, html, in_text, proposals, says, slow
+from openai_server import MODEL, Answer, OpenAiServer, error, html, in_text, proposals, says, slow
 
 GOOD = proposals({"x": 0.5})
 
@@ -44,6 +44,17 @@ def test_an_endpoint_that_never_answers(tmp_path):
         code, found = examined(tmp_path, url, more=["--set", "llm.timeout=1s"])
     assert (code, found["endpoint"]["outcome"]) == (1, "failed")
     assert "did not answer within" in found["endpoint"]["seen"]
+
+
+@pytest.mark.parametrize(("length", "outcome"), [(8192, "warning"), (16_384, "ok")])
+def test_a_context_that_is_too_short_is_seen_before_the_search(tmp_path, length, outcome):
+    models = [{"id": MODEL, "object": "model", "created": 1, "max_model_len": length}]
+    with OpenAiServer(says(GOOD)) as server:
+        server.listed = lambda _: Answer({"object": "list", "data": models})
+        code, found = examined(tmp_path, server.url)
+    assert (code, found["model"]["outcome"]) == (0, outcome)
+    if outcome == "warning":
+        assert "llm.prompt_tokens and llm.max_tokens are 10000" in found["model"]["seen"]
 
 
 def test_a_model_that_is_not_there(tmp_path):

@@ -99,14 +99,14 @@ def test_conditions_of_conditions():
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"learning_rate": 0.5}, "learning_rate: 0.5 is not between 1e-05 and 0.1"),
+        ({"learning_rate": 0.5}, "learning_rate: 0.5 is not between 1e-5 and 0.1"),
         ({"learning_rate": "0.01"}, "learning_rate: '0.01' is not a number"),
         ({"learning_rate": True}, "learning_rate: True is not a number"),
         ({"learning_rate": float("nan")}, "learning_rate: nan is not a finite number"),
         ({"learning_rate": 10**400}, "learning_rate: the number is too large"),
         ({"batch_size": 33}, "batch_size: 33 is not on the grid 16 + k * 16"),
         ({"batch_size": 32.5}, "batch_size: 32.5 is not a whole number"),
-        ({"learning_rate": 0}, "learning_rate: 0 is not between 1e-05 and 0.1"),
+        ({"learning_rate": 0}, "learning_rate: 0 is not between 1e-5 and 0.1"),
         ({"dropout": 0.25}, "dropout: 0.25 is not on the grid 0 + k * 0.1"),
         ({"optimizer": "Adam"}, "optimizer: 'Adam' is not one of adam, sgd"),
         ({"optimizer": ["adam"]}, "optimizer: ['adam'] is not one of adam, sgd"),
@@ -286,8 +286,8 @@ def test_null_can_be_the_default_and_ends_of_a_range_are_exact():
 def test_flags_are_no_numbers_and_numbers_no_flags():
     space = SearchSpace.build({"n": choice(1, 2), "flag": choice(True, False)}, [])
     assert reasons({"n": True, "flag": 1}, space) == [
-        "n: True is not one of 1, 2",
-        "flag: 1 is not one of True, False",
+        "n: true is not one of 1, 2",
+        "flag: 1 is not one of true, false",
     ]
     assert type(space.validate({"n": 1.0, "flag": True})["n"]) is int
 
@@ -471,7 +471,7 @@ def test_any_answer_is_valid_or_refused_with_reasons(space, answer):
 
 def test_the_description_names_ranges_conditions_and_constraints():
     text = SPACE.describe()
-    assert "learning_rate: float from 1e-05 to 0.1, log scale" in text
+    assert "learning_rate: float from 1e-5 to 0.1, log scale" in text
     assert "momentum: float from 0.5 to 0.99; only when optimizer is sgd" in text
     assert "batch_size: whole number from 16 to 256, in steps of 16" in text
     assert "epochs: always 4" in text
@@ -498,3 +498,39 @@ def test_cardinality():
     )
     assert SearchSpace.build({"x": real(0.5, 2, step=0.5)}, []).cardinality() == 4
     assert SPACE.cardinality() is None
+
+
+def test_choices_that_are_text_and_look_like_something_else_are_shown_in_quotes():
+    # Without them an LLM writes a number, and is told that "0.1 is not one of 0.1, 0.2".
+    space = SearchSpace.build({"p": choice("0.1", "null", None, "l2", True)}, [])
+    assert space.describe() == '- p: one of "0.1", "null", null, l2, true'
+    assert reasons({"p": 0.1}, space) == ['p: 0.1 is not one of "0.1", "null", null, l2, true']
+
+
+def test_a_range_in_steps_is_listed_so_that_guided_answers_stay_on_it():
+    space = SearchSpace.build(
+        {
+            "batch": whole(32, 128, step=32),
+            "drop": real(0.1, 0.4, step=0.1),
+            "lr": real(0, 1),
+            "fine": real(0, 1, step=0.001),
+            "depth": whole(1, 9),
+        },
+        [],
+    )
+    schema = space.json_schema()["properties"]
+    assert schema["batch"]["enum"] == [32, 64, 96, 128]
+    assert schema["drop"]["enum"] == [0.1, 0.2, 0.3, 0.4]
+    assert not [name for name in ("lr", "fine", "depth") if "enum" in schema[name]]
+    for value in schema["drop"]["enum"]:
+        space.validate({"batch": 64, "drop": value, "lr": 0.5, "fine": 0.5, "depth": 3})
+
+
+def test_the_ends_of_a_log_scale_are_shown_without_a_row_of_zeros():
+    space = SearchSpace.build(
+        {"lr": real(0.0001, 0.25, scale="log"), "t": real(1.23456789e-4, 1)}, []
+    )
+    assert space.describe().splitlines() == [
+        "- lr: float from 1e-4 to 0.25, log scale",
+        "- t: float from 0.000123456789 to 1",
+    ]

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.errors import LlmError
-from agents.proposers.answer import MAX_ANSWER, plain_text, read_answer, without_thinking
+from agents.proposers.answer import MAX_ANSWER, plain_text, read_answer, read_stop, without_thinking
 
 NAMES = ("lr", "opt")
 PROSE = st.text(st.characters(exclude_characters="{}<>"), max_size=60)
@@ -90,6 +90,11 @@ def test_hostile_text_is_refused_soon(text):
         ('{"proposals": [{"parameters": {"lr": NaN}}]}', [{"lr": None}]),
         ('draft {"proposals": [{"lr": 1}]} final {"proposals": [{"lr": 2}]}', [{"lr": 2}]),
         ('{"proposals": ["no", {"parameters": {"lr": 2}}, 7]}', [{"lr": 2}]),
+        (json.dumps({"proposals": json.dumps([{"parameters": {"lr": 2}}])}), [{"lr": 2}]),
+        (
+            json.dumps({"proposals": [json.dumps({"parameters": json.dumps({"lr": 2})})]}),
+            [{"lr": 2}],
+        ),
     ],
 )
 def test_other_shapes_that_models_use(text, expected):
@@ -152,3 +157,22 @@ def test_only_the_beginning_of_an_endless_answer_is_read():
     late = " " * MAX_ANSWER + json.dumps(wrapped([{"lr": 1}]))
     with pytest.raises(LlmError):
         read_answer(late, NAMES)
+
+
+def test_advice_to_stop_beside_packed_proposals_is_heard():
+    text = json.dumps({"proposals": json.dumps([{"lr": 1}]), "stop": "It is flat."})
+    assert read_stop(text) == "It is flat."
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{"proposals": [{"parameters": {"lr": 0.1, "x": 1,}}]}', '"x": 1,}'),
+        ("{'proposals': [{'parameters': {'lr': 0.1}}]}", "double quotes"),
+        ('{"a": 1e-3, // low\n "b": 2}', "// low"),
+    ],
+)
+def test_json_that_cannot_be_read_goes_back_with_what_is_wrong(text, words):
+    with pytest.raises(LlmError, match="no proposal") as caught:
+        read_answer(text, ("x",))
+    assert words in str(caught.value)

@@ -1,5 +1,6 @@
 """Endpoints as they fail: what is said of each, with what to do. Beside `test_llm`."""
 
+import json
 import os
 import time
 
@@ -54,15 +55,18 @@ class Lab:
         self.directory = directory
         self.slept = []
 
-    def proposed(self, server, repair_attempts=0, **settings):
-        """One proposal, of whomever."""
+    def mind(self, server, repair_attempts=0, **settings):
         options = {"base_url": server.url, "model": MODEL, "timeout": 60.0, "max_retries": 0}
         endpoint = Endpoint(LlmSettings(**options | settings), sleep=self.slept.append)
         card = task_card(SPACE, "accuracy_auc", "maximize", 20, "", {})
         log = ExchangeLog(self.directory)
         advisor = Advisor(SPACE, card, endpoint, log, repair_attempts)
         sampler = SamplerProposer(SPACE, SamplerSettings(), 1, "maximize")
-        [proposal] = LlmProposer(advisor, sampler).propose(EMPTY, 1).proposals
+        return LlmProposer(advisor, sampler)
+
+    def proposed(self, server, repair_attempts=0, **settings):
+        """One proposal, of whomever."""
+        [proposal] = self.mind(server, repair_attempts, **settings).propose(EMPTY, 1).proposals
         return proposal
 
 
@@ -95,6 +99,10 @@ AWAY = {
     "a redirect in circles": (page(302, "", Location="/circle"), ["redirects", "llm.base_url"]),
     "another service's JSON": (lambda _: Answer({"detail": "hello"}), [REDIRECTED]),
     "no choices": (lambda _: Answer({"choices": []}), [REDIRECTED]),
+    "an error as an answer": (
+        lambda _: Answer({"error": {"message": "Provider returned error", "code": 502}}),
+        ["answered with an error (Provider returned error)"],
+    ),
     "no credit": (error(402, "Insufficient credits"), ["wants to be paid", "your account"]),
     "no key where one is wanted": (
         error(401, "No api key passed in."),
@@ -222,3 +230,121 @@ def test_a_missing_key_is_said_before_anything_is_asked(lab, monkeypatch, value)
         lab.proposed(server, api_key_env="TEST_LLM_KEY")
     assert server.requests == []
     assert os.environ.get("TEST_LLM_KEY") == value
+
+
+def strict(**limits):
+    """A step that refuses what OpenAI's reasoning models and a short context refuse."""
+
+    def step(body):
+        if "max_tokens" in body and limits.get("reasoning"):
+            return error(
+                400,
+                "Unsupported parameter: 'max_tokens' is not supported with this model. Use "
+                "'max_completion_tokens' instead.",
+            )(body)
+        if "temperature" in body and limits.get("reasoning"):
+            return error(
+                400,
+                "Unsupported value: 'temperature' does not support 0.7 with this model. Only the "
+                "default (1) value is supported.",
+            )(body)
+        if body.get("max_tokens", 0) > limits.get("room", 10_000):
+            return error(
+                400,
+                f"'max_tokens' or 'max_completion_tokens' is too large: {body['max_tokens']}. This "
+                "model's maximum context length is 8192 tokens and your request has 6100 input "
+                f"tokens ({body['max_tokens']} > 8192 - 6100).",
+            )(body)
+        return says(GOOD)(body)
+
+    return step
+
+
+def test_a_model_that_takes_no_temperature_is_asked_without_one_and_this_is_said(lab):
+    with OpenAiServer(strict(reasoning=True)) as server:
+        mind = lab.mind(server)
+        first, again = mind.propose(EMPTY, 1), mind.propose(EMPTY, 1)
+    assert [one.origin for one in (*first.proposals, *again.proposals)] == ["llm", "llm"]
+    assert server.methods == ["json_schema"] * 4
+    assert server.requests[-1]["max_completion_tokens"] == 4000
+    assert first.notices == ["The model does not take llm.temperature; its own is used."]
+    assert not again.notices
+
+
+def test_a_context_that_is_too_short_for_the_answer_shortens_it_and_this_is_said(lab):
+    with OpenAiServer(says(GOOD), strict(room=2092), strict(room=2092)) as server:
+        mind = lab.mind(server)
+        mind.propose(EMPTY, 1)
+        second, third = mind.propose(EMPTY, 1), mind.propose(EMPTY, 1)
+    assert [one.origin for one in (*second.proposals, *third.proposals)] == ["llm", "llm"]
+    assert [body["max_tokens"] for body in server.requests] == [4000, 4000, 2000, 2000]
+    [notice] = second.notices
+    assert "an answer gets 2000" in notice
+    assert not third.notices
+
+
+def test_a_question_that_is_longer_than_the_context_is_said_with_the_keys_to_lower(lab):
+    refused = error(400, "the request exceeds the available context size, try increasing it")
+    with OpenAiServer(says(GOOD), refused) as server:
+        mind = lab.mind(server)
+        mind.propose(EMPTY, 1)
+        [proposal] = mind.propose(EMPTY, 1).proposals
+    assert "lower llm.prompt_tokens and llm.max_tokens" in proposal.fallback_reason
+    assert [body["max_tokens"] for body in server.requests] == [4000, 4000, 2000, 1000, 500]
+
+
+def test_a_guided_answer_that_is_taken_for_a_thought_is_asked_for_in_another_way(lab):
+    # As vLLM with a parser of thoughts and a model that does not think.
+    def lost(body):
+        if "response_format" in body:
+            return Answer(completion(None, reasoning_content=GOOD))
+        return says(GOOD)(body)
+
+    with OpenAiServer(lost) as server:
+        mind = lab.mind(server, repair_attempts=2)
+        proposed = [*mind.propose(EMPTY, 1).proposals, *mind.propose(EMPTY, 1).proposals]
+    assert [one.origin for one in proposed] == ["llm", "llm"]
+    assert server.methods == ["json_schema", "tool", "tool"]
+
+
+def test_an_answer_of_nothing_proves_no_way_of_asking(lab):
+    with OpenAiServer(*[message(content="")] * 3, says(GOOD)) as server:
+        mind = lab.mind(server, repair_attempts=2)
+        assert mind.propose(EMPTY, 1).proposals[0].origin == "sampler"
+        assert mind.propose(EMPTY, 1).proposals[0].origin == "llm"
+    assert server.methods == ["json_schema", "tool", "text", "json_schema"]
+
+
+def test_a_thinker_sees_its_answer_and_not_its_thoughts_with_what_was_wrong(lab):
+    wrong = proposals({"x": 7})
+    thought = f"<think>{'well ' * 2000}</think>{wrong}"
+    with OpenAiServer(message(content=thought), says(GOOD)) as server:
+        assert lab.proposed(server, repair_attempts=1).origin == "llm"
+    assert server.requests[1]["messages"][1]["content"] == wrong
+
+
+def test_half_a_character_in_an_answer_can_be_sent_back(lab):
+    half = json.dumps(completion("well \\ud83d")).replace("\\\\", "\\")
+    with OpenAiServer(lambda _: Answer(half), says(GOOD)) as server:
+        assert lab.proposed(server, repair_attempts=1).origin == "llm"
+    assert server.requests[1]["messages"][1]["content"] == "well ?"
+
+
+def test_a_proxy_of_the_environment_is_named_without_its_password(lab, monkeypatch):
+    # Login nodes have one, and it is asked for localhost as well.
+    with OpenAiServer(says(GOOD)) as gone:
+        at = gone.url.removesuffix("/v1").removeprefix("http://")
+    monkeypatch.setenv("http_proxy", f"http://me:s3cret@{at}")
+    with OpenAiServer(says(GOOD)) as server:
+        reason = lab.proposed(server).fallback_reason
+        assert f"the environment's proxy {at}, if that is wrong set NO_PROXY" in reason
+        assert "s3cret" not in reason
+        monkeypatch.setenv("no_proxy", "127.0.0.1")  # clients are kept by address and time-out
+        assert lab.proposed(server, timeout=6.0).origin == "llm"
+
+
+@pytest.mark.parametrize(("status", "is_named"), [(403, True), (503, True), (400, False)])
+def test_a_proxy_is_named_where_it_may_have_answered(lab, monkeypatch, status, is_named):
+    monkeypatch.setattr("agents.proposers.endpoint.proxy_of", lambda _: "proxy:3128")
+    with OpenAiServer(error(status)) as server:
+        assert ("proxy:3128" in lab.proposed(server).fallback_reason) is is_named

@@ -397,7 +397,7 @@ def test_exchanges_are_kept_whole_and_private(lab):
     assert names == ["trial_0000_01.json", "trial_0000_02.json", "trial_0000_03.json"]
     first, second, _ = lab.exchanges()
     assert first["answer"] == proposals({**ONE, "lr": 5})
-    assert first["refused"] == ["lr: 5 is not between 1e-05 and 0.1"]
+    assert first["refused"] == ["lr: 5 is not between 1e-5 and 0.1"]
     assert second["accepted"] == [{"lr": 0.001, "opt": "adam", "width": 8}]
     assert second["method"] == "json_schema"
     assert second["usage"] == {"input_tokens": 11, "output_tokens": 7}

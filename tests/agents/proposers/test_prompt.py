@@ -199,7 +199,10 @@ def test_a_curve_tells_more_where_the_program_does():
         "train_loss": 0.1234,
     }
     trial = run(0, 0.5, curve=Curve((1, 2, 3), (0.1, 0.5, 0.6)), metrics=metrics)
-    line = "90% of it at step 2, 0.35 above it on the training data, training loss 0.123"
+    line = (
+        "90% of its highest at step 2, at its end 0.35 lower than on the training data, "
+        "training loss 0.123"
+    )
     assert line in render_prompt(CARD, history(trial), 1)
 
 
@@ -224,10 +227,20 @@ def test_words_of_jobs_are_quoted_data_and_no_template():
     assert len(line) < 300
 
 
+def test_a_metric_of_our_own_is_explained_and_fixed_parameters_are_not_asked_for():
+    text = render_prompt(CARD, history(), 1)
+    assert (
+        "`accuracy_auc`, the area under the curve of the validation accuracy, from 0 to 1" in text
+    )
+    assert '("always") is left out' in text
+    other = render_prompt(replace(CARD, metric="f1"), history(), 1)
+    assert "- Objective: maximize `f1`.\n" in other
+
+
 def test_what_matters_is_said_and_candidates_are_shown():
     view = history(run(0, 0.5))
     text = render_prompt(CARD, view, 1, ["lr=0.1; expected 0.7"], [("lr", 0.8), ("opt", 0.2)])
-    assert "among the best tenth: lr 80%, opt 20%." in text
+    assert "among the best tenth: lr 80%, opt 20%. This is estimated from 1 runs" in text
     assert "# Candidates of the optimizer" in text
     assert "- lr=0.1; expected 0.7" in text
     assert "Candidates" not in render_prompt(CARD, view, 1)
@@ -246,10 +259,11 @@ def test_the_schema_asks_for_exactly_so_many_proposals_reasons_first():
     [
         ((), ""),
         ((0.5,), "0.5 at its only step"),
-        ((0.1, 0.2, 0.3, 0.4, 0.5), "0.1 -> 0.3 -> 0.5 in 5 steps, best 0.5 at step 4, still rising at the end by 0.1 a step"),
-        ((0.1, 0.7, 0.7, 0.7, 0.7, 0.7), "0.1 -> 0.7 -> 0.7 in 6 steps, best 0.7 at step 1, flat at the end"),
-        ((0.1, 0.9, 0.1), "0.1 -> 0.9 -> 0.1 in 3 steps, best 0.9 at step 1, fell from its best by 0.8"),
-        ((0.1, None, 0.3), "0.1 -> 0.3 in 2 steps, best 0.3 at step 2, still rising at the end by 0.1 a step, 1 steps without a number"),
+        ((0.1, 0.2, 0.3, 0.4, 0.5), "0.1 -> 0.3 -> 0.5 in 5 steps, highest 0.5 at step 4, still rising at the end by 0.1 a step"),
+        ((0.1, 0.7, 0.7, 0.7, 0.7, 0.7), "0.1 -> 0.7 -> 0.7 in 6 steps, highest 0.7 at step 1, flat at the end"),
+        ((0.1, 0.9, 0.1), "0.1 -> 0.9 -> 0.1 in 3 steps, highest 0.9 at step 1, fell from its highest by 0.8"),
+        ((2.3, 0.9, 0.4), "2.3 -> 0.9 -> 0.4 in 3 steps, highest 2.3 at step 0, fell from its highest by 1.9"),
+        ((0.1, None, 0.3), "0.1 -> 0.3 in 2 steps, highest 0.3 at step 2, still rising at the end by 0.1 a step, 1 steps without a number"),
     ],
 )  # fmt: skip
 def test_a_curve_in_a_few_words(accuracy, words):

@@ -319,12 +319,75 @@ def test_a_server_without_tools_is_noticed_once_and_the_search_does_without(lab,
     assert not again.notices
 
 
-def test_an_endpoint_that_fails_while_it_looks_things_up_leaves_the_sampler(lab):
+def test_an_endpoint_that_is_away_while_it_looks_things_up_leaves_the_sampler(lab):
     with ToolServer(error(503, "overloaded"), supports=SUPPORTS) as server:
         proposed = lab.proposer(server).propose(VIEW, 1)
     assert proposed.proposals[0].origin == "sampler"
     assert "overloaded" in proposed.proposals[0].fallback_reason
-    assert len(server.requests) == 1
+    assert [body.get("tool_choice") for body in server.requests] == ["auto", None]
+
+
+@pytest.mark.parametrize("status", [400, 429, 503])
+def test_looking_up_that_fails_on_the_way_does_not_cost_the_llm_its_place(lab, status):
+    script = calling(("look_up_run", '{"run": 1}')), error(status, "not now"), calling()
+    with ToolServer(*script, supports=SUPPORTS) as server:
+        mind = lab.proposer(server)
+        first = mind.propose(VIEW, 1)
+        again = mind.propose(VIEW, 1)
+    assert [one.origin for one in (*first.proposals, *again.proposals)] == ["llm", "llm"]
+    asked = [body.get("tool_choice") for body in server.requests]
+    assert asked == ["auto", "auto", None, "auto", None]
+    assert "- look_up_run(" in server.requests[2]["messages"][0]["content"]
+    [notice] = first.notices
+    assert "cut short" in notice
+    assert "not now" in notice
+    assert not again.notices
+    assert "not now" in lab.exchanges()[1]["error"]
+
+
+def test_seconds_that_run_out_in_the_middle_of_an_answer_end_the_looking_up_alone(lab):
+    def late(body):
+        return replace(calling(("top_runs", "{}"))(body), delay=0.5 * ("tools" in body))
+
+    with ToolServer(late, supports=SUPPORTS) as server:
+        proposed = lab.proposer(server, seconds=0.8).propose(VIEW, 1)
+    assert [one.origin for one in proposed.proposals] == ["llm"]
+    assert "took longer than llm.tools.seconds leaves" in proposed.notices[0]
+
+
+def test_looking_up_that_outgrows_the_context_shortens_no_answer(lab):
+    refused = error(400, "This model's maximum context length is 8192 tokens.")
+    script = refused, calling(("top_runs", "{}")), refused, calling()
+    with ToolServer(*script, supports=SUPPORTS) as server:
+        mind = lab.proposer(server)
+        first, again = mind.propose(VIEW, 1), mind.propose(VIEW, 1)
+    assert [one.origin for one in (*first.proposals, *again.proposals)] == ["llm", "llm"]
+    assert "lower llm.prompt_tokens" in first.notices[0]
+    asked = [(body.get("tool_choice"), body["max_tokens"]) for body in server.requests]
+    assert asked == [("auto", 4000), (None, 4000), ("auto", 4000), (None, 4000)]
+
+
+def test_a_reasoning_model_is_let_look_things_up_in_a_resumed_search(lab):
+    def picky(body):
+        if "temperature" in body:
+            return error(400, "Unsupported value: 'temperature' does not support 0.7")(body)
+        return calling()(body)
+
+    with ToolServer(picky, supports=SUPPORTS) as server:
+        proposed = lab.proposer(server).propose(VIEW, 1)
+    assert [body.get("tool_choice") for body in server.requests] == ["auto", "auto", None]
+    assert proposed.notices == ["The model does not take llm.temperature; its own is used."]
+
+
+def test_a_router_without_tools_for_a_model_that_answers_is_noticed_once(lab):
+    script = calling(), error(404, "No endpoints found that support tool use"), calling()
+    with ToolServer(*script, supports=SUPPORTS) as server:
+        mind = lab.proposer(server)
+        mind.propose(replace(VIEW, trials=VIEW.trials[:3]), 1)
+        [notice] = mind.propose(VIEW, 1).notices
+        mind.propose(VIEW, 1)
+    assert "takes no tools (HTTP 404" in notice
+    assert [body.get("tool_choice") for body in server.requests] == [None, "auto", None, None]
 
 
 def test_a_page_in_place_of_an_answer_is_no_tool_call(lab):

@@ -167,3 +167,17 @@ def test_a_thinned_list_keeps_its_ends_and_its_order(items, limit):
     assert [item for item in items if item in kept] == kept
     if len(items) > limit >= 2:
         assert (kept[0], kept[-1]) == (items[0], items[-1])
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (0.00019684, "1.968e-4"),
+        (0.0001, "1e-4"),
+        (-3.2e-7, "-3.2e-7"),
+        (0.001, "0.001"),
+        (0.0, "0"),
+    ],
+)
+def test_a_small_value_has_no_row_of_zeros(value, shown):
+    assert parameter_text(value) == shown
