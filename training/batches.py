@@ -13,6 +13,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from training.data import DataSet, Split
+from training.devices import PINNED_FOR
 
 Batch: TypeAlias = tuple[torch.Tensor, torch.Tensor]
 """Images (uint8) and labels."""
@@ -59,9 +60,10 @@ class Streamed:
     def epoch(self, batches: Sequence[torch.Tensor], seed: int) -> Iterator[Batch]:
         """The images at these places, batch after batch; what workers draw follows from `seed`."""
         for images, labels in loader(self._images, batches, self._device, self._workers, seed):
+            is_pinned = self._device.type in PINNED_FOR
             yield (
-                images.to(self._device, non_blocking=True),
-                labels.to(self._device, non_blocking=True),
+                images.to(self._device, non_blocking=is_pinned),
+                labels.to(self._device, non_blocking=is_pinned),
             )
 
 
@@ -88,7 +90,7 @@ def loader(
         batch_size=None,
         sampler=batches,
         num_workers=workers,
-        pin_memory=device.type == "cuda",
+        pin_memory=device.type in PINNED_FOR,
         generator=torch.Generator().manual_seed(seed),
         worker_init_fn=_stay,
     )
