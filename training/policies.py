@@ -48,8 +48,8 @@ def _each(
     # for it at each operation.
     order = which.argsort(stable=True)
     counts = torch.bincount(which, minlength=len(OPERATIONS)).tolist()
-    places = sent(order, images.device).split(counts)
-    sizes = sent(strengths[order], images.device).split(counts)
+    places = torch.split(sent(order, images.device), counts)
+    sizes = torch.split(sent(strengths[order], images.device), counts)
     changed = torch.empty_like(images)
     for operation, own, strength in zip(OPERATIONS, places, sizes, strict=True):
         if len(own):
