@@ -13,7 +13,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from training.data import DataSet, Split
-from training.devices import PINNED_FOR
+from training.devices import PINNED_FOR, free_memory
 
 Batch: TypeAlias = tuple[torch.Tensor, torch.Tensor]
 """Images (uint8) and labels."""
@@ -29,10 +29,10 @@ def fits(data: DataSet, device: torch.device) -> bool:
     """
     if device.type not in ("cuda", "xpu"):
         return True
-    module = torch.cuda if device.type == "cuda" else torch.xpu
-    free, _ = module.mem_get_info(device)
     parts = [data.train, data.validation, *([data.test] if data.test is not None else [])]
-    return sum(part.images.nbytes + part.labels.nbytes for part in parts) <= SHARE * int(free)
+    return sum(part.images.nbytes + part.labels.nbytes for part in parts) <= SHARE * free_memory(
+        device
+    )
 
 
 class Resident:

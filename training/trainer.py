@@ -27,6 +27,7 @@ from training.devices import (
     autocast,
     choose_device,
     gradient_scaler,
+    memory_format,
     number_type,
     peak_memory_mb,
     prepare,
@@ -90,8 +91,8 @@ class Trainer:
         self._began = time.monotonic()
         check_settings(settings)
         self.device = choose_device(settings.device, ranks.local)
-        join(ranks, self.device)
         prepare(self.device, seed, deterministic=settings.deterministic)
+        join(ranks, self.device)
         self.data: DataSet = load_data(settings.data, settings.data_dir)
         _check_batch_size(options.batch_size, self.data, ranks.world)
         asked = settings.data_on_device
@@ -107,7 +108,8 @@ class Trainer:
             for values in (self.data.mean, self.data.deviation)
         )
         model = build_model(options, self.data.shape).to(self.device)
-        self.model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._format = memory_format(self.device)
+        self.model = model.to(memory_format=self._format)  # type: ignore[call-overload]
         found.parameters = parameter_count(self.model)
         self._numbers = number_type(self.device, settings.precision)
         self._scaler = gradient_scaler(self.device, self._numbers)
@@ -226,7 +228,7 @@ class Trainer:
         others, share = None, 1.0
         if options.mixup:
             images, others, share = mixed(images, options.mixup, chance)
-        images = images.contiguous(memory_format=torch.channels_last)
+        images = images.contiguous(memory_format=self._format)
         with autocast(self.device, self._numbers):
             scores = self._fast(images)
             loss = self._loss(scores, labels)
@@ -283,7 +285,7 @@ class Trainer:
             here = slice(first, first + EVALUATION_BATCH)
             batch = self._normalized(images[here].to(self.device).float() / 255)
             with autocast(self.device, self._numbers):
-                scores = model(batch.contiguous(memory_format=torch.channels_last))
+                scores = model(batch.contiguous(memory_format=self._format))
             right += (scores.argmax(1) == labels[here].to(self.device)).sum()
         return int(summed(right)) / len(part[1])
 
