@@ -96,7 +96,7 @@ def number_type(device: torch.device, precision: str) -> torch.dtype:
 def _has_bf16(device: torch.device) -> bool:
     # Before NVIDIA's Ampere torch emulates bf16, slower than fp32, and has no convolutions for it.
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return device.type == "xpu"
 
 

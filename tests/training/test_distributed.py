@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from training.contract import parse_metrics, parse_result
-from training.distributed import BadRanks, Ranks, discover, join
+from training.distributed import BadRanks, Ranks, discover, first_host, join, port
 
 ROOT = Path(__file__).parent.parent.parent
 OPTIONS = ["--batch-size", "250", "--width", "4", "--learning-rate", "0.05", "--seed", "5"]
@@ -70,8 +70,11 @@ def test_a_batch_that_is_too_small_for_all_processes_is_refused(tmp_path):
         # A batch script is no step: nobody else runs.
         ({"SLURM_PROCID": "0", "SLURM_NTASKS": "4"}, Ranks()),
         ({"PALS_RANKID": "5", "PMI_SIZE": "12", "PALS_LOCAL_RANKID": "5"}, Ranks(5, 12, 5)),
-        ({"PMI_RANK": "1", "PMI_SIZE": "2"}, Ranks(1, 2, 0)),
-        ({"OMPI_COMM_WORLD_RANK": "1", "OMPI_COMM_WORLD_SIZE": "2"}, Ranks(1, 2, 0)),
+        ({"PMI_RANK": "1", "PMI_SIZE": "2", "PMI_LOCAL_RANK": "0"}, Ranks(1, 2, 0)),
+        ({"PMI_RANK": "5", "PMI_SIZE": "8", "MPI_LOCALRANKID": "1"}, Ranks(5, 8, 1)),
+        # No two processes of a node on one device where nobody says which they are on it.
+        ({"PMI_RANK": "1", "PMI_SIZE": "2"}, Ranks(1, 2, 1)),
+        ({"OMPI_COMM_WORLD_RANK": "1", "OMPI_COMM_WORLD_SIZE": "2"}, Ranks(1, 2, 1)),
     ],
 )
 def test_ranks_are_found_in_what_each_launcher_leaves(variables, ranks):
@@ -79,7 +82,40 @@ def test_ranks_are_found_in_what_each_launcher_leaves(variables, ranks):
 
 
 def test_processes_that_cannot_meet_say_what_is_missing(monkeypatch):
-    for name in ("MASTER_ADDR", "SLURM_LAUNCH_NODE_IPADDR"):
+    for name in ("MASTER_ADDR", "SLURM_LAUNCH_NODE_IPADDR", "SLURM_STEP_NODELIST"):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(BadRanks, match="MASTER_ADDR"):
         join(Ranks(1, 4), torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    ("variables", "host"),
+    [
+        ({"MASTER_ADDR": "a", "SLURM_STEP_NODELIST": "b"}, "a"),
+        ({"SLURM_STEP_NODELIST": "nid[001204-001207,001300]"}, "nid001204"),
+        ({"SLURM_STEP_NODELIST": "gpu07,gpu[09-11]"}, "gpu07"),
+        ({"SLURM_STEP_NODELIST": "rack[1,3]-node[04-08]-ib,other"}, "rack1-node04-ib"),
+        # srun on a login node: rank 0 is not there.
+        ({"SLURM_STEP_NODELIST": "n1", "SLURM_LAUNCH_NODE_IPADDR": "10.0.0.1"}, "n1"),
+        ({"SLURM_LAUNCH_NODE_IPADDR": "10.0.0.2"}, "10.0.0.2"),
+        ({"PMI_LOCAL_SIZE": "8"}, "127.0.0.1"),
+        ({"MPI_LOCALNRANKS": "8"}, "127.0.0.1"),
+        ({"PMI_LOCAL_SIZE": "4"}, None),
+        ({}, None),
+    ],
+)
+def test_the_first_process_is_found(variables, host):
+    assert first_host(variables, 8) == host
+
+
+def test_launches_that_may_share_a_node_meet_at_different_ports():
+    launches = [
+        *({"SLURM_JOB_ID": "7", "SLURM_STEP_ID": str(step)} for step in range(4)),
+        *({"PBS_JOBID": f"{job}.server", "PALS_APID": "x"} for job in range(4)),
+        {"PBS_JOBID": "1.server", "PALS_APID": "y"},
+        {},
+    ]
+    ports = [port(launch) for launch in launches]
+    assert len(set(ports)) == len(ports)
+    assert all(20000 <= one < 32000 for one in ports)
+    assert ports == [port({**launch, "SLURM_PROCID": "3"}) for launch in launches]
