@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from training import train as program
 from training.contract import parse_metrics, parse_result
 from training.distributed import BadRanks, Ranks, discover, first_host, join, port
 
@@ -119,3 +120,28 @@ def test_launches_that_may_share_a_node_meet_at_different_ports():
     assert len(set(ports)) == len(ports)
     assert all(20000 <= one < 32000 for one in ports)
     assert ports == [port({**launch, "SLURM_PROCID": "3"}) for launch in launches]
+
+
+@pytest.mark.parametrize(
+    ("flags", "status", "parted"), [([], "completed", [True]), (["--data", "none"], "failed", [])]
+)
+def test_the_result_is_written_before_the_others_are_waited_for(
+    tmp_path, monkeypatch, flags, status, parted
+):
+    # Parting is a meeting of all: where one has failed, it may last until the job is killed.
+    found = []
+    monkeypatch.setattr(
+        program, "leave", lambda: found.append((tmp_path / "results.json").exists())
+    )
+    tiny = ["--width", "2", "--hidden", "4", "--batch-size", "1000", "--epochs", "1"]
+    program.main(["--output-dir", str(tmp_path), *tiny, *flags])
+    assert parse_result((tmp_path / "results.json").read_bytes()).status == status
+    assert found == parted
+
+
+def test_only_the_first_process_warns(tmp_path, monkeypatch, capsys):
+    flags = ["--optimizer", "adam", "--momentum", "0.5", "--batch-size", "1000", "--epochs", "1"]
+    for rank, warnings in ((0, 1), (1, 0)):
+        monkeypatch.setattr(program, "discover", lambda variables, rank=rank: Ranks(rank))
+        program.main(["--output-dir", str(tmp_path), "--width", "2", *flags])
+        assert capsys.readouterr().err.count("momentum has no effect") == warnings
