@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -114,3 +114,10 @@ def summed(value: torch.Tensor) -> torch.Tensor:
     if distributed.is_initialized():
         distributed.all_reduce(value)
     return value
+
+
+def take_from_first(values: Iterable[torch.Tensor]) -> None:
+    """Give all processes the first one's values, in place."""
+    if distributed.is_initialized():
+        for value in values:
+            distributed.broadcast(value, 0)

@@ -32,7 +32,7 @@ from training.devices import (
     peak_memory_mb,
     prepare,
 )
-from training.distributed import Ranks, join, summed
+from training.distributed import Ranks, join, summed, take_from_first
 from training.divergence import check_chance, check_loss
 from training.models import build_model, parameter_count
 from training.optimizers import WeightAverage, build_optimizer, rate_share
@@ -278,6 +278,9 @@ class Trainer:
         """Share of the images of a part that are classified rightly."""
         model = self._average.model if self._average is not None else self.model
         model.eval()
+        # On CPUs each process's batch normalization has seen other images: one network is judged, and
+        # it is the one that checkpoints keep.
+        take_from_first(model.buffers())
         rank, world = self._ranks.rank, self._ranks.world
         images, labels = part[0][rank::world], part[1][rank::world]
         right = torch.zeros((), device=self.device)

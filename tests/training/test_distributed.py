@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -46,6 +47,42 @@ def test_two_processes_find_what_one_does_with_the_same_batch(tmp_path):
     ]
     for name, value in weights[0].items():
         assert torch.allclose(value, weights[1][name], atol=2e-3), name
+
+
+STATISTICS = """
+import os, sys
+from pathlib import Path
+from training import trainer
+from training.data.synthetic import load
+from training.distributed import discover, leave
+from training.options import read_options
+from training.settings import Settings
+
+trainer.load_data = lambda name, folder: load(64, 32)
+ranks, out = discover(os.environ), Path(sys.argv[1])
+options = read_options({"model": "resnet18", "batch_size": 32, "ema": float(sys.argv[2])})
+settings = Settings(out, device="cpu", checkpoint_every=0)
+made = trainer.Trainer(options, settings, 1, trainer.Found(), lambda: False, ranks)
+made._epoch(1)
+made._accuracy(made._validation)
+model = made._average.model if made._average is not None else made.model
+sums = [value.double().sum().item() for value in model.state_dict().values()]
+(out / str(ranks.rank)).write_text(str(sums))
+leave()
+"""
+
+
+@pytest.mark.parametrize("ema", ["0", "0.9"])
+def test_all_processes_judge_the_same_network(tmp_path, ema):
+    script = tmp_path / "script.py"
+    script.write_text(STATISTICS)
+    command = [sys.executable, "-m", *TORCHRUN[:-1], str(script), str(tmp_path), ema]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "0").read_text() == (tmp_path / "1").read_text()
 
 
 def test_a_last_batch_that_is_too_small_for_all_processes_is_left_out(tmp_path):
