@@ -49,7 +49,7 @@ def choose_device(name: str, local: int = 0) -> torch.device:
 def prepare(device: torch.device, seed: int, *, deterministic: bool) -> None:
     """Seed all that is random, and set what makes this device fast."""
     random.seed(seed)
-    torch.manual_seed(seed)
+    torch.manual_seed(seed % 2**64)
     if "numpy" in sys.modules:  # torch brings it in where it is installed
         sys.modules["numpy"].random.seed(seed % 2**32)
     if device.type == "cpu":

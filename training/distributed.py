@@ -56,15 +56,24 @@ class Ranks:
 
 
 def discover(environment: Mapping[str, str]) -> Ranks:
-    """The ranks that the launcher left in the environment; alone where there are none."""
+    """The ranks that the launcher left in the environment; alone where there are none.
+
+    Raises BadRanks.
+    """
     for own, world, locals_ in _VARIABLES:
         if own in environment and world in environment:
-            rank = int(environment[own])
+            rank = _number(environment, own)
             # A launcher that tells no local rank fills one node after the other: counted on over its
             # devices, the rank itself gives each a device of its own.
-            local = next((int(environment[name]) for name in locals_ if name in environment), rank)
-            return Ranks(rank, int(environment[world]), local)
+            told = next((name for name in locals_ if name in environment), own)
+            return Ranks(rank, _number(environment, world), _number(environment, told))
     return Ranks()
+
+
+def _number(environment: Mapping[str, str], name: str) -> int:
+    if not environment[name].isdecimal():
+        raise BadRanks(f"{name} is {environment[name]!r} in the environment: it must be a number")
+    return int(environment[name])
 
 
 def join(ranks: Ranks, device: torch.device) -> None:

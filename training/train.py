@@ -51,14 +51,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     began, started = time.monotonic(), datetime.now(UTC)
     try:
         task, settings = read_command(arguments)
-    except (ContractError, OSError) as error:
+        ranks = discover(os.environ)
+    except (PilothouseError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     for number in (signal.SIGTERM, signal.SIGUSR1):
         signal.signal(number, _remember)
     found = Found()
     trainer: list[Trainer] = []
-    ranks = discover(os.environ)
     status, report, code = _guarded(task, settings, found, trainer, ranks)
     if ranks.is_first:
         seconds = time.monotonic() - began

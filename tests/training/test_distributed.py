@@ -119,6 +119,14 @@ def test_ranks_are_found_in_what_each_launcher_leaves(variables, ranks):
     assert discover(variables) == ranks
 
 
+@pytest.mark.parametrize("name", ["RANK", "WORLD_SIZE", "LOCAL_RANK"])
+def test_ranks_that_are_no_numbers_are_bad_input(tmp_path, monkeypatch, capsys, name):
+    for given in ("RANK", "WORLD_SIZE", "LOCAL_RANK"):
+        monkeypatch.setenv(given, "" if given == name else "1")
+    assert program.main(["--output-dir", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.startswith(f"error: {name} is '' in the environment")
+
+
 def test_processes_that_cannot_meet_say_what_is_missing(monkeypatch):
     for name in ("MASTER_ADDR", "SLURM_LAUNCH_NODE_IPADDR", "SLURM_STEP_NODELIST"):
         monkeypatch.delenv(name, raising=False)
