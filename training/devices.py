@@ -59,7 +59,7 @@ def prepare(device: torch.device, seed: int, *, deterministic: bool) -> None:
     if device.type in _NUMBERED:
         # Pinned memory and libraries take the current device: without this, each process of a node
         # would also sit on the first one.
-        torch.accelerator.set_device_index(device.index)
+        (torch.cuda if device.type == "cuda" else torch.xpu).set_device(device)
     if device.type == "cuda":
         torch.set_float32_matmul_precision("high")
         torch.backends.cudnn.benchmark = not deterministic

@@ -48,12 +48,14 @@ def test_a_device_that_is_not_there_is_bad_input(four, tmp_path, capsys, name):
     assert capsys.readouterr().err.startswith(f"error: --device: there is no {name} here")
 
 
-@pytest.mark.parametrize(("kind", "chosen"), [("xpu", [2]), ("cpu", [])])
-def test_what_names_no_device_goes_to_the_one_that_was_chosen(monkeypatch, kind, chosen):
+@pytest.mark.parametrize("kind", ["cuda", "xpu"])
+def test_what_names_no_device_goes_to_the_one_that_was_chosen(monkeypatch, kind):
     found = []
-    monkeypatch.setattr(torch.accelerator, "set_device_index", found.append)
+    monkeypatch.setattr(getattr(torch, kind), "set_device", found.append)
+    monkeypatch.setattr(torch, "set_float32_matmul_precision", lambda precision: None)
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", torch.backends.cudnn.benchmark)
     prepare(torch.device(kind, 2), 1, deterministic=False)
-    assert found == chosen
+    assert found == [torch.device(kind, 2)]
 
 
 @pytest.mark.parametrize(("has_bf16", "numbers"), [(True, torch.bfloat16), (False, torch.float32)])
