@@ -330,6 +330,13 @@ class Trainer:
     def _resume(self) -> int:
         """Go back to the newest checkpoint. Returns its epoch; 0 where there is none."""
         state = checkpoints.load(self._settings.directory / "checkpoints")
+        epoch = int(state["epoch"]) if state is not None else 0
+        total = summed(torch.tensor(epoch, device=self.device))
+        if int(total) != epoch * self._ranks.world:
+            raise BadHyperparameter(
+                "--resume: the processes find different checkpoints; the directory must be one "
+                "that all of them see"
+            )
         if state is None:
             return 0
         for name, value in self._origin().items():
@@ -344,8 +351,8 @@ class Trainer:
             self._average.steps = state["average_steps"]
         for name in ("steps", "accuracies", "train_losses", "train_accuracies"):
             getattr(self._found, name)[:] = state[name]
-        self._found.resumed_after = int(state["epoch"])
-        return self._found.resumed_after
+        self._found.resumed_after = epoch
+        return epoch
 
 
 def _check_batch_size(size: int, data: DataSet, world: int) -> None:

@@ -7,8 +7,11 @@ import pytest
 import torch
 
 from training import train as program
+from training import trainer
 from training.contract import parse_metrics, parse_result
 from training.distributed import BadRanks, Ranks, discover, first_host, join, port
+from training.options import BadHyperparameter, read_options
+from training.settings import Settings
 
 ROOT = Path(__file__).parent.parent.parent
 OPTIONS = ["--batch-size", "250", "--width", "4", "--learning-rate", "0.05", "--seed", "5"]
@@ -190,3 +193,14 @@ def test_only_the_first_process_warns(tmp_path, monkeypatch, capsys):
         monkeypatch.setattr(program, "discover", lambda variables, rank=rank: Ranks(rank))
         program.main(["--output-dir", str(tmp_path), "--width", "2", *flags])
         assert capsys.readouterr().err.count("momentum has no effect") == warnings
+
+
+def test_processes_that_find_different_checkpoints_do_not_go_on(tmp_path, monkeypatch):
+    # Each would train from its own epoch, with weights of its own.
+    options, settings = read_options({}), Settings(tmp_path, device="cpu")
+    made = trainer.Trainer(options, settings, 1, trainer.Found(), lambda: False, Ranks())
+    assert made._resume() == 0
+    monkeypatch.setattr(made, "_ranks", Ranks(1, 2))
+    monkeypatch.setattr(trainer, "summed", lambda value: value + 5)  # the first one's epoch
+    with pytest.raises(BadHyperparameter, match="find different checkpoints"):
+        made._resume()
