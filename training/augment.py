@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch.nn import functional
 
+from training.devices import sent
 from training.options import Options
 
 
@@ -13,7 +14,7 @@ def augmented(images: torch.Tensor, options: Options, chance: torch.Generator) -
     if options.crop:
         images = _cropped(images, options.crop, chance)
     if options.flip:
-        mirrored = torch.rand(len(images), generator=chance).to(images.device) < 0.5
+        mirrored = sent(torch.rand(len(images), generator=chance) < 0.5, images.device)
         images = torch.where(mirrored[:, None, None, None], images.flip(3), images)
     if options.cutout:
         images = _cut_out(images, options.cutout, chance)
@@ -28,7 +29,7 @@ def mixed(
     Returns the images, the places of the others, and the share of the first.
     """
     share = _beta(alpha, chance)
-    others = torch.randperm(len(images), generator=chance).to(images.device)
+    others = sent(torch.randperm(len(images), generator=chance), images.device)
     return share * images + (1 - share) * images[others], others, share
 
 
@@ -42,7 +43,8 @@ def _cropped(images: torch.Tensor, padding: int, chance: torch.Generator) -> tor
     """A window of the old size at a random place of the padded image, for each image its own."""
     count, _, height, width = images.shape
     padded = functional.pad(images, (padding,) * 4)
-    tops, lefts = torch.randint(2 * padding + 1, (2, count), generator=chance).to(images.device)
+    places = torch.randint(2 * padding + 1, (2, count), generator=chance)
+    tops, lefts = sent(places, images.device)
     rows = tops[:, None] + torch.arange(height, device=images.device)
     columns = lefts[:, None] + torch.arange(width, device=images.device)
     which = torch.arange(count, device=images.device)[:, None, None]
@@ -53,7 +55,7 @@ def _cropped(images: torch.Tensor, padding: int, chance: torch.Generator) -> tor
 def _cut_out(images: torch.Tensor, side: int, chance: torch.Generator) -> torch.Tensor:
     """A square around a random place set to the mean (DeVries and Taylor, arXiv:1708.04552)."""
     count, _, height, width = images.shape
-    places = torch.rand(2, count, generator=chance).to(images.device)
+    places = sent(torch.rand(2, count, generator=chance), images.device)
     tops = (places[0] * height).long()[:, None] - side // 2
     lefts = (places[1] * width).long()[:, None] - side // 2
     rows = torch.arange(height, device=images.device)[None]

@@ -13,6 +13,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from training.data import DataSet, Split
+from training.devices import PINNED_FOR, free_memory
 
 Batch: TypeAlias = tuple[torch.Tensor, torch.Tensor]
 """Images (uint8) and labels."""
@@ -28,10 +29,10 @@ def fits(data: DataSet, device: torch.device) -> bool:
     """
     if device.type not in ("cuda", "xpu"):
         return True
-    module = torch.cuda if device.type == "cuda" else torch.xpu
-    free, _ = module.mem_get_info(device)
     parts = [data.train, data.validation, *([data.test] if data.test is not None else [])]
-    return sum(part.images.nbytes + part.labels.nbytes for part in parts) <= SHARE * int(free)
+    return sum(part.images.nbytes + part.labels.nbytes for part in parts) <= SHARE * free_memory(
+        device
+    )
 
 
 class Resident:
@@ -59,9 +60,10 @@ class Streamed:
     def epoch(self, batches: Sequence[torch.Tensor], seed: int) -> Iterator[Batch]:
         """The images at these places, batch after batch; what workers draw follows from `seed`."""
         for images, labels in loader(self._images, batches, self._device, self._workers, seed):
+            is_pinned = self._device.type in PINNED_FOR
             yield (
-                images.to(self._device, non_blocking=True),
-                labels.to(self._device, non_blocking=True),
+                images.to(self._device, non_blocking=is_pinned),
+                labels.to(self._device, non_blocking=is_pinned),
             )
 
 
@@ -88,7 +90,7 @@ def loader(
         batch_size=None,
         sampler=batches,
         num_workers=workers,
-        pin_memory=device.type == "cuda",
+        pin_memory=device.type in PINNED_FOR,
         generator=torch.Generator().manual_seed(seed),
         worker_init_fn=_stay,
     )

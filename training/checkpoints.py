@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pickle
+import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -84,7 +85,10 @@ def _link(source: Path, target: Path) -> None:
     name = target.with_suffix(".new")
     with contextlib.suppress(FileNotFoundError):
         name.unlink()
-    os.link(source, name)
+    try:
+        os.link(source, name)
+    except OSError:  # some file systems of clusters have one name for a file only
+        shutil.copyfile(source, name)
     os.replace(name, target)
 
 
@@ -95,8 +99,18 @@ def load(directory: Path) -> State | None:
         if not path.exists():
             continue
         try:
-            state: State = torch.load(path, map_location="cpu", weights_only=True)
-            return state
-        except (RuntimeError, EOFError, pickle.UnpicklingError, OSError) as error:
+            return _read(path)
+        except Exception as error:  # what readers raise of a damaged file is any of a dozen
             print(f"warning: {path} cannot be read ({error}); trying the one before", flush=True)
     return None
+
+
+def _read(path: Path) -> State:
+    # torch writes sums of what is in the file and does not look at them: it would go on from weights
+    # that a disk has changed.
+    with zipfile.ZipFile(path) as packed:
+        broken = packed.testzip()
+    if broken is not None:
+        raise zipfile.BadZipFile(f"{broken} is damaged")
+    state: State = torch.load(path, map_location="cpu", weights_only=True)
+    return state

@@ -15,6 +15,9 @@ import torch
 
 from training.contract import PilothouseError
 
+_NUMBERED = ("cuda", "xpu")
+"""Of these a node has several."""
+
 
 class BadDevice(PilothouseError):
     """A device that this machine does not have."""
@@ -25,34 +28,38 @@ def choose_device(name: str, local: int = 0) -> torch.device:
 
     `local`: which of a node's processes this is; where there are several devices, it gets its own.
     """
-    there = {
-        "cuda": torch.cuda.is_available(),
-        "xpu": hasattr(torch, "xpu") and torch.xpu.is_available(),
-        "mps": torch.backends.mps.is_available(),
-        "cpu": True,
+    counts = {
+        "cuda": torch.cuda.device_count() if torch.cuda.is_available() else 0,
+        "xpu": torch.xpu.device_count() if torch.xpu.is_available() else 0,
+        "mps": int(torch.backends.mps.is_available()),
+        "cpu": 1,
     }
     if name == "auto":
-        name = next(device for device, is_there in there.items() if is_there)
-    kind = name.split(":")[0]
-    if not there.get(kind, False):
-        known = ", ".join(device for device, is_there in there.items() if is_there)
+        name = next(kind for kind, count in counts.items() if count)
+    kind, colon, place = name.partition(":")
+    count = counts.get(kind, 0)
+    if not count or (colon and not (place.isdecimal() and int(place) < count)):
+        known = ", ".join(f"{kind} ({count})" for kind, count in counts.items() if count)
         raise BadDevice(f"--device: there is no {name} here; there is {known}")
-    if name in ("cuda", "xpu"):
-        count = torch.cuda.device_count() if name == "cuda" else torch.xpu.device_count()
-        return torch.device(name, local % count)
-    return torch.device(name)
+    if kind not in _NUMBERED:
+        return torch.device(kind)
+    return torch.device(kind, int(place) if colon else local % count)
 
 
 def prepare(device: torch.device, seed: int, *, deterministic: bool) -> None:
     """Seed all that is random, and set what makes this device fast."""
     random.seed(seed)
-    torch.manual_seed(seed)
+    torch.manual_seed(seed % 2**64)
     if "numpy" in sys.modules:  # torch brings it in where it is installed
         sys.modules["numpy"].random.seed(seed % 2**32)
     if device.type == "cpu":
         threads = os.environ.get("OMP_NUM_THREADS", "")
         if threads.isdigit():
             torch.set_num_threads(int(threads))
+    if device.type in _NUMBERED:
+        # Pinned memory and libraries take the current device: without this, each process of a node
+        # would also sit on the first one.
+        (torch.cuda if device.type == "cuda" else torch.xpu).set_device(device)
     if device.type == "cuda":
         torch.set_float32_matmul_precision("high")
         torch.backends.cudnn.benchmark = not deterministic
@@ -61,14 +68,54 @@ def prepare(device: torch.device, seed: int, *, deterministic: bool) -> None:
         torch.use_deterministic_algorithms(True)
 
 
+PINNED_FOR = ("cuda", "xpu")
+"""To these a copy from pinned memory goes its way while the host goes on."""
+
+
+def sent(values: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """The values on the device, without a wait for the work that it still has before it.
+
+    A copy from ordinary memory waits until the device is idle, which is then idle until the host
+    has found it new work: at each step that is a good part of a small network's time.
+    """
+    if device.type not in PINNED_FOR:
+        return values.to(device)
+    return values.pin_memory().to(device, non_blocking=True)
+
+
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def number_type(device: torch.device, precision: str) -> torch.dtype:
     """The numbers in which a network computes; ``auto``: bf16 where it has always paid."""
     if precision == "auto":
-        precision = "bf16" if device.type in ("cuda", "xpu") else "fp32"
+        precision = "bf16" if _has_bf16(device) else "fp32"
     return PRECISIONS[precision]
+
+
+def _has_bf16(device: torch.device) -> bool:
+    # Before NVIDIA's Ampere torch emulates bf16, slower than fp32, and has no convolutions for it.
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return device.type == "xpu"
+
+
+def memory_format(device: torch.device) -> torch.memory_format:
+    """How images and convolutions lie in memory: channels last, which the fast kernels want.
+
+    Not on MPS: its batch normalization has wrong gradients there (github.com/pytorch/pytorch,
+    issue 175189).
+    """
+    return torch.contiguous_format if device.type == "mps" else torch.channels_last
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that are free on a CUDA or XPU device; where its driver does not tell, all of them."""
+    module = torch.cuda if device.type == "cuda" else torch.xpu
+    try:
+        return int(module.mem_get_info(device)[0])
+    except RuntimeError:
+        return int(module.get_device_properties(device).total_memory)
 
 
 def autocast(device: torch.device, numbers: torch.dtype) -> AbstractContextManager[object]:
@@ -87,7 +134,14 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error means that memory ran out: a CPU and vendors' libraries have no type for it."""
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
-    words = ("can't allocate memory", "ALLOC_FAILED", "out of memory", "OUT_OF_DEVICE_MEMORY")
+    words = (
+        "can't allocate memory",
+        "ALLOC_FAILED",
+        "out of memory",
+        "OUT_OF_DEVICE_MEMORY",
+        "OUT_OF_HOST_MEMORY",
+        "ERROR_OUT_OF_RESOURCES",  # the same, in the words of Intel's runtime
+    )
     return isinstance(error, RuntimeError) and any(word in str(error) for word in words)
 
 

@@ -7,7 +7,9 @@ own. One process alone needs none of this.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import re
+import zlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -16,14 +18,18 @@ from torch import distributed
 from training.contract import PilothouseError
 
 # rank, number of ranks, rank on this node. SLURM_NTASKS is set in a batch script too, where nobody
-# else runs: only what a step sets counts.
+# else runs: only what a step sets counts. MPI_LOCALRANKID is Hydra's (MPICH, Intel MPI).
 _VARIABLES = (
-    ("RANK", "WORLD_SIZE", "LOCAL_RANK"),
-    ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID"),
-    ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK"),
-    ("PALS_RANKID", "PMI_SIZE", "PALS_LOCAL_RANKID"),
-    ("PMI_RANK", "PMI_SIZE", "PMI_LOCAL_RANK"),
+    ("RANK", "WORLD_SIZE", ("LOCAL_RANK",)),
+    ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS", ("SLURM_LOCALID",)),
+    ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", ("OMPI_COMM_WORLD_LOCAL_RANK",)),
+    ("PALS_RANKID", "PMI_SIZE", ("PALS_LOCAL_RANKID",)),
+    ("PMI_RANK", "PMI_SIZE", ("PMI_LOCAL_RANK", "MPI_LOCALRANKID")),
 )
+# How many of the ranks are on this node.
+_ON_THIS_NODE = ("OMPI_COMM_WORLD_LOCAL_SIZE", "PMI_LOCAL_SIZE", "MPI_LOCALNRANKS")
+# What tells this launch from others that may run on the same node.
+_LAUNCH = ("SLURM_JOB_ID", "SLURM_STEP_ID", "PBS_JOBID", "PALS_APID", "PMIX_NAMESPACE")
 
 
 class BadRanks(PilothouseError):
@@ -50,31 +56,60 @@ class Ranks:
 
 
 def discover(environment: Mapping[str, str]) -> Ranks:
-    """The ranks that the launcher left in the environment; alone where there are none."""
-    for rank, world, local in _VARIABLES:
-        if rank in environment and world in environment:
-            return Ranks(
-                int(environment[rank]), int(environment[world]), int(environment.get(local, 0))
-            )
+    """The ranks that the launcher left in the environment; alone where there are none.
+
+    Raises BadRanks.
+    """
+    for own, world, locals_ in _VARIABLES:
+        if own in environment and world in environment:
+            rank = _number(environment, own)
+            # A launcher that tells no local rank fills one node after the other: counted on over its
+            # devices, the rank itself gives each a device of its own.
+            told = next((name for name in locals_ if name in environment), own)
+            return Ranks(rank, _number(environment, world), _number(environment, told))
     return Ranks()
+
+
+def _number(environment: Mapping[str, str], name: str) -> int:
+    if not environment[name].isdecimal():
+        raise BadRanks(f"{name} is {environment[name]!r} in the environment: it must be a number")
+    return int(environment[name])
 
 
 def join(ranks: Ranks, device: torch.device) -> None:
     """Meet the other processes. Raises BadRanks."""
     if ranks.is_alone or distributed.is_initialized():
         return
-    if "MASTER_ADDR" not in os.environ:
-        address = os.environ.get("SLURM_LAUNCH_NODE_IPADDR")
-        if address is None:
-            raise BadRanks(
-                f"rank {ranks.rank} of {ranks.world} does not know where the first one is: set "
-                "MASTER_ADDR to its host (and MASTER_PORT), for instance in cluster.setup"
-            )
-        os.environ["MASTER_ADDR"] = address
-    job = int(os.environ.get("SLURM_JOB_ID", "0") or 0)
-    os.environ.setdefault("MASTER_PORT", str(20000 + job % 20000))
+    address = first_host(os.environ, ranks.world)
+    if address is None:
+        raise BadRanks(
+            f"rank {ranks.rank} of {ranks.world} does not know where the first one is: set "
+            "MASTER_ADDR to its host (and MASTER_PORT), for instance in cluster.setup"
+        )
+    os.environ["MASTER_ADDR"] = address
+    os.environ.setdefault("MASTER_PORT", str(port(os.environ)))
     backend = {"cuda": "nccl", "xpu": "xccl"}.get(device.type, "gloo")
     distributed.init_process_group(backend, rank=ranks.rank, world_size=ranks.world)
+
+
+def first_host(environment: Mapping[str, str], world: int) -> str | None:
+    """Where rank 0 listens; None where the environment does not tell."""
+    if "MASTER_ADDR" in environment:
+        return environment["MASTER_ADDR"]
+    if any(environment.get(name) == str(world) for name in _ON_THIS_NODE):
+        return "127.0.0.1"
+    # The step's first node, not the one that launched it: srun may be called on a login node.
+    nodes = re.match(r"(?:[^,\[]|\[[^\]]*\])+", environment.get("SLURM_STEP_NODELIST", ""))
+    if nodes is not None:
+        return re.sub(r"\[(\w+)[^\]]*\]", r"\1", nodes[0])
+    return environment.get("SLURM_LAUNCH_NODE_IPADDR")
+
+
+def port(environment: Mapping[str, str]) -> int:
+    """The same for all ranks of a launch, and hardly that of another one on the same node."""
+    launch = " ".join(environment.get(name, "") for name in _LAUNCH)
+    # Below those that Linux hands out to anyone, from 32,768 on.
+    return 20000 + zlib.crc32(launch.encode()) % 12000
 
 
 def leave() -> None:
@@ -88,3 +123,10 @@ def summed(value: torch.Tensor) -> torch.Tensor:
     if distributed.is_initialized():
         distributed.all_reduce(value)
     return value
+
+
+def take_from_first(values: Iterable[torch.Tensor]) -> None:
+    """Give all processes the first one's values, in place."""
+    if distributed.is_initialized():
+        for value in values:
+            distributed.broadcast(value, 0)

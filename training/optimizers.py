@@ -73,8 +73,9 @@ class WeightAverage:
         decay = min(self._decay, self.steps / (self.steps + 10))
         ours, theirs = zip(*self._averaged, strict=True)
         torch._foreach_lerp_(ours, theirs, 1 - decay)
-        for own, other in self._counts:
-            own.copy_(other)
+        if self._counts:
+            ours, theirs = zip(*self._counts, strict=True)
+            torch._foreach_copy_(ours, theirs)
 
 
 class Muon(torch.optim.Optimizer):

@@ -14,6 +14,7 @@ from collections.abc import Callable
 import torch
 from torch.nn import functional
 
+from training.devices import sent
 from training.options import MAGNITUDES
 
 Operation = Callable[[torch.Tensor, torch.Tensor, bool], torch.Tensor]
@@ -36,18 +37,23 @@ def applied(
         signs = torch.randint(2, (len(images),), generator=chance) * 2.0 - 1.0
         sizes = torch.randint(MAGNITUDES + 1, (len(images),), generator=chance) / MAGNITUDES
         strengths = signs * (sizes if wide else magnitude / MAGNITUDES)
-        images = _each(images, which.to(images.device), strengths.to(images.device), wide)
+        images = _each(images, which, strengths, wide)
     return images
 
 
 def _each(
     images: torch.Tensor, which: torch.Tensor, strengths: torch.Tensor, wide: bool
 ) -> torch.Tensor:
-    changed = images.clone()
-    for place, operation in enumerate(OPERATIONS):
-        own = (which == place).nonzero()[:, 0]
+    # `which` and `strengths` are still on the host: to ask the device who drew what would be a wait
+    # for it at each operation.
+    order = which.argsort(stable=True)
+    counts = torch.bincount(which, minlength=len(OPERATIONS)).tolist()
+    places = torch.split(sent(order, images.device), counts)
+    sizes = torch.split(sent(strengths[order], images.device), counts)
+    changed = torch.empty_like(images)
+    for operation, own, strength in zip(OPERATIONS, places, sizes, strict=True):
         if len(own):
-            changed[own] = operation(images[own], strengths[own], wide).clamp(0.0, 1.0)
+            changed[own] = operation(images[own], strength, wide).clamp(0.0, 1.0)
     return changed
 
 

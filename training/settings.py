@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,7 +51,7 @@ class Settings:
 def check_settings(settings: Settings) -> None:
     """Raises BadSetting that names the flag: a task's budget is no better than who wrote it."""
     epochs = settings.epochs
-    if not _is_number(epochs) or epochs < 1 or epochs != int(epochs):
+    if not (_is_number(epochs) and 1 <= epochs < math.inf and epochs == int(epochs)):
         raise BadSetting(f"epochs is {epochs!r}: train for one whole epoch or more")
     if settings.seconds is not None and not (_is_number(settings.seconds) and settings.seconds > 0):
         raise BadSetting(f"seconds is {settings.seconds!r}: it must be a number above 0")

@@ -51,29 +51,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
     began, started = time.monotonic(), datetime.now(UTC)
     try:
         task, settings = read_command(arguments)
-    except (ContractError, OSError) as error:
+        ranks = discover(os.environ)
+    except (PilothouseError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     for number in (signal.SIGTERM, signal.SIGUSR1):
         signal.signal(number, _remember)
     found = Found()
     trainer: list[Trainer] = []
-    ranks = discover(os.environ)
     status, report, code = _guarded(task, settings, found, trainer, ranks)
-    leave()
-    if not ranks.is_first:
-        return code
-    facts = {
-        **environment(trainer[0].device if trainer else None),
-        "data": trainer[0].data.name if trainer else settings.data,
+    if ranks.is_first:
+        seconds = time.monotonic() - began
+        facts = _facts(settings, found, trainer[0] if trainer else None, started)
+        result = _result(task, status, found, report, facts, seconds)
+        write_result(settings.directory / RESULTS_FILE, result)
+    if status != "failed":
+        # Who fails alone does not part from the others: they wait for it elsewhere, each for the other.
+        leave()
+    return code
+
+
+def _facts(
+    settings: Settings, found: Found, trainer: Trainer | None, started: datetime
+) -> dict[str, Any]:
+    return {
+        **environment(trainer.device if trainer is not None else None),
+        "data": trainer.data.name if trainer is not None else settings.data,
         "started": started.isoformat(timespec="milliseconds"),
         "ended": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "first_step_seconds": found.first_step_seconds,
         "resumed_after": found.resumed_after,
     }
-    result = _result(task, status, found, report, facts, time.monotonic() - began)
-    write_result(settings.directory / RESULTS_FILE, result)
-    return code
 
 
 _asked_to_stop = False
@@ -96,7 +104,7 @@ def _guarded(
     try:
         options = read_options(task.hyperparameters)
         trainer.append(Trainer(options, settings, task.seed, found, _must_stop, ranks))
-        for name in unused(options, task.hyperparameters):
+        for name in unused(options, task.hyperparameters) if ranks.is_first else ():
             print(f"warning: hyperparameters.{name} has no effect here", file=sys.stderr)
         tracked = (
             settings if ranks.is_first else replace(settings, tensorboard=False, wandb="disabled")

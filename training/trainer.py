@@ -27,11 +27,12 @@ from training.devices import (
     autocast,
     choose_device,
     gradient_scaler,
+    memory_format,
     number_type,
     peak_memory_mb,
     prepare,
 )
-from training.distributed import Ranks, join, summed
+from training.distributed import Ranks, join, summed, take_from_first
 from training.divergence import check_chance, check_loss
 from training.models import build_model, parameter_count
 from training.optimizers import WeightAverage, build_optimizer, rate_share
@@ -90,8 +91,8 @@ class Trainer:
         self._began = time.monotonic()
         check_settings(settings)
         self.device = choose_device(settings.device, ranks.local)
-        join(ranks, self.device)
         prepare(self.device, seed, deterministic=settings.deterministic)
+        join(ranks, self.device)
         self.data: DataSet = load_data(settings.data, settings.data_dir)
         _check_batch_size(options.batch_size, self.data, ranks.world)
         asked = settings.data_on_device
@@ -107,7 +108,8 @@ class Trainer:
             for values in (self.data.mean, self.data.deviation)
         )
         model = build_model(options, self.data.shape).to(self.device)
-        self.model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._format = memory_format(self.device)
+        self.model = model.to(memory_format=self._format)  # type: ignore[call-overload]
         found.parameters = parameter_count(self.model)
         self._numbers = number_type(self.device, settings.precision)
         self._scaler = gradient_scaler(self.device, self._numbers)
@@ -226,7 +228,7 @@ class Trainer:
         others, share = None, 1.0
         if options.mixup:
             images, others, share = mixed(images, options.mixup, chance)
-        images = images.contiguous(memory_format=torch.channels_last)
+        images = images.contiguous(memory_format=self._format)
         with autocast(self.device, self._numbers):
             scores = self._fast(images)
             loss = self._loss(scores, labels)
@@ -276,6 +278,9 @@ class Trainer:
         """Share of the images of a part that are classified rightly."""
         model = self._average.model if self._average is not None else self.model
         model.eval()
+        # On CPUs each process's batch normalization has seen other images: one network is judged, and
+        # it is the one that checkpoints keep.
+        take_from_first(model.buffers())
         rank, world = self._ranks.rank, self._ranks.world
         images, labels = part[0][rank::world], part[1][rank::world]
         right = torch.zeros((), device=self.device)
@@ -283,7 +288,7 @@ class Trainer:
             here = slice(first, first + EVALUATION_BATCH)
             batch = self._normalized(images[here].to(self.device).float() / 255)
             with autocast(self.device, self._numbers):
-                scores = model(batch.contiguous(memory_format=torch.channels_last))
+                scores = model(batch.contiguous(memory_format=self._format))
             right += (scores.argmax(1) == labels[here].to(self.device)).sum()
         return int(summed(right)) / len(part[1])
 
@@ -325,6 +330,13 @@ class Trainer:
     def _resume(self) -> int:
         """Go back to the newest checkpoint. Returns its epoch; 0 where there is none."""
         state = checkpoints.load(self._settings.directory / "checkpoints")
+        epoch = int(state["epoch"]) if state is not None else 0
+        total = summed(torch.tensor(epoch, device=self.device))
+        if int(total) != epoch * self._ranks.world:
+            raise BadHyperparameter(
+                "--resume: the processes find different checkpoints; the directory must be one "
+                "that all of them see"
+            )
         if state is None:
             return 0
         for name, value in self._origin().items():
@@ -339,8 +351,8 @@ class Trainer:
             self._average.steps = state["average_steps"]
         for name in ("steps", "accuracies", "train_losses", "train_accuracies"):
             getattr(self._found, name)[:] = state[name]
-        self._found.resumed_after = int(state["epoch"])
-        return self._found.resumed_after
+        self._found.resumed_after = epoch
+        return epoch
 
 
 def _check_batch_size(size: int, data: DataSet, world: int) -> None:

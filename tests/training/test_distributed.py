@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -5,8 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from training import train as program
+from training import trainer
 from training.contract import parse_metrics, parse_result
-from training.distributed import BadRanks, Ranks, discover, join
+from training.distributed import BadRanks, Ranks, discover, first_host, join, port
+from training.options import BadHyperparameter, read_options
+from training.settings import Settings
 
 ROOT = Path(__file__).parent.parent.parent
 OPTIONS = ["--batch-size", "250", "--width", "4", "--learning-rate", "0.05", "--seed", "5"]
@@ -47,6 +52,42 @@ def test_two_processes_find_what_one_does_with_the_same_batch(tmp_path):
         assert torch.allclose(value, weights[1][name], atol=2e-3), name
 
 
+STATISTICS = """
+import os, sys
+from pathlib import Path
+from training import trainer
+from training.data.synthetic import load
+from training.distributed import discover, leave
+from training.options import read_options
+from training.settings import Settings
+
+trainer.load_data = lambda name, folder: load(64, 32)
+ranks, out = discover(os.environ), Path(sys.argv[1])
+options = read_options({"model": "resnet18", "batch_size": 32, "ema": float(sys.argv[2])})
+settings = Settings(out, device="cpu", checkpoint_every=0)
+made = trainer.Trainer(options, settings, 1, trainer.Found(), lambda: False, ranks)
+made._epoch(1)
+made._accuracy(made._validation)
+model = made._average.model if made._average is not None else made.model
+sums = [value.double().sum().item() for value in model.state_dict().values()]
+(out / str(ranks.rank)).write_text(str(sums))
+leave()
+"""
+
+
+@pytest.mark.parametrize("ema", ["0", "0.9"])
+def test_all_processes_judge_the_same_network(tmp_path, ema):
+    script = tmp_path / "script.py"
+    script.write_text(STATISTICS)
+    command = [sys.executable, "-m", *TORCHRUN[:-1], str(script), str(tmp_path), ema]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "0").read_text() == (tmp_path / "1").read_text()
+
+
 def test_a_last_batch_that_is_too_small_for_all_processes_is_left_out(tmp_path):
     found = train(tmp_path, *TORCHRUN, options=["--batch-size", "4999", "--width", "2"])
     assert found.status == "completed"  # the mean over no images is no number
@@ -70,16 +111,96 @@ def test_a_batch_that_is_too_small_for_all_processes_is_refused(tmp_path):
         # A batch script is no step: nobody else runs.
         ({"SLURM_PROCID": "0", "SLURM_NTASKS": "4"}, Ranks()),
         ({"PALS_RANKID": "5", "PMI_SIZE": "12", "PALS_LOCAL_RANKID": "5"}, Ranks(5, 12, 5)),
-        ({"PMI_RANK": "1", "PMI_SIZE": "2"}, Ranks(1, 2, 0)),
-        ({"OMPI_COMM_WORLD_RANK": "1", "OMPI_COMM_WORLD_SIZE": "2"}, Ranks(1, 2, 0)),
+        ({"PMI_RANK": "1", "PMI_SIZE": "2", "PMI_LOCAL_RANK": "0"}, Ranks(1, 2, 0)),
+        ({"PMI_RANK": "5", "PMI_SIZE": "8", "MPI_LOCALRANKID": "1"}, Ranks(5, 8, 1)),
+        # No two processes of a node on one device where nobody says which they are on it.
+        ({"PMI_RANK": "1", "PMI_SIZE": "2"}, Ranks(1, 2, 1)),
+        ({"OMPI_COMM_WORLD_RANK": "1", "OMPI_COMM_WORLD_SIZE": "2"}, Ranks(1, 2, 1)),
     ],
 )
 def test_ranks_are_found_in_what_each_launcher_leaves(variables, ranks):
     assert discover(variables) == ranks
 
 
+@pytest.mark.parametrize("name", ["RANK", "WORLD_SIZE", "LOCAL_RANK"])
+def test_ranks_that_are_no_numbers_are_bad_input(tmp_path, monkeypatch, capsys, name):
+    for given in ("RANK", "WORLD_SIZE", "LOCAL_RANK"):
+        monkeypatch.setenv(given, "" if given == name else "1")
+    assert program.main(["--output-dir", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.startswith(f"error: {name} is '' in the environment")
+
+
 def test_processes_that_cannot_meet_say_what_is_missing(monkeypatch):
-    for name in ("MASTER_ADDR", "SLURM_LAUNCH_NODE_IPADDR"):
+    for name in ("MASTER_ADDR", "SLURM_LAUNCH_NODE_IPADDR", "SLURM_STEP_NODELIST"):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(BadRanks, match="MASTER_ADDR"):
         join(Ranks(1, 4), torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    ("variables", "host"),
+    [
+        ({"MASTER_ADDR": "a", "SLURM_STEP_NODELIST": "b"}, "a"),
+        ({"SLURM_STEP_NODELIST": "nid[001204-001207,001300]"}, "nid001204"),
+        ({"SLURM_STEP_NODELIST": "gpu07,gpu[09-11]"}, "gpu07"),
+        ({"SLURM_STEP_NODELIST": "rack[1,3]-node[04-08]-ib,other"}, "rack1-node04-ib"),
+        # srun on a login node: rank 0 is not there.
+        ({"SLURM_STEP_NODELIST": "n1", "SLURM_LAUNCH_NODE_IPADDR": "10.0.0.1"}, "n1"),
+        ({"SLURM_LAUNCH_NODE_IPADDR": "10.0.0.2"}, "10.0.0.2"),
+        ({"PMI_LOCAL_SIZE": "8"}, "127.0.0.1"),
+        ({"MPI_LOCALNRANKS": "8"}, "127.0.0.1"),
+        ({"PMI_LOCAL_SIZE": "4"}, None),
+        ({}, None),
+    ],
+)
+def test_the_first_process_is_found(variables, host):
+    assert first_host(variables, 8) == host
+
+
+def test_launches_that_may_share_a_node_meet_at_different_ports():
+    launches = [
+        *({"SLURM_JOB_ID": "7", "SLURM_STEP_ID": str(step)} for step in range(4)),
+        *({"PBS_JOBID": f"{job}.server", "PALS_APID": "x"} for job in range(4)),
+        {"PBS_JOBID": "1.server", "PALS_APID": "y"},
+        {},
+    ]
+    ports = [port(launch) for launch in launches]
+    assert len(set(ports)) == len(ports)
+    assert all(20000 <= one < 32000 for one in ports)
+    assert ports == [port({**launch, "SLURM_PROCID": "3"}) for launch in launches]
+
+
+@pytest.mark.parametrize(
+    ("flags", "status", "parted"), [([], "completed", [True]), (["--data", "none"], "failed", [])]
+)
+def test_the_result_is_written_before_the_others_are_waited_for(
+    tmp_path, monkeypatch, flags, status, parted
+):
+    # Parting is a meeting of all: where one has failed, it may last until the job is killed.
+    found = []
+    monkeypatch.setattr(
+        program, "leave", lambda: found.append((tmp_path / "results.json").exists())
+    )
+    tiny = ["--width", "2", "--hidden", "4", "--batch-size", "1000", "--epochs", "1"]
+    program.main(["--output-dir", str(tmp_path), *tiny, *flags])
+    assert parse_result((tmp_path / "results.json").read_bytes()).status == status
+    assert found == parted
+
+
+def test_only_the_first_process_warns(tmp_path, monkeypatch, capsys):
+    flags = ["--optimizer", "adam", "--momentum", "0.5", "--batch-size", "1000", "--epochs", "1"]
+    for rank, warnings in ((0, 1), (1, 0)):
+        monkeypatch.setattr(program, "discover", lambda variables, rank=rank: Ranks(rank))
+        program.main(["--output-dir", str(tmp_path), "--width", "2", *flags])
+        assert capsys.readouterr().err.count("momentum has no effect") == warnings
+
+
+def test_processes_that_find_different_checkpoints_do_not_go_on(tmp_path, monkeypatch):
+    # Each would train from its own epoch, with weights of its own.
+    options, settings = read_options({}), Settings(tmp_path, device="cpu")
+    made = trainer.Trainer(options, settings, 1, trainer.Found(), lambda: False, Ranks())
+    assert made._resume() == 0
+    monkeypatch.setattr(made, "_ranks", Ranks(1, 2))
+    monkeypatch.setattr(trainer, "summed", lambda value: value + 5)  # the first one's epoch
+    with pytest.raises(BadHyperparameter, match="find different checkpoints"):
+        made._resume()

@@ -71,12 +71,13 @@ def test_apples_gpu_is_named():
     assert environment(torch.device("mps"))["device_name"].startswith("Apple GPU")
 
 
-def test_the_seed_covers_python_numpy_and_torch():
+@pytest.mark.parametrize("seed", [7, -7, 10**30])
+def test_the_seed_covers_python_numpy_and_torch(seed):
     import random
 
     numpy = sys.modules["numpy"]
     drawn = []
     for _ in range(2):
-        prepare(torch.device("cpu"), 7, deterministic=False)
+        prepare(torch.device("cpu"), seed, deterministic=False)
         drawn.append((random.random(), numpy.random.rand(), torch.rand(1).item()))
     assert drawn[0] == drawn[1]

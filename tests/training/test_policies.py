@@ -83,3 +83,13 @@ def test_wrong_and_useless_values_are_told():
         read_options({"policy": "randaugment", "policy_magnitude": 31})
     given = {"policy_magnitude": 3}
     assert unused(read_options(given), given) == ["policy_magnitude"]
+
+
+def test_an_image_gets_the_operation_it_drew_wherever_it_stands():
+    batch, which = images(count=6), torch.tensor([6, 0, 12, 6, 10, 0])
+    strengths = torch.linspace(-1, 1, 6)
+    changed = policies._each(batch, which, strengths, False)
+    for place, operation in enumerate(which.tolist()):
+        alone = slice(place, place + 1)
+        wanted = OPERATIONS[operation](batch[alone], strengths[alone], False).clamp(0, 1)
+        assert torch.equal(changed[alone], wanted)
