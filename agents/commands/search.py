@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 import sys
 from collections.abc import Sequence
@@ -95,7 +96,8 @@ def _unfinished(loaded: LoadedConfig) -> list[Workspace]:
 def _resumed(options: SearchOptions, overrides: list[str]) -> tuple[LoadedConfig, Workspace]:
     assert options.resume is not None
     loaded = load(options.config, overrides) if options.config is not None else None
-    workspace = existing(Path(options.resume)) if options.resume != LATEST else _latest(loaded)
+    named = Path(options.resume) if options.resume != LATEST else _latest(loaded).directory
+    workspace = existing(named)
     if loaded is not None:
         return _with_stored(workspace, loaded), workspace
     again = load(workspace.config_file, overrides)
@@ -140,11 +142,11 @@ def _with_stored(workspace: Workspace, loaded: LoadedConfig) -> LoadedConfig:
 
 def _wants_to_resume(run: Workspace, config: Path) -> bool:
     """Ask, where there is somebody to ask; else refuse, so that nothing runs twice unnoticed."""
-    command = f"python -m agents.run --config {config}"
+    command = f"python -m agents.run --config {shlex.quote(str(config))}"
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise ConfigurationError(
             f"there is an unfinished run of this experiment: {run.directory}\n"
-            f"  to go on with it:   {command} --resume {run.directory}\n"
+            f"  to go on with it:   {command} --resume {shlex.quote(str(run.directory))}\n"
             f"  to start another:   {command} --new"
         )
     print(f"There is an unfinished run of this experiment: {run.directory}")
@@ -175,7 +177,7 @@ def _leave(search: Search, interrupted: Interrupted) -> int:
         _cancel(search)
     elif trials:
         print(f"{len(trials)} jobs are left running; their results will be found again.")
-    print(f"To go on: python -m agents.run --resume {directory}")
+    print(f"To go on: python -m agents.run --resume {shlex.quote(str(directory))}")
     return 128 + interrupted.number
 
 
