@@ -131,6 +131,26 @@ def test_a_broken_ledger(verb, finished, tmp_path):
     assert (there / "study.db").read_bytes().startswith(b"this is no")
 
 
+def test_a_run_of_another_version_is_not_gone_on_with(finished, tmp_path):
+    there = copy_of(finished, tmp_path)
+    card = json.loads((there / "run.json").read_text())
+    (there / "run.json").write_text(json.dumps({**card, "schema": 99}))
+    assert "another version" in is_told(run(["resume", there]), {2})
+    assert "of another version" in is_told(run(["report", there]), {0})
+
+
+@pytest.mark.parametrize("left", [None, b""])
+def test_a_run_whose_ledger_is_lost_does_not_begin_anew(left, finished, tmp_path):
+    there = copy_of(finished, tmp_path)
+    (there / "study.db").unlink()
+    if left is not None:
+        (there / "study.db").write_bytes(left)
+    shown = is_told(run(["resume", there]), {1})
+    assert "Nothing was started" in shown
+    assert f"agents.run report '{there}'" in shown
+    assert "found without it: 1 trials" in is_told(run(["report", there]), {0})
+
+
 @pytest.mark.parametrize("verb", ON_A_CONFIGURATION)
 def test_no_configuration_is_there(verb, tmp_path):
     shown = is_told(run(on(ON_A_CONFIGURATION[verb], tmp_path / "no such.yaml")), {2})
