@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import tempfile
 from pathlib import Path
 
@@ -83,7 +84,8 @@ def _job_text(loaded: LoadedConfig, trial: Trial) -> str:
     wanted = settings.cluster.poll.bell
     bell = bell_url(wanted, "TOKEN") if wanted is not None else None
     known = Trial(**{**trial.__dict__, "job": job})
-    request = job_request(known, _without_secrets(loaded), cluster.root, bell=bell)
+    code = f"{posixpath.dirname(cluster.root)}/code/SNAPSHOT" if settings.training.stage else None
+    request = job_request(known, _without_secrets(loaded), cluster.root, code, bell)
     lines = [f"Its job, {job.directory}/{cluster.batch.script_name}:"]
     lines += [f"  {line}" for line in cluster.render(request).splitlines()]
     lines += [f"hyperparameters.json of trial {trial.number}:"]

@@ -34,6 +34,14 @@ class SearchOptions:
     log_level: str = "info"
     overrides: Sequence[str] = ()
 
+    @property
+    def laid_over(self) -> list[str]:
+        """All that the command line lays over the configuration, as for `--set`."""
+        bound = (
+            [] if self.max_iterations is None else [f"loop.max_iterations={self.max_iterations}"]
+        )
+        return [*self.overrides, *bound]
+
 
 def run_search(options: SearchOptions) -> int:
     """Run or resume a search. Returns the exit code."""
@@ -66,9 +74,7 @@ def replayed(options: SearchOptions, run: Path) -> SearchOptions:
 
 def choose(options: SearchOptions) -> tuple[LoadedConfig, Workspace]:
     """The run that is meant, and its configuration. Makes the directory of a new one."""
-    overrides = list(options.overrides)
-    if options.max_iterations is not None:
-        overrides.append(f"loop.max_iterations={options.max_iterations}")
+    overrides = options.laid_over
     if options.resume is not None:
         return _resumed(options, overrides)
     if options.config is None:

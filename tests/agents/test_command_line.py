@@ -75,6 +75,7 @@ def test_a_bad_configuration_is_one_clear_message(tmp_path, text, words):
         (["--resume", "."], "no run.json"),
         (["--resume", "latest"], "--config"),
         (["--dry-run"], "--config"),
+        (["--config", "good.yaml", "--resume", "latest", "--dry-run"], "leave --resume out"),
         (["--config", "good.yaml", "--resume", "latest"], "no unfinished run of cli"),
         (["--config", "good.yaml", "--set", "loop"], "KEY=VALUE"),
         (["--config", "good.yaml", "--set", "loop.max_iter=3"], "max_iter"),
@@ -129,6 +130,29 @@ def test_a_dry_run_shows_proposals_job_and_cost_and_starts_nothing(tmp_path):
     ):
         assert words in done.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+def test_run_is_a_verb_too(tmp_path):
+    words = ("--config", ROOT / "config.example.yaml", "--dry-run")
+    named = pilothouse("run", *words, cwd=tmp_path)
+    assert named.returncode == 0, named.stderr
+    assert named.stdout == pilothouse(*words, cwd=tmp_path).stdout
+
+
+def test_a_dry_run_counts_what_the_command_line_bounds(tmp_path):
+    more = ("--max-iterations", "3", "--dry-run")
+    done = pilothouse("--config", ROOT / "config.example.yaml", *more, cwd=tmp_path)
+    assert "at most 6 jobs (3 iterations of 2)" in done.stdout
+
+
+def test_a_job_is_shown_with_its_staged_code(tmp_path):
+    (tmp_path / "train.py").write_text("")
+    staged = 'stage: [train.py], command: ["{code}/train.py", "{job_dir}"]'
+    (tmp_path / "staged.yaml").write_text(GOOD.replace('command: ["true"]', staged))
+    shown = pilothouse("render", "--config", "staged.yaml", cwd=tmp_path).stdout
+    code = f"{tmp_path}/results/code/SNAPSHOT"
+    assert f"  {code}/train.py " in shown
+    assert f"  cd {code} || " in shown
 
 
 def test_the_schema_is_json_and_describes_the_example(tmp_path):

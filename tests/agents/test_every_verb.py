@@ -34,7 +34,7 @@ ON_A_RUN = {
     "clean": ["clean", "DIR", "--dry-run"],
 }
 ON_A_CONFIGURATION = {
-    "run": ["--config", "FILE"],
+    "no verb": ["--config", "FILE"],
     "dry run": ["--config", "FILE", "--dry-run"],
     "render": ["render", "--config", "FILE"],
     "connect": ["connect", "--config", "FILE"],
@@ -164,8 +164,10 @@ def test_a_configuration_that_is_wrong(verb, tmp_path):
     assert "lop" in shown
 
 
-@pytest.mark.parametrize("verb", [*ON_A_RUN, *ON_A_CONFIGURATION, "init", "auth login"])
+@pytest.mark.parametrize(
+    "verb", [*ON_A_RUN, *ON_A_CONFIGURATION, "run", "init", "graph", "auth login"]
+)
 def test_help_has_an_example(verb):
-    words = {"run": [], "dry run": []}.get(verb, verb.split())
+    words = {"no verb": [], "dry run": []}.get(verb, verb.split())
     shown = is_told(run([*words, "--help"], columns="100"), {0})
     assert "Example:" in shown
