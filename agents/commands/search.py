@@ -14,6 +14,7 @@ from pathlib import Path
 from agents.config import LoadedConfig, load
 from agents.errors import ConfigurationError
 from agents.interrupts import Interrupted, Interrupts
+from agents.report.numbers import count
 from agents.screen import Screen, confirmed_text, duration_text, open_screen
 from agents.search import Search, open_search
 from agents.workspace import Workspace, create, existing, unfinished
@@ -182,7 +183,7 @@ def _leave(search: Search, interrupted: Interrupted) -> int:
     if trials and asked and _wants_to_cancel(trials):
         _cancel(search)
     elif trials:
-        print(f"{len(trials)} jobs are left running; their results will be found again.")
+        print(f"{count(len(trials), 'job')} left running; what comes of them will be found again.")
     print(f"To go on: python -m agents.run --resume {shlex.quote(str(directory))}")
     return 128 + interrupted.number
 
@@ -204,7 +205,7 @@ def _cancel(search: Search) -> None:
     except Away as error:
         print(f"The jobs could not be cancelled ({error}); they go on.")
         return
-    print(f"{len(cancelled)} jobs are cancelled.")
+    print(f"{count(len(cancelled), 'job')} cancelled.")
 
 
 def _say_end(search: Search, screen: Screen) -> None:
