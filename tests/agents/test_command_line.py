@@ -83,6 +83,7 @@ def test_a_bad_configuration_is_one_clear_message(tmp_path, text, words):
         (["--config", "good.yaml", "--log-level", "loud"], "loud"),
         (["connect", "--config", "good.yaml"], "cluster.transport.kind is local"),
         (["status", "."], "not a run directory"),
+        (["list", "nowhere"], "nowhere: there is no such directory"),
         (["no-such-verb"], "no-such-verb"),
     ],
 )
