@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import shutil
 import signal
 import subprocess
 import sys
@@ -131,6 +132,18 @@ def test_a_dry_run_shows_proposals_job_and_cost_and_starts_nothing(tmp_path):
     ):
         assert words in done.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(shutil.which("ssh") is None, reason="needs the package openssh-client")
+def test_a_script_learns_whether_there_is_a_connection(tmp_path):
+    far = "cluster: {transport: {kind: ssh, host: nowhere.invalid}, remote_base: /x}\n"
+    (tmp_path / "far.yaml").write_text(GOOD.replace('"true"', '"true", "{hyperparameters}"') + far)
+    done = pilothouse("connection", "--config", "far.yaml", "--json", cwd=tmp_path)
+    assert done.returncode == 1, done.stderr
+    found = json.loads(done.stdout)
+    assert (found["open"], found["state"], found["process"]) == (False, "absent", None)
+    assert "nowhere.invalid" in found["to"]
+    assert "no master for" in pilothouse("connection", "--config", "far.yaml", cwd=tmp_path).stdout
 
 
 def test_run_is_a_verb_too(tmp_path):

@@ -1,6 +1,7 @@
 """``init`` on bad input: one clear message, and nothing that was there is lost."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+with_ssh = pytest.mark.skipif(shutil.which("ssh") is None, reason="needs openssh-client")
 
 
 def init(directory, *words):
@@ -39,6 +41,7 @@ def test_a_walltime_that_is_none_is_refused(tmp_path, walltime):
     assert not list(tmp_path.iterdir())
 
 
+@with_ssh
 @pytest.mark.parametrize("host", ["no-such-machine.invalid", "typö"])
 def test_a_mistyped_host_is_said_to_be_none(tmp_path, host):
     done = init(tmp_path, "--host", host)
@@ -49,6 +52,7 @@ def test_a_mistyped_host_is_said_to_be_none(tmp_path, host):
     assert not list(tmp_path.iterdir())
 
 
+@with_ssh
 def test_a_host_that_leads_to_no_machine_is_told_with_where_it_leads(tmp_path):
     (tmp_path / "ssh").write_text("Host delta\n  HostName delat.invalid\n")
     done = init(tmp_path, "--host", "delta", "--ssh-config", "ssh")
