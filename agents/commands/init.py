@@ -62,7 +62,7 @@ def init(options: InitOptions) -> None:
     transport_settings = _transport(options)
     transport = _open(transport_settings)
     try:
-        seen = _look(transport)
+        seen = _look(transport, _opening(transport_settings))
         batch = _batch(seen)
         inventory = _inventory(transport, batch, seen)
     finally:
@@ -142,13 +142,24 @@ def _open(settings: LocalTransportSettings | SshTransportSettings) -> Transport:
     return open_transport(settings, connect="python -m agents.run init … in a terminal")
 
 
-def _look(transport: Transport) -> Machine:
+def _opening(settings: LocalTransportSettings | SshTransportSettings) -> str:
+    """How the connection can be opened where nobody is asked, such as with a key alone."""
+    if not isinstance(settings, SshTransportSettings):
+        return ""
+    from scheduler.transports import ssh_client
+    from scheduler.transports.ssh_master import Master
+
+    master = ["-M", "-N", "-f", "-S", str(Master(settings).path), "--", settings.host]
+    return f", or open it before:\n  {shlex.join([*ssh_client.base_command(settings), *master])}"
+
+
+def _look(transport: Transport, opening: str) -> Machine:
     nonce = secrets.token_hex(8)
     try:
         done = transport.run(machine.script(nonce), timeout=LOOK_SECONDS)
     except LoginNeeded as error:
         raise PilothouseError(
-            f"{error}; run init in a terminal, where it can ask you for the login"
+            f"{error}; run init in a terminal, where it can ask you for the login{opening}"
         ) from error
     except Away as error:
         raise PilothouseError(f"{error}; check --host with `ssh HOST`") from error

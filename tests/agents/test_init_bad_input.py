@@ -60,6 +60,16 @@ def test_a_host_that_leads_to_no_machine_is_told_with_where_it_leads(tmp_path):
     assert "--host delta: leads to delat.invalid" in done.stderr
 
 
+@with_ssh
+def test_without_a_terminal_it_says_how_the_connection_is_opened(tmp_path):
+    (tmp_path / "my ssh").write_text("Host far\n  HostName 127.0.0.1\n  Port 9\n")
+    done = init(tmp_path, "--host", "far", "--ssh-config", "my ssh")
+    assert done.returncode == 1, done.stderr
+    opening = f"ssh -F '{tmp_path}/my ssh' -M -N -f -S "
+    assert opening in done.stderr
+    assert done.stderr.rstrip().endswith("-- far")
+
+
 @pytest.mark.parametrize("host", ["", "-oProxyCommand=x", "a b"])
 def test_what_can_be_no_host_is_refused(tmp_path, host):
     done = init(tmp_path, f"--host={host}")
