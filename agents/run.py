@@ -6,6 +6,7 @@ orchestrator works on the run; 130, 143 a signal asked to leave, and the run can
 
 from __future__ import annotations
 
+import io
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -158,6 +159,7 @@ def graph() -> None:
 
 def main() -> None:
     """Run the command line; errors of ours become one message and an exit code."""
+    _show_every_letter()
     try:
         app()
     except PilothouseError as error:
@@ -168,6 +170,13 @@ def main() -> None:
     except KeyboardInterrupt:
         print("interrupted; a run that had begun can be resumed with --resume", file=sys.stderr)
         sys.exit(130)
+
+
+def _show_every_letter() -> None:
+    """What the terminal's encoding lacks is shown escaped: an arrow must not end a command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
 
 
 def exit_code(error: PilothouseError) -> int:

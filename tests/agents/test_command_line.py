@@ -146,6 +146,15 @@ def test_a_script_learns_whether_there_is_a_connection(tmp_path):
     assert "no master for" in pilothouse("connection", "--config", "far.yaml", cwd=tmp_path).stdout
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_letters_that_a_terminal_lacks_end_no_command(tmp_path, encoding):
+    (tmp_path / "config.yaml").write_text(GOOD.replace("id: cli", "id: cli, description: →"))
+    words = ("config", "show", "config.yaml")
+    done = pilothouse(*words, cwd=tmp_path, PYTHONIOENCODING=encoding, LC_ALL="C", PYTHONUTF8="0")
+    assert done.returncode == 0, done.stderr
+    assert "id: cli" in done.stdout
+
+
 def test_run_is_a_verb_too(tmp_path):
     words = ("--config", ROOT / "config.example.yaml", "--dry-run")
     named = pilothouse("run", *words, cwd=tmp_path)
