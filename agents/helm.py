@@ -15,6 +15,7 @@ from agents.config.model import Settings
 from agents.errors import ConfigurationError, LedgerError
 from agents.journal import Journal
 from agents.ledger import Ledger
+from agents.report.numbers import count
 from agents.space import SearchSpace
 from agents.steering import (
     ATTRIBUTE,
@@ -155,7 +156,7 @@ class Helm:
         if self.now.paused is not None:
             return replace(taken, effect=f"was paused already by {self.now.paused.request.by}")
         running = sum(not trial.state.is_finished for trial in here.trials)
-        return replace(taken, effect=f"no new jobs; {running} trials are in flight")
+        return replace(taken, effect=f"no new jobs; in flight: {count(running, 'trial')}")
 
     def _continue(self, taken: Taken, here: Circumstances) -> Taken:
         lifted = [
@@ -205,6 +206,11 @@ class Helm:
 
     def _note(self, taken: Taken, here: Circumstances) -> Taken:
         asking.checked_note(taken.request.arguments["text"])
+        llm = self.settings.llm
+        if self.settings.proposer.kind == "sampler" or (llm.base_url is None and not llm.replay):
+            return replace(
+                taken, effect="kept; no LLM takes part in this search, so nobody reads it"
+            )
         return replace(taken, effect="part of every prompt from now on")
 
     # -- what is in force ------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from agents.errors import LedgerError
-from agents.ledger_file import in_the_drivers_words, open_storage
+from agents.ledger_file import in_the_drivers_words, is_there, open_storage
 from agents.outcome import Outcome
 from agents.space import SearchSpace
 from agents.trial import Direction, Job, PastAttempt, Proposal, StudyView, Trial, TrialState
@@ -51,16 +51,31 @@ class Ledger:
         self._ids: dict[int, int] = {}
 
     @classmethod
-    def open(cls, url: str, study_name: str, direction: Direction, space: SearchSpace) -> Ledger:
-        """Open the study, making it where there is none. Raises LedgerError."""
+    def open(
+        cls,
+        url: str,
+        study_name: str,
+        direction: Direction,
+        space: SearchSpace,
+        *,
+        has_begun: bool = False,
+    ) -> Ledger:
+        """Open the study, making it where there is none. Raises LedgerError.
+
+        `has_begun`: there must be one, since what it knew would be run again otherwise.
+        """
         import optuna
         from optuna.exceptions import DuplicatedStudyError
         from optuna.study import StudyDirection
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         wanted = StudyDirection.MAXIMIZE if direction == "maximize" else StudyDirection.MINIMIZE
+        if has_begun and not is_there(url):
+            raise _lost(url, study_name)
         try:
             storage = open_storage(url)
+            if has_begun and study_name not in {s.study_name for s in storage.get_all_studies()}:
+                raise _lost(url, study_name)
             try:
                 study_id = storage.create_new_study([wanted], study_name)
             except DuplicatedStudyError:
@@ -238,6 +253,13 @@ _FROM_OPTUNA = {
     "PRUNED": TrialState.PRUNED,
     "FAIL": TrialState.FAILED,
 }
+
+
+def _lost(url: str, study_name: str) -> LedgerError:
+    return LedgerError(
+        f"the ledger {url} holds no study {study_name}, and the run had begun: the file was lost or "
+        "replaced. Nothing was started, since all trials would run again"
+    )
 
 
 def _trial(frozen: FrozenTrial) -> Trial:

@@ -27,6 +27,12 @@ def open_storage(url: str) -> BaseStorage:
     return optuna.storages.get_storage(url)
 
 
+def is_there(url: str) -> bool:
+    """Whether the storage's file is there; of a storage that is no file, yes."""
+    path = _sqlite_file(url)
+    return path is None or path.exists()
+
+
 def _sqlite_file(url: str) -> Path | None:
     """The file of ``sqlite:///PATH``; None for another storage."""
     found = re.fullmatch(r"sqlite:///([^?]+)", url)

@@ -6,10 +6,11 @@ orchestrator works on the run; 130, 143 a signal asked to leave, and the run can
 
 from __future__ import annotations
 
+import io
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -31,6 +32,9 @@ from agents.verbs import (
 from agents.verbs.options import ConfigOption, SetOption
 from scheduler.errors import Away
 from training.contract import PilothouseError
+
+if TYPE_CHECKING:
+    from agents.commands.search import SearchOptions
 
 
 class LogLevel(StrEnum):
@@ -61,60 +65,91 @@ app.add_typer(auth.app, name="auth")
 app.add_typer(config.app, name="config")
 
 
+ResumeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--resume", metavar="DIR", help="Go on with the run in DIR, or with the `latest`."
+    ),
+]
+NewOption = Annotated[bool, typer.Option("--new", help="Start a new run beside an unfinished one.")]
+BoundOption = Annotated[
+    int | None,
+    typer.Option(
+        "--max-iterations", metavar="N", min=1, help="Same as --set loop.max_iterations=N."
+    ),
+]
+ReplayOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--replay",
+        metavar="DIR",
+        help="Run the search in DIR again, with the LLM's kept answers and without an endpoint.",
+    ),
+]
+DryRunOption = Annotated[
+    bool, typer.Option("--dry-run", help="Show first proposals, a job, the cost; start nothing.")
+]
+LogLevelOption = Annotated[
+    LogLevel,
+    typer.Option("--log-level", help="What goes into logs/run.jsonl.", case_sensitive=False),
+]
+
+
 @app.callback(invoke_without_command=True)
 def main_verb(
     context: typer.Context,
     config: ConfigOption = None,
-    resume: Annotated[
-        str | None,
-        typer.Option(metavar="DIR", help="Go on with the run in DIR, or with the `latest`."),
-    ] = None,
-    new: Annotated[
-        bool, typer.Option("--new", help="Start a new run beside an unfinished one.")
-    ] = False,
-    max_iterations: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Same as --set loop.max_iterations=N.")
-    ] = None,
+    resume: ResumeOption = None,
+    new: NewOption = False,
+    max_iterations: BoundOption = None,
     overrides: SetOption = None,
-    replay: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            help="Run the search in DIR again, with the LLM's kept answers and without an endpoint.",
-        ),
-    ] = None,
-    dry_run: Annotated[
-        bool,
-        typer.Option("--dry-run", help="Show first proposals, a job, the cost; start nothing."),
-    ] = False,
-    log_level: Annotated[
-        LogLevel, typer.Option(help="What goes into logs/run.jsonl.", case_sensitive=False)
-    ] = LogLevel.INFO,
+    replay: ReplayOption = None,
+    dry_run: DryRunOption = False,
+    log_level: LogLevelOption = LogLevel.INFO,
 ) -> None:
     """Search hyperparameters: propose, run jobs, learn, and again."""
-    if context.invoked_subcommand is not None:
-        return
+    if context.invoked_subcommand is None:
+        run(config, resume, new, max_iterations, overrides, replay, dry_run, log_level)
+
+
+@app.command(epilog="Example: python -m agents.run run --config config.example.yaml")
+def run(
+    config: ConfigOption = None,
+    resume: ResumeOption = None,
+    new: NewOption = False,
+    max_iterations: BoundOption = None,
+    overrides: SetOption = None,
+    replay: ReplayOption = None,
+    dry_run: DryRunOption = False,
+    log_level: LogLevelOption = LogLevel.INFO,
+) -> None:
+    """Search: propose, run jobs, learn, and again. The same as no verb at all."""
     from agents.commands.search import SearchOptions, replayed, run_search
 
     options = SearchOptions(config, resume, new, max_iterations, log_level.value, overrides or [])
     if replay is not None:
         options = replayed(options, replay)
     if dry_run:
-        _dry_run(options.config, list(options.overrides))
+        _dry_run(options)
         return
     raise typer.Exit(run_search(options))
 
 
-def _dry_run(config: Path | None, overrides: list[str]) -> None:
-    if config is None:
+def _dry_run(options: SearchOptions) -> None:
+    if options.resume is not None:
+        raise ConfigurationError(
+            "--dry-run shows how a new search would begin: leave --resume out; `status DIR` says "
+            "where a run stands"
+        )
+    if options.config is None:
         raise ConfigurationError("--dry-run: give --config FILE as well")
     from agents.commands.dry_run import dry_run
     from agents.config import load
 
-    typer.echo(dry_run(load(config, overrides)))
+    typer.echo(dry_run(load(options.config, options.laid_over)))
 
 
-@app.command()
+@app.command(epilog="Example: python -m agents.run graph > machine.mmd")
 def graph() -> None:
     """Print the state machine as Mermaid text."""
     from agents.graph import mermaid
@@ -124,6 +159,7 @@ def graph() -> None:
 
 def main() -> None:
     """Run the command line; errors of ours become one message and an exit code."""
+    _show_every_letter()
     try:
         app()
     except PilothouseError as error:
@@ -134,6 +170,13 @@ def main() -> None:
     except KeyboardInterrupt:
         print("interrupted; a run that had begun can be resumed with --resume", file=sys.stderr)
         sys.exit(130)
+
+
+def _show_every_letter() -> None:
+    """What the terminal's encoding lacks is shown escaped: an arrow must not end a command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
 
 
 def exit_code(error: PilothouseError) -> int:

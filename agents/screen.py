@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 from agents.progress import Progress
@@ -13,6 +14,10 @@ if TYPE_CHECKING:
     from rich.live import Live
 
     from agents.confirm import Confirmed
+
+
+QUEUE_SECONDS = 20.0
+"""Jobs that start sooner are worth no line."""
 
 
 class Screen(Protocol):
@@ -41,12 +46,27 @@ class PlainScreen:
 
     def __init__(self) -> None:
         self._waiting = ""
+        self._queued_since: datetime | None = None
 
     def show(self, progress: Progress) -> None:
-        waiting = _waiting(progress)
+        waiting = _waiting(progress) or self._in_queue(progress)
         if waiting != self._waiting:
             self._waiting = waiting
             self.say(waiting or "goes on")
+
+    def _in_queue(self, progress: Progress) -> str:
+        """That all jobs have waited in the queue for a while, and why; else nothing."""
+        if not progress.jobs or any(job.state != "queued" for job in progress.jobs):
+            self._queued_since = None
+            return ""
+        now = datetime.now().astimezone()
+        self._queued_since = self._queued_since or now
+        if (now - self._queued_since).total_seconds() < QUEUE_SECONDS:
+            return ""
+        reasons = ", ".join(sorted({job.reason for job in progress.jobs if job.reason}))
+        why = f" ({reasons})" if reasons else ""
+        jobs = f"{len(progress.jobs)} job{'s' if len(progress.jobs) > 1 else ''}"
+        return f"waiting: {jobs} in the queue since {self._queued_since:%H:%M:%S}{why}"
 
     def say(self, text: str, *, important: bool = False) -> None:
         print(text, flush=True)

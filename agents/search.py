@@ -17,7 +17,7 @@ from agents.config import LoadedConfig
 from agents.config.model import Settings
 from agents.config.references import names
 from agents.confirm import Confirmed, confirmed, winner
-from agents.errors import ConfigurationError, UnexpectedError
+from agents.errors import ConfigurationError, LedgerError, UnexpectedError
 from agents.flight import Flight
 from agents.graph import Position, run_graph
 from agents.helm import Helm
@@ -72,7 +72,7 @@ class Search:
             raise UnexpectedError(
                 f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}\n"
                 f"  The traceback is in {self.workspace.log_file}. Jobs go on, nothing is lost;\n"
-                f"  to go on: python -m agents.run --resume {self.workspace.directory}"
+                f"  to go on: python -m agents.run --resume {shlex.quote(str(self.workspace.directory))}"
             ) from error
 
     def summary(self) -> Ending:
@@ -125,8 +125,7 @@ def open_run(
         stack.callback(workspace.lock().release)
         journal = Journal(workspace.log_file, log_level)
         stack.callback(journal.close)
-        url = settings.ledger.storage or f"sqlite:///{workspace.study_file}"
-        ledger = Ledger.open(url, workspace.first_name, settings.objective.direction, space)
+        ledger = _open_ledger(settings, workspace, space)
         stack.callback(ledger.close)
         _note_beginning(ledger, loaded)
         cluster = open_cluster(loaded, workspace)
@@ -138,6 +137,20 @@ def open_run(
         paperwork = Paperwork(settings, workspace, ledger, loaded.resolved)
         journal.event("opened", directory=str(workspace.directory), trials=len(ledger.trials()))
         yield Run(workspace, loaded, journal, ledger, waits, flight, paperwork)
+
+
+def _open_ledger(settings: Settings, workspace: Workspace, space: SearchSpace) -> Ledger:
+    url = settings.ledger.storage or f"sqlite:///{workspace.study_file}"
+    direction, begun = settings.objective.direction, workspace.has_begun
+    try:
+        return Ledger.open(url, workspace.first_name, direction, space, has_begun=begun)
+    except LedgerError as error:
+        if not begun:
+            raise
+        raise LedgerError(
+            f"{error}\n  to save what other files tell: python -m agents.run report "
+            f"{shlex.quote(str(workspace.directory))}"
+        ) from error
 
 
 @contextmanager

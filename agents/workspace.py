@@ -72,6 +72,15 @@ class Workspace:
             return None
 
     @property
+    def schema(self) -> int | None:
+        """The version of its layout, of `progress.SCHEMA`; None where it tells none."""
+        try:
+            found = json.loads((self.directory / CARD_FILE).read_bytes())["schema"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return found if isinstance(found, int) else None
+
+    @property
     def is_experiment(self) -> bool:
         """Whether this is of single experiments (`submit`) and no search has gone on from them."""
         try:
@@ -84,6 +93,11 @@ class Workspace:
     def is_finished(self) -> bool:
         """Whether the search has come to its end (`summary.json` is written last)."""
         return self.summary_file.exists()
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether its ledger must be there: the position in the loop and the summary come later."""
+        return self.graph_file.exists() or self.is_finished
 
     @property
     def first_name(self) -> str:
@@ -175,29 +189,30 @@ def existing(directory: Path, option: str = "--resume") -> Workspace:
             f"{option} {directory}: this is not a run directory ({why}); give the directory that "
             f"holds config.yaml and study.db{', or `latest`' if option == '--resume' else ''}"
         )
+    if workspace.schema != SCHEMA:
+        raise ConfigurationError(_other_version(directory, workspace))
     return workspace
 
 
 def run_at(directory: Path) -> Workspace:
     """The run in `directory`. Raises ConfigurationError where there is none that we know."""
     workspace = Workspace(directory.expanduser().absolute())
-    try:
-        card = json.loads((workspace.directory / CARD_FILE).read_bytes())
-        schema, experiment = card.get("schema"), card.get("experiment")
-    except (OSError, ValueError, AttributeError):
-        schema = experiment = None
-    if experiment is None:
+    if workspace.experiment is None:
         why = "it has no run.json" if workspace.directory.is_dir() else "no such directory"
         raise ConfigurationError(
             f"{directory} is not a run directory ({why}); `python -m agents.run list BASE` names "
             "those below BASE"
         )
-    if schema != SCHEMA:
-        raise ConfigurationError(
-            f"{directory} is a run of another version of Pilothouse (schema {schema}; this is "
-            f"{SCHEMA}): use the version that made it"
-        )
+    if workspace.schema != SCHEMA:
+        raise ConfigurationError(_other_version(directory, workspace))
     return workspace
+
+
+def _other_version(directory: Path, workspace: Workspace) -> str:
+    return (
+        f"{directory} is a run of another version of Pilothouse (schema {workspace.schema}; this is "
+        f"{SCHEMA}): use the version that made it"
+    )
 
 
 def unfinished(base: Path, experiment: str) -> list[Workspace]:

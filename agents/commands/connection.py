@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from agents.config import LoadedConfig
@@ -9,7 +10,7 @@ from agents.errors import ConfigurationError
 from scheduler.settings import SshTransportSettings
 
 if TYPE_CHECKING:
-    from scheduler.transports.ssh_master import Master
+    from scheduler.transports.ssh_master import Master, MasterStatus
 
 
 def connect(loaded: LoadedConfig) -> str:
@@ -22,9 +23,30 @@ def disconnect(loaded: LoadedConfig) -> str:
     return _master(loaded).disconnect()
 
 
-def connection(loaded: LoadedConfig) -> str:
+def connection(loaded: LoadedConfig) -> MasterStatus:
     """Whose master it is, since when, and what it serves."""
-    return str(_master(loaded).check())
+    return _master(loaded).check()
+
+
+def is_open(status: MasterStatus) -> bool:
+    """Whether commands can go through it."""
+    from scheduler.transports.ssh_master import Life
+
+    return status.life is Life.ALIVE
+
+
+def to_json(status: MasterStatus) -> str:
+    """For scripts."""
+    document = {
+        "open": is_open(status),
+        "state": status.life.name.lower(),
+        "to": str(status.serves),
+        "socket": str(status.path),
+        "opened_by_connect": status.ours,
+        "process": status.pid,
+        "since": status.since and status.since.astimezone().isoformat(),
+    }
+    return json.dumps(document, indent=2, ensure_ascii=False)
 
 
 def _master(loaded: LoadedConfig) -> Master:

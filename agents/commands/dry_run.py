@@ -21,6 +21,8 @@ from agents.search import open_cluster
 from agents.space import SearchSpace
 from agents.trial import Proposal, StudyView, Trial, TrialState
 from agents.workspace import Workspace
+from scheduler.cluster import Cluster
+from scheduler.job import JobRequest
 from scheduler.packing import LAUNCHER, TRIAL_SCRIPT, packed
 from scheduler.resources import resources_for
 
@@ -78,37 +80,57 @@ def _proposals_text(trials: list[Trial]) -> str:
 
 
 def _job_text(loaded: LoadedConfig, trials: Sequence[Trial]) -> str:
+    """The first job: a trial's own, or the one that several share."""
+    settings, cluster = loaded.settings, _cluster(loaded)
+    wanted = settings.cluster.poll.bell
+    bell = bell_url(wanted, "TOKEN") if wanted is not None else None
+    code = f"{posixpath.dirname(cluster.root)}/code/SNAPSHOT" if settings.training.stage else None
+    together = _sharing(settings, trials)
+    shown = _without_secrets(loaded)
+    members = [job_request(trial, shown, cluster.root, code, bell) for trial in together]
+    pack = _pack(settings, cluster, together[0], members)
+    whole = pack or members[0]
+    lines = [f"Its job, {whole.directory}/{cluster.batch.script_name}:"]
+    lines += _indented(cluster.render(whole))
+    if pack is not None:
+        script = f"{posixpath.relpath(members[0].directory, pack.directory)}/{TRIAL_SCRIPT}"
+        lines += [f"{LAUNCHER}, which starts {len(members)} trials:"]
+        lines += _indented(pack.files[LAUNCHER].decode())
+        lines += [f"{script}:", *_indented(pack.files[script].decode())]
+    lines += [f"hyperparameters.json of trial {together[0].number}:"]
+    for content in members[0].files.values():
+        lines += _indented(content.decode())
+    return "\n".join(lines)
+
+
+def _cluster(loaded: LoadedConfig) -> Cluster:
     settings = loaded.settings
     base = settings.directories.local_base.expanduser().absolute()
     run = settings.directories.run_pattern.format(
         timestamp="TIMESTAMP", experiment=settings.experiment.id
     )
-    cluster = open_cluster(loaded, Workspace(base / run))
-    wanted = settings.cluster.poll.bell
-    bell = bell_url(wanted, "TOKEN") if wanted is not None else None
+    return open_cluster(loaded, Workspace(base / run))
+
+
+def _sharing(settings: Settings, trials: Sequence[Trial]) -> list[Trial]:
+    """The trials of the first job."""
     known = [replace(trial, job=new_job(trial, settings, "TOKEN")) for trial in trials]
-    pack, shown = settings.cluster.pack, _without_secrets(loaded)
-    if pack is not None:
-        known = in_packs(known, pack.trials)
+    pack = settings.cluster.pack
+    if pack is None:
+        return known[:1]
+    known = in_packs(known, pack.trials)
     first = known[0].job
-    assert first is not None
-    together = [t for t in known if t.job and t.job.pack == first.pack] if pack else known[:1]
-    members = [job_request(trial, shown, cluster.root, bell=bell) for trial in together]
-    request = members[0]
-    if pack is not None and first.pack is not None:
-        name, template = f"{first.pack}-TOKEN", settings.cluster.template
-        request = packed(members, name, first.pack, pack, cluster.batch, cluster.root, template)
-    lines = [f"Its job, {request.directory}/{cluster.batch.script_name}:"]
-    lines += _indented(cluster.render(request))
-    if request is not members[0]:
-        lines += [f"{LAUNCHER}, which starts {len(members)} trials:"]
-        lines += _indented(request.files[LAUNCHER].decode())
-        script = f"{posixpath.relpath(first.directory, request.directory)}/{TRIAL_SCRIPT}"
-        lines += [f"{script}:", *_indented(request.files[script].decode())]
-    lines += [f"hyperparameters.json of trial {known[0].number}:"]
-    for content in members[0].files.values():
-        lines += _indented(content.decode())
-    return "\n".join(lines)
+    return [trial for trial in known if trial.job and first and trial.job.pack == first.pack]
+
+
+def _pack(
+    settings: Settings, cluster: Cluster, first: Trial, members: Sequence[JobRequest]
+) -> JobRequest | None:
+    pack = settings.cluster.pack
+    if pack is None or first.job is None or first.job.pack is None:
+        return None
+    name, template = f"{first.job.pack}-TOKEN", settings.cluster.template
+    return packed(members, name, first.job.pack, pack, cluster.batch, cluster.root, template)
 
 
 def _indented(text: str) -> list[str]:

@@ -15,6 +15,7 @@ from agents.errors import ConfigurationError, LedgerError, RunLocked, Unexpected
 from agents.experiment import Experiment, Standing, explained, has_failed, relative, remedy_of
 from agents.interrupts import Interrupted, Interrupts
 from agents.patience import OneTry
+from agents.report.numbers import count
 from agents.screen import duration_text
 from agents.search import open_run
 from agents.workspace import Workspace, run_at, runs
@@ -55,7 +56,7 @@ def _put_together(found: Sequence[Standing], into: Path) -> str:
         return f"{into}: nothing has ended yet that could be put there"
     pool, new = gather([Workspace(Path(directory)) for directory in ended], into)
     return (
-        f"{relative(str(pool.directory))}: {new} more experiments; a search that begins with them: "
+        f"{relative(str(pool.directory))}: {count(new, 'more experiment')}; a search that begins with them: "
         f"python -m agents.run --config FILE --resume {shlex.quote(relative(str(pool.directory)))}"
     )
 

@@ -6,6 +6,7 @@ import json
 import secrets
 import shlex
 import shutil
+import socket
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from importlib import resources
 from pathlib import Path
 
 import yaml
+from pydantic import ValidationError
 
 from agents.detect import choices, machine
 from agents.detect.choices import Ask, Wishes
@@ -58,10 +60,12 @@ class InitOptions:
 def init(options: InitOptions) -> None:
     """Look at the machine, write the configuration, say what was found and what comes next."""
     _check_output(options)
+    _check_name(options.name)
     transport_settings = _transport(options)
     transport = _open(transport_settings)
     try:
-        seen, inventory = _answering(transport, _wished(_look(transport), options.batch))
+        seen = _look(transport, _opening(transport_settings))
+        seen, inventory = _answering(transport, _wished(seen, options.batch))
     finally:
         transport.close()
     text = configuration(options, seen, inventory, transport_settings, _asker(options))
@@ -81,10 +85,50 @@ def _check_output(options: InitOptions) -> None:
         raise ConfigurationError(f"{options.output}: there is no such directory; make it first")
 
 
+def _check_name(name: str) -> None:
+    from agents.config.model import ExperimentSettings
+
+    try:
+        ExperimentSettings(id=name)
+    except ValidationError as error:
+        raise ConfigurationError(
+            f"--name {name}: write 1 to 64 letters, digits, - and _, a letter or digit first"
+        ) from error
+
+
 def _transport(options: InitOptions) -> LocalTransportSettings | SshTransportSettings:
     if options.host is None:
         return LocalTransportSettings()
-    return SshTransportSettings(kind="ssh", host=options.host, config_file=options.ssh_config)
+    # Absolute, since the configuration may be written elsewhere, and read from anywhere.
+    file = options.ssh_config and options.ssh_config.expanduser().absolute()
+    try:
+        settings = SshTransportSettings(kind="ssh", host=options.host, config_file=file)
+    except ValidationError as error:
+        raise ConfigurationError(
+            f"--host {options.host}: give a machine's name or alias, as you give it to ssh"
+        ) from error
+    _check_host(settings)
+    return settings
+
+
+def _check_host(settings: SshTransportSettings) -> None:
+    """Refuse a name that nobody knows: a login would be asked for where none can be."""
+    from scheduler.transports.ssh_master import Life, Master
+
+    master = Master(settings)
+    to = master.destination
+    if to.jump or master.check().life is not Life.ABSENT:
+        return  # the name is looked up elsewhere, or was found before
+    try:
+        socket.getaddrinfo(to.host, to.port)
+    except (OSError, UnicodeError) as error:
+        leads = "" if to.host == settings.host.lower() else f" leads to {to.host}, and"
+        raise ConfigurationError(
+            f"--host {settings.host}:{leads} no machine of that name is found "
+            f"({getattr(error, 'strerror', None) or error}): check its spelling, or name it in "
+            f"~/.ssh/config (Host {settings.host}, HostName …), and see whether `ssh "
+            f"{settings.host}` gets there"
+        ) from error
 
 
 def _open(settings: LocalTransportSettings | SshTransportSettings) -> Transport:
@@ -99,13 +143,24 @@ def _open(settings: LocalTransportSettings | SshTransportSettings) -> Transport:
     return open_transport(settings, connect="python -m agents.run init … in a terminal")
 
 
-def _look(transport: Transport) -> Machine:
+def _opening(settings: LocalTransportSettings | SshTransportSettings) -> str:
+    """How the connection can be opened where nobody is asked, such as with a key alone."""
+    if not isinstance(settings, SshTransportSettings):
+        return ""
+    from scheduler.transports import ssh_client
+    from scheduler.transports.ssh_master import Master
+
+    master = ["-M", "-N", "-f", "-S", str(Master(settings).path), "--", settings.host]
+    return f", or open it before:\n  {shlex.join([*ssh_client.base_command(settings), *master])}"
+
+
+def _look(transport: Transport, opening: str) -> Machine:
     nonce = secrets.token_hex(8)
     try:
         done = transport.run(machine.script(nonce), timeout=LOOK_SECONDS)
     except LoginNeeded as error:
         raise PilothouseError(
-            f"{error}; run init in a terminal, where it can ask you for the login"
+            f"{error}; run init in a terminal, where it can ask you for the login{opening}"
         ) from error
     except Away as error:
         raise PilothouseError(f"{error}; check --host with `ssh HOST`") from error
@@ -281,4 +336,6 @@ def _say(
     if transport.kind == "ssh":
         say(f"  python -m agents.run connect --config {config}")
     say(f"  python -m agents.run doctor --config {config}")
+    if seen.batch != "local":
+        say(f"  python -m agents.run resources --config {config}")
     say(f"  python -m agents.run --config {config}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,10 +84,11 @@ def _save(reading: Reading, saved: Salvaged) -> tuple[list[str], Path | None]:
         path = rebuild(saved, run, reading.settings)
     except OSError as error:
         return [*lines, f"  they could not be kept in {run.directory}: {error.strerror}"], None
+    study = shlex.quote(str(run.study_file))
     return [
         *lines,
         f"  they are kept in a ledger that works: {path}",
-        f"  to go on with it, once no orchestrator works on the run: move {run.study_file} away, "
-        f"copy {path} there, and run",
-        f"    python -m agents.run --resume {run.directory}",
+        "  to go on with it, once no orchestrator works on the run:",
+        f"    mv {study} {study}.broken; cp {shlex.quote(str(path))} {study}",
+        f"    python -m agents.run --resume {shlex.quote(str(run.directory))}",
     ], path

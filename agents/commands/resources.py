@@ -151,11 +151,12 @@ def _console() -> Console:
 
 
 def _queue_table(inventory: Inventory, width: int) -> RenderableType:
-    from rich.table import Table
+    from rich.table import Column, Table
 
     if width < NARROW:
         return "\n".join(_queue_lines(inventory.queues))
-    table = Table("queue", "longest", "nodes free / partly / busy / down", "GPUs free of",
+    # Names are typed: they may be broken, but not cut off.
+    table = Table(Column("queue", overflow="fold"), "longest", "nodes free / partly / busy / down", "GPUs free of",
                   "cores", "memory", "waiting", "running")  # fmt: skip
     for each in inventory.queues:
         table.add_row(
@@ -190,12 +191,13 @@ def _gpu_text(queue: Queue) -> str:
 
 
 def _job_table(jobs: Sequence[QueuedJob], width: int) -> RenderableType:
-    from rich.table import Table
+    from rich.table import Column, Table
     from rich.text import Text
 
     if width < NARROW:
         return Text("\n".join(f"{_mark(job)}{job.job_id} {job.state} {_when(job)}" for job in jobs))
-    table = Table("job", "name", "user", "state", "queue", "needs", "walltime", "starts", "why")
+    job_id, queue_name = (Column(name, overflow="fold") for name in ("job", "queue"))
+    table = Table(job_id, "name", "user", "state", queue_name, "needs", "walltime", "starts", "why")
     for job in jobs:
         needs = f"{count(job.nodes, 'node')}, {count(job.cpus, 'core')}" + (
             f", {job.gpus}" if job.gpus else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 import sys
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from pathlib import Path
 from agents.config import LoadedConfig, load
 from agents.errors import ConfigurationError
 from agents.interrupts import Interrupted, Interrupts
+from agents.report.numbers import count
 from agents.screen import Screen, confirmed_text, duration_text, open_screen
 from agents.search import Search, open_search
 from agents.workspace import Workspace, create, existing, unfinished
@@ -32,6 +34,14 @@ class SearchOptions:
     max_iterations: int | None = None
     log_level: str = "info"
     overrides: Sequence[str] = ()
+
+    @property
+    def laid_over(self) -> list[str]:
+        """All that the command line lays over the configuration, as for `--set`."""
+        bound = (
+            [] if self.max_iterations is None else [f"loop.max_iterations={self.max_iterations}"]
+        )
+        return [*self.overrides, *bound]
 
 
 def run_search(options: SearchOptions) -> int:
@@ -65,9 +75,7 @@ def replayed(options: SearchOptions, run: Path) -> SearchOptions:
 
 def choose(options: SearchOptions) -> tuple[LoadedConfig, Workspace]:
     """The run that is meant, and its configuration. Makes the directory of a new one."""
-    overrides = list(options.overrides)
-    if options.max_iterations is not None:
-        overrides.append(f"loop.max_iterations={options.max_iterations}")
+    overrides = options.laid_over
     if options.resume is not None:
         return _resumed(options, overrides)
     if options.config is None:
@@ -95,7 +103,8 @@ def _unfinished(loaded: LoadedConfig) -> list[Workspace]:
 def _resumed(options: SearchOptions, overrides: list[str]) -> tuple[LoadedConfig, Workspace]:
     assert options.resume is not None
     loaded = load(options.config, overrides) if options.config is not None else None
-    workspace = existing(Path(options.resume)) if options.resume != LATEST else _latest(loaded)
+    named = Path(options.resume) if options.resume != LATEST else _latest(loaded).directory
+    workspace = existing(named)
     if loaded is not None:
         return _with_stored(workspace, loaded), workspace
     again = load(workspace.config_file, overrides)
@@ -140,11 +149,11 @@ def _with_stored(workspace: Workspace, loaded: LoadedConfig) -> LoadedConfig:
 
 def _wants_to_resume(run: Workspace, config: Path) -> bool:
     """Ask, where there is somebody to ask; else refuse, so that nothing runs twice unnoticed."""
-    command = f"python -m agents.run --config {config}"
+    command = f"python -m agents.run --config {shlex.quote(str(config))}"
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise ConfigurationError(
             f"there is an unfinished run of this experiment: {run.directory}\n"
-            f"  to go on with it:   {command} --resume {run.directory}\n"
+            f"  to go on with it:   {command} --resume {shlex.quote(str(run.directory))}\n"
             f"  to start another:   {command} --new"
         )
     print(f"There is an unfinished run of this experiment: {run.directory}")
@@ -174,8 +183,8 @@ def _leave(search: Search, interrupted: Interrupted) -> int:
     if trials and asked and _wants_to_cancel(trials):
         _cancel(search)
     elif trials:
-        print(f"{len(trials)} jobs are left running; their results will be found again.")
-    print(f"To go on: python -m agents.run --resume {directory}")
+        print(f"{count(len(trials), 'job')} left running; what comes of them will be found again.")
+    print(f"To go on: python -m agents.run --resume {shlex.quote(str(directory))}")
     return 128 + interrupted.number
 
 
@@ -196,7 +205,7 @@ def _cancel(search: Search) -> None:
     except Away as error:
         print(f"The jobs could not be cancelled ({error}); they go on.")
         return
-    print(f"{len(cancelled)} jobs are cancelled.")
+    print(f"{count(len(cancelled), 'job')} cancelled.")
 
 
 def _say_end(search: Search, screen: Screen) -> None:

@@ -328,6 +328,8 @@ def status_text(state: RunState) -> str:
 def list_text(base: Path) -> str:
     """One line for each run under `base`."""
     states = [run_state(run) for run in runs(base)]
+    if Workspace(base.expanduser().absolute()).experiment is not None:
+        return f"{base} is a run itself: `python -m agents.run status {shlex.quote(str(base))}`"
     if not states:
         return f"no runs under {base}"
     return "\n".join(_line(state) for state in states)

@@ -68,7 +68,9 @@ def _refuse_without_search(workspace: Workspace, state: RunState, verb: Verb) ->
     where = workspace.directory
     if workspace.is_experiment:
         raise ConfigurationError(
-            f"{verb}: {where} holds single experiments, and no search to steer"
+            f"{verb}: {where} holds single experiments, and no search to steer; `python -m agents.run "
+            f"harvest {shlex.quote(str(where))}` says how each is and which job it has: cancel that with "
+            "scancel or qdel, and harvest again"
         )
     if state.state == "finished":
         hint = _FINISHED[verb].format(resume=resume_command(workspace))

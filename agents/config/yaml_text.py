@@ -128,8 +128,16 @@ def _syntax_problem(where: str, with_line: bool, error: yaml.MarkedYAMLError) ->
     place = f"{where}:{mark.line + 1}" if mark and with_line else where
     column = f" (column {mark.column + 1})" if mark else ""
     problem = error.problem or error.context or "it cannot be read"
-    hint = "; indent with spaces, never with tabs" if "\\t" in problem else ""
-    return f"{place}: this is not valid YAML: {problem}{column}{hint}"
+    return f"{place}: this is not valid YAML: {problem}{column}{_hint(problem, mark)}"
+
+
+def _hint(problem: str, mark: yaml.Mark | None) -> str:
+    if "\\t" in problem:
+        return "; indent with spaces, never with tabs"
+    # A reference between braces: YAML takes its brace for a mapping's.
+    if mark is not None and (mark.buffer or "")[: mark.pointer].endswith("$"):
+        return "; between braces or brackets, put quotes around what holds ${NAME}"
+    return ""
 
 
 def _value(tag: str, text: str) -> Scalar:

@@ -21,7 +21,7 @@ from agents.config.yaml_text import parse
 from agents.errors import ConfigurationError, LedgerError
 from agents.ledger import Ledger, snapshot
 from agents.ledger_file import in_the_drivers_words
-from agents.progress import read_heartbeat
+from agents.progress import SCHEMA, read_heartbeat
 from agents.report.facts import RunFacts, run_facts
 from agents.report.salvage import Salvaged, salvage
 from agents.report.usage import UsageReader
@@ -65,6 +65,12 @@ def read_run(directory: Path) -> Reading:
             f"{directory}: this is not a run directory ({why}); `list BASE` names those below BASE"
         )
     settings, configuration, said = _settings(workspace)
+    if workspace.schema != SCHEMA:
+        said = [
+            *said,
+            f"the run is of another version (schema {workspace.schema}; this is {SCHEMA}): what is "
+            "shown may be incomplete; use the version that made it",
+        ]
     trials, kept, saved = _ledger(workspace, settings)
     view = StudyView(
         settings.experiment.id, settings.objective.metric, settings.objective.direction, trials

@@ -20,11 +20,11 @@ def schema() -> None:
     typer.echo(json.dumps(json_schema(), indent=2))
 
 
-@app.command()
+@app.command(epilog="Example: python -m agents.run config check my.yaml")
 def check(
     config: Annotated[Path, typer.Argument(metavar="FILE")], overrides: SetOption = None
 ) -> None:
-    """Check a configuration file. Example: python -m agents.run config check my.yaml."""
+    """Check a configuration file; says all that is wrong with it at once."""
     from agents.config import load
 
     load(config, overrides or [])

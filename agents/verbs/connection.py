@@ -2,7 +2,7 @@
 
 import typer
 
-from agents.verbs.options import RequiredConfig
+from agents.verbs.options import JsonOption, RequiredConfig
 
 app = typer.Typer()
 
@@ -26,9 +26,15 @@ def disconnect(config: RequiredConfig) -> None:
 
 
 @app.command(epilog="Example: python -m agents.run connection --config aurora.yaml")
-def connection(config: RequiredConfig) -> None:
-    """Say whose connection to the cluster there is, since when, and what it serves."""
+def connection(config: RequiredConfig, as_json: JsonOption = False) -> None:
+    """Say whose connection to the cluster there is, since when, and what it serves.
+
+    Exit codes: 0 it is open, 1 there is none or it does not answer, 2 bad configuration.
+    """
     from agents.commands.connection import connection as verb
+    from agents.commands.connection import is_open, to_json
     from agents.config import load
 
-    typer.echo(verb(load(config)))
+    status = verb(load(config))
+    typer.echo(to_json(status) if as_json else status)
+    raise typer.Exit(0 if is_open(status) else 1)

@@ -9,6 +9,9 @@ from agents.verbs.options import ConfigOption, JsonOption, SetOption
 
 app = typer.Typer()
 
+RESULTS = Path("results")
+"""Where runs are unless a configuration says otherwise; that there are none yet is no fault."""
+
 Run = Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.")]
 
 
@@ -60,11 +63,16 @@ def resume(
 
 @app.command(name="list", epilog="Example: python -m agents.run list results")
 def list_runs(
-    base: Annotated[Path, typer.Argument(metavar="BASE")] = Path("results"),
+    base: Annotated[Path, typer.Argument(metavar="BASE")] = RESULTS,
     as_json: JsonOption = False,
 ) -> None:
     """List all runs under a directory with their state and best value."""
     from agents.commands.status import list_text, run_state, to_json
+    from agents.errors import ConfigurationError
     from agents.workspace import runs
 
+    if base != RESULTS and not base.expanduser().is_dir():
+        raise ConfigurationError(
+            f"{base}: there is no such directory; give the one that holds runs"
+        )
     typer.echo(to_json([run_state(run) for run in runs(base)]) if as_json else list_text(base))

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import shutil
 import signal
 import subprocess
 import sys
@@ -75,6 +76,7 @@ def test_a_bad_configuration_is_one_clear_message(tmp_path, text, words):
         (["--resume", "."], "no run.json"),
         (["--resume", "latest"], "--config"),
         (["--dry-run"], "--config"),
+        (["--config", "good.yaml", "--resume", "latest", "--dry-run"], "leave --resume out"),
         (["--config", "good.yaml", "--resume", "latest"], "no unfinished run of cli"),
         (["--config", "good.yaml", "--set", "loop"], "KEY=VALUE"),
         (["--config", "good.yaml", "--set", "loop.max_iter=3"], "max_iter"),
@@ -82,6 +84,7 @@ def test_a_bad_configuration_is_one_clear_message(tmp_path, text, words):
         (["--config", "good.yaml", "--log-level", "loud"], "loud"),
         (["connect", "--config", "good.yaml"], "cluster.transport.kind is local"),
         (["status", "."], "not a run directory"),
+        (["list", "nowhere"], "nowhere: there is no such directory"),
         (["no-such-verb"], "no-such-verb"),
     ],
 )
@@ -129,6 +132,50 @@ def test_a_dry_run_shows_proposals_job_and_cost_and_starts_nothing(tmp_path):
     ):
         assert words in done.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(shutil.which("ssh") is None, reason="needs the package openssh-client")
+def test_a_script_learns_whether_there_is_a_connection(tmp_path):
+    far = "cluster: {transport: {kind: ssh, host: nowhere.invalid}, remote_base: /x}\n"
+    (tmp_path / "far.yaml").write_text(GOOD.replace('"true"', '"true", "{hyperparameters}"') + far)
+    done = pilothouse("connection", "--config", "far.yaml", "--json", cwd=tmp_path)
+    assert done.returncode == 1, done.stderr
+    found = json.loads(done.stdout)
+    assert (found["open"], found["state"], found["process"]) == (False, "absent", None)
+    assert "nowhere.invalid" in found["to"]
+    assert "no master for" in pilothouse("connection", "--config", "far.yaml", cwd=tmp_path).stdout
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_letters_that_a_terminal_lacks_end_no_command(tmp_path, encoding):
+    (tmp_path / "config.yaml").write_text(GOOD.replace("id: cli", "id: cli, description: →"))
+    words = ("config", "show", "config.yaml")
+    done = pilothouse(*words, cwd=tmp_path, PYTHONIOENCODING=encoding, LC_ALL="C", PYTHONUTF8="0")
+    assert done.returncode == 0, done.stderr
+    assert "id: cli" in done.stdout
+
+
+def test_run_is_a_verb_too(tmp_path):
+    words = ("--config", ROOT / "config.example.yaml", "--dry-run")
+    named = pilothouse("run", *words, cwd=tmp_path)
+    assert named.returncode == 0, named.stderr
+    assert named.stdout == pilothouse(*words, cwd=tmp_path).stdout
+
+
+def test_a_dry_run_counts_what_the_command_line_bounds(tmp_path):
+    more = ("--max-iterations", "3", "--dry-run")
+    done = pilothouse("--config", ROOT / "config.example.yaml", *more, cwd=tmp_path)
+    assert "at most 6 jobs (3 iterations of 2)" in done.stdout
+
+
+def test_a_job_is_shown_with_its_staged_code(tmp_path):
+    (tmp_path / "train.py").write_text("")
+    staged = 'stage: [train.py], command: ["{code}/train.py", "{job_dir}"]'
+    (tmp_path / "staged.yaml").write_text(GOOD.replace('command: ["true"]', staged))
+    shown = pilothouse("render", "--config", "staged.yaml", cwd=tmp_path).stdout
+    code = f"{tmp_path}/results/code/SNAPSHOT"
+    assert f"  {code}/train.py " in shown
+    assert f"  cd {code} || " in shown
 
 
 def test_the_schema_is_json_and_describes_the_example(tmp_path):

@@ -34,7 +34,7 @@ ON_A_RUN = {
     "clean": ["clean", "DIR", "--dry-run"],
 }
 ON_A_CONFIGURATION = {
-    "run": ["--config", "FILE"],
+    "no verb": ["--config", "FILE"],
     "dry run": ["--config", "FILE", "--dry-run"],
     "render": ["render", "--config", "FILE"],
     "connect": ["connect", "--config", "FILE"],
@@ -131,6 +131,26 @@ def test_a_broken_ledger(verb, finished, tmp_path):
     assert (there / "study.db").read_bytes().startswith(b"this is no")
 
 
+def test_a_run_of_another_version_is_not_gone_on_with(finished, tmp_path):
+    there = copy_of(finished, tmp_path)
+    card = json.loads((there / "run.json").read_text())
+    (there / "run.json").write_text(json.dumps({**card, "schema": 99}))
+    assert "another version" in is_told(run(["resume", there]), {2})
+    assert "of another version" in is_told(run(["report", there]), {0})
+
+
+@pytest.mark.parametrize("left", [None, b""])
+def test_a_run_whose_ledger_is_lost_does_not_begin_anew(left, finished, tmp_path):
+    there = copy_of(finished, tmp_path)
+    (there / "study.db").unlink()
+    if left is not None:
+        (there / "study.db").write_bytes(left)
+    shown = is_told(run(["resume", there]), {1})
+    assert "Nothing was started" in shown
+    assert f"agents.run report '{there}'" in shown
+    assert "found without it: 1 trials" in is_told(run(["report", there]), {0})
+
+
 @pytest.mark.parametrize("verb", ON_A_CONFIGURATION)
 def test_no_configuration_is_there(verb, tmp_path):
     shown = is_told(run(on(ON_A_CONFIGURATION[verb], tmp_path / "no such.yaml")), {2})
@@ -144,8 +164,10 @@ def test_a_configuration_that_is_wrong(verb, tmp_path):
     assert "lop" in shown
 
 
-@pytest.mark.parametrize("verb", [*ON_A_RUN, *ON_A_CONFIGURATION, "init", "auth login"])
+@pytest.mark.parametrize(
+    "verb", [*ON_A_RUN, *ON_A_CONFIGURATION, "run", "init", "graph", "auth login"]
+)
 def test_help_has_an_example(verb):
-    words = {"run": [], "dry run": []}.get(verb, verb.split())
+    words = {"no verb": [], "dry run": []}.get(verb, verb.split())
     shown = is_told(run([*words, "--help"], columns="100"), {0})
     assert "Example:" in shown

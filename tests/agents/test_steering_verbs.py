@@ -478,3 +478,4 @@ def test_an_experiment_without_a_search_cannot_be_steered(run):
     done = pilothouse("pause", run.directory)
     assert done.returncode == 2
     assert "single experiments" in done.stderr
+    assert "harvest" in done.stderr

@@ -128,6 +128,8 @@ WHOLE = [
     (b"# nothing\n", "FILE: the configuration is empty; config.example.yaml shows every key"),
     (b"- a\n", "FILE: the configuration must hold a mapping (key: value); config.example.yaml shows every key"),
     (b"a: b: c\n", "FILE:1: this is not valid YAML: mapping values are not allowed here (column 5)"),
+    (b"a: {b: ${HOME}/x}\n", "FILE:1: this is not valid YAML: expected ',' or '}', but got '{' (column 9)"
+     "; between braces or brackets, put quotes around what holds ${NAME}"),
     (b"a:\n\t- b\n", "FILE:2: this is not valid YAML: found character '\\t' that cannot start any token "
      "(column 1); indent with spaces, never with tabs"),
     (b"a: 1\n\xff\xfe: 2\n", "FILE:2: this is not UTF-8 text (byte 0xff): is it a configuration file? save it as UTF-8"),

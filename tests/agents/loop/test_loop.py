@@ -133,14 +133,15 @@ def test_an_unfinished_run_is_not_started_twice_unnoticed(tmp_path):
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_leaves_the_jobs_running_and_says_how_to_go_on(tmp_path, number, code):
-    config = write_config(tmp_path)
+    (tmp_path / "my runs").mkdir()
+    config = write_config(tmp_path / "my runs")
     hold(config)
     orchestrator = start(config)
     wait_until(lambda: jobs_started(config) == 2)
     orchestrator.kill(number)
     assert orchestrator.wait() == code, orchestrator.screen
     run = run_directory(config)
-    assert f"python -m agents.run --resume {run}" in orchestrator.screen
+    assert f"python -m agents.run --resume '{run}'" in orchestrator.screen
     let_go(config)
     wait_until(lambda: len(list(run.glob("job_*/results.json"))) == 2)
     ended(config, begin=resume)

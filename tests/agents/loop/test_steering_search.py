@@ -59,6 +59,7 @@ def test_a_paused_search_submits_nothing_collects_what_runs_and_goes_on(tmp_path
     assert beat(config)["trials"]["completed"] == started
     with pytest.raises(AssertionError):
         wait_until(lambda: jobs_started(config) > started, seconds=1.5)
+    assert "nobody reads it" in told(config, "note", text="a search without an LLM")
     assert "lifted" in told(config, "continue")
     assert orchestrator.wait() == 0, orchestrator.screen
     assert summary(config)["counts"]["completed"] == 4

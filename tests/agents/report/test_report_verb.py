@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -57,10 +58,20 @@ def test_a_broken_ledger_is_said_and_what_is_left_is_kept(run):
     assert "warning: the ledger cannot be read" in done.stdout
     assert "found without it: 12 trials" in done.stdout
     assert str(run / "recovered" / "study.db") in done.stdout
-    assert f"--resume {run}" in done.stdout
+    assert f"--resume '{run}'" in done.stdout
     assert "Traceback" not in done.stderr
     assert (run / "reports" / "report.html").stat().st_size > 20_000
     assert (run / "study.db").read_bytes().startswith(b"no database")
+
+
+def test_the_way_back_to_a_ledger_can_be_pasted(run, tmp_path):
+    there = shutil.copytree(run, tmp_path / "my runs")
+    (there / "study.db").write_bytes(b"no database" * 100)
+    said = verb("report", there).stdout
+    move = next(line for line in said.splitlines() if line.startswith("    mv "))
+    subprocess.run(["sh", "-c", move], check=True)
+    assert "warning" not in verb("report", there).stdout
+    assert f"--resume '{there}'" in said
 
 
 def test_scripts_are_told_in_json(run, tmp_path):
