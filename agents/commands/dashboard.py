@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 
 from agents.errors import ConfigurationError
 from agents.report.reading import read_run
@@ -38,7 +41,14 @@ def serve(directory: Path, port: int, say: Callable[[str], None]) -> None:
     storage = optuna.storages.get_storage(url)
     say(f"{workspace.name} at http://{HOST}:{port}/dashboard/ until Ctrl-C")
     say(f"  from another machine: ssh -L {port}:{HOST}:{port} {socket.gethostname()}")
+    signal.signal(signal.SIGINT, _leave)
     optuna_dashboard.run_server(storage, host=HOST, port=port)
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    """End at once: the server swallows a KeyboardInterrupt that comes within a request. There is
+    nothing to tidy up; what it writes, the storage takes whole or not at all."""
+    os._exit(128 + number)
 
 
 def _is_free(port: int) -> bool:

@@ -139,20 +139,8 @@ def test_the_dashboard_shows_the_study_until_ctrl_c(run):
         assert f"http://127.0.0.1:{port}/dashboard/" in line
         assert run.name in answer(f"http://127.0.0.1:{port}/api/studies")
     finally:
-        assert interrupted(server) in (0, 130)
-
-
-def interrupted(process, seconds=120):
-    """The exit code. Ctrl-C again and again: wsgiref swallows one that comes within a request."""
-    limit = time.monotonic() + seconds
-    while time.monotonic() < limit:
-        process.send_signal(signal.SIGINT)
-        try:
-            return process.wait(1)
-        except subprocess.TimeoutExpired:
-            continue
-    process.kill()
-    raise AssertionError("it did not end")
+        server.send_signal(signal.SIGINT)
+        assert server.wait(120) == 130
 
 
 def answer(url, seconds=120):
