@@ -34,6 +34,8 @@ class Proposal:
     """Set where a person asked for this trial while the search ran: the id of what was asked."""
     confirms: int | None = None
     """Set where this runs another trial again with a fresh seed: that trial's number."""
+    adopted: bool = False
+    """Whether the LLM took this over from the sampler's candidates."""
     stop_advice: str | None = None
     """Set where the LLM, when this was proposed, recommended to end the search: its reason."""
 
@@ -109,6 +111,8 @@ class Trial:
     """Of its proposal: the id of what a person asked for."""
     confirms: int | None = None
     """Of its proposal: the trial that it runs again, to confirm it. It teaches nobody anything new."""
+    adopted: bool = False
+    """Of its proposal: the LLM took it over from the sampler's candidates. It tells of neither."""
     stop_advice: str | None = None
     """Of its proposal: why the LLM recommended to end the search."""
     warnings: Sequence[str] = ()

@@ -67,6 +67,7 @@ class Explanation:
     fallback_reason: str | None
     request: str | None
     confirms: int | None
+    adopted: bool
     stop_advice: str | None
     asked: Asked | None
     """None where the LLM had no part in it."""
@@ -109,6 +110,7 @@ def explanation(
         trial.fallback_reason,
         trial.request,
         trial.confirms,
+        trial.adopted,
         trial.stop_advice,
         _asked(trial, exchanges),
     )
@@ -225,6 +227,8 @@ def _source(one: Explanation) -> str:
     if one.request is not None:
         return f"a person, while the search ran ({one.request})"
     words = SOURCES.get(one.proposed_by, one.proposed_by)
+    if one.adopted:
+        return f"{words}, who took it over from the sampler's candidates"
     return f"{words}, in place of the LLM" if one.fallback_reason is not None else words
 
 

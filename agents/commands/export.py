@@ -56,6 +56,7 @@ def columns(trial: Trial) -> dict[str, Any]:
         "predicted": trial.predicted,
         "rationale": trial.rationale,
         "fallback_reason": trial.fallback_reason,
+        "adopted": trial.adopted,
         "confirms": trial.confirms,
         "failure.cause": failure.cause.value if failure else None,
         "failure.message": failure.message if failure else None,

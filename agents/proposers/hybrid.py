@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from agents.proposers import Proposed, Proposer
@@ -54,6 +55,8 @@ class HybridProposer:
         objection = gate.objection if gate is not None else agreed
         expected = gate.expected if gate is not None else None
         advice = self._advisor.consult(view, slots, hints, objection, earned.reason, expected)
+        if gate is not None:
+            advice = replace(advice, accepted=[gate.marked(one) for one in advice.accepted])
         return self._filling.around(advice, view, count, slots)
 
     def _gate(self, view: StudyView) -> Gate | None:
@@ -61,7 +64,7 @@ class HybridProposer:
             return None
         from agents.proposers.surrogate import Surrogate
 
-        surrogate = Surrogate.fit(self._space, view)
+        surrogate = Surrogate.of(self._space, view)
         if surrogate is None:
             return None
         pool = self._sampler.propose(view, POOL).proposals
@@ -81,8 +84,15 @@ class Gate:
         self._slack = LENIENCY * surrogate.scale * (8 / max(8, completed)) ** 0.5
 
     def hints(self) -> list[str]:
-        """The candidates, a line each, for the LLM."""
-        return [f"{_values(one)}; expected {self._expected(one)}" for one in self._pool]
+        """The candidates that would pass, a line each, for the LLM."""
+        passing = [one for one in self._pool if self.objection(one) is None]
+        return [f"{_values(one)}; expected {self._expected(one)}" for one in passing]
+
+    def marked(self, proposal: Proposal) -> Proposal:
+        """The proposal; as adopted, where it is one of the candidates."""
+        near = self._surrogate.encoder.near
+        is_candidate = any(near(proposal.parameters, one.parameters) for one in self._pool)
+        return replace(proposal, adopted=is_candidate)
 
     def objection(self, proposal: Proposal) -> str | None:
         """Why the proposal is refused, or None."""

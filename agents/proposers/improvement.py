@@ -10,18 +10,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from scipy.special import ndtr  # type: ignore[import-untyped]
 from scipy.stats import qmc  # type: ignore[import-untyped]
 
-from agents.errors import ProposalRejected
 from agents.proposers.cube import Array, Cube
-from agents.proposers.surrogate import MAX_TRIALS, Surrogate
+from agents.proposers.surrogate import MAX_TRIALS, Surrogate, has_value, inside
 from agents.space import SearchSpace
-from agents.trial import StudyView, Trial, TrialState
+from agents.trial import StudyView, Trial
 
 STARTUP = 5
 """Trials before the model is asked."""
@@ -74,15 +72,15 @@ class Improvement:
         number = len(view.trials)
         if number < self._startup or number % EXPLORE == 0:
             return None
-        trials = [trial for trial in view.trials if self._is_inside(trial)]
-        model = self._model(replace(view, trials=trials))
+        known = inside(self._space, view)
+        model = self._model(known)
         if model is None:
             return None
-        completed = [trial for trial in trials if _has_value(trial)]
+        completed = [trial for trial in known.trials if has_value(trial)]
         sign = 1.0 if view.direction == "maximize" else -1.0
         best = sorted(completed, key=lambda trial: -sign * (trial.value or 0.0))[:CENTERS]
         coordinates = self._candidates(model, best, np.random.default_rng(chance_seed))
-        tried = np.array([model.encoder.encode(trial.parameters) for trial in trials])
+        tried = np.array([model.encoder.encode(trial.parameters) for trial in known.trials])
         return (self._cube.point(row) for row in coordinates if self._is_apart(row, tried))
 
     def _model(self, view: StudyView) -> Surrogate | None:
@@ -92,19 +90,7 @@ class Improvement:
         if self._fitted[0] != key:
             self._fitted = (key, Surrogate.fit(self._space, view))
         model = self._fitted[1]
-        if model is None:
-            return None
-        waiting = [t.parameters for t in view.trials if t.state is TrialState.RUNNING]
-        ended = [t for t in view.trials if t.state.is_finished and not _has_value(t)]
-        return model.assuming(waiting, [trial.parameters for trial in ended])
-
-    def _is_inside(self, trial: Trial) -> bool:
-        """False for trials from before the space was changed."""
-        try:
-            self._space.validate(trial.parameters)
-        except ProposalRejected:
-            return False
-        return True
+        return model.given(view) if model is not None else None
 
     def _is_apart(self, row: Array, tried: Array) -> bool:
         away = np.abs(tried - self._cube.vectors(row[None, :])).max(axis=1)
@@ -143,11 +129,6 @@ class Improvement:
         return _log_expected_improvement((means - model.incumbent) / deviations) + np.log(
             deviations
         )
-
-
-def _has_value(trial: Trial) -> bool:
-    completed = trial.state is TrialState.COMPLETED and trial.value is not None
-    return completed and math.isfinite(trial.value or 0.0)
 
 
 def _log_expected_improvement(z: Array) -> Array:

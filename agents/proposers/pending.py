@@ -27,6 +27,7 @@ def pending_trial(number: int, iteration: int, proposal: Proposal) -> Trial:
         origin=proposal.origin,
         seed=0,
         fallback_reason=proposal.fallback_reason,
+        adopted=proposal.adopted,
         sampler_attrs=proposal.sampler_attrs,
     )
 

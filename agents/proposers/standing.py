@@ -14,7 +14,7 @@ import bisect
 import itertools
 import math
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agents.trial import Origin, StudyView, Trial, TrialState
 
@@ -72,6 +72,7 @@ def standing(view: StudyView, count: int, planned: int, dimensions: int) -> Stan
 
     `planned`: trials of the whole search. `dimensions`: parameters that are searched.
     """
+    view = _searched(view)
     start = start_trials(dimensions)
     seeds = min(count, _seeds_due(view) - sum(was_llms(trial) for trial in view.trials))
     if len(view.trials) < start and seeds > 0 and not _misled(view):
@@ -95,6 +96,11 @@ def standing(view: StudyView, count: int, planned: int, dimensions: int) -> Stan
     return Standing(_slots(theirs, count, share), share, f"{why}; {earned}")
 
 
+def _searched(view: StudyView) -> StudyView:
+    """The history without runs that only confirm another one."""
+    return replace(view, trials=[trial for trial in view.trials if trial.confirms is None])
+
+
 def _seeds_due(view: StudyView) -> int:
     """How many trials the LLM may have chosen by now, at the start."""
     return SEEDS if any(was_llms(t) and t.state.is_finished for t in view.trials) else 1
@@ -111,10 +117,14 @@ def start_trials(dimensions: int) -> int:
 
 
 def track(view: StudyView) -> dict[Origin, Record]:
-    """Good and other trials of the LLM and of the sampler, the latest `MEMORY` of each."""
+    """Good and other trials of the LLM and of the sampler, the latest `MEMORY` of each.
+
+    A candidate of the sampler's that the LLM took over is the merit of neither.
+    """
+    view = _searched(view)
     sign = 1.0 if view.direction == "maximize" else -1.0
     judged = {number for origin in SOURCES for number in _latest(view, origin)}
-    first = min(judged, default=len(view.trials))
+    first = next((n for n, t in enumerate(view.trials) if t.number in judged), len(view.trials))
     before = sorted(sign * t.value for t in view.trials[:first] if t.value is not None)
     good: Counter[Origin] = Counter()
     other: Counter[Origin] = Counter()
@@ -130,7 +140,8 @@ def track(view: StudyView) -> dict[Origin, Record]:
 
 
 def _latest(view: StudyView, origin: Origin) -> list[int]:
-    ended = (t.number for t in reversed(view.trials) if t.origin == origin and t.state.is_finished)
+    own = (t for t in reversed(view.trials) if t.origin == origin and not t.adopted)
+    ended = (trial.number for trial in own if trial.state.is_finished)
     return list(itertools.islice(ended, MEMORY))
 
 
@@ -153,7 +164,7 @@ def _shut_out(view: StudyView) -> bool:
     llm = [t for t in view.trials if t.origin == "llm" and t.state.is_finished][-FAILURES:]
     if len(llm) < FAILURES or any(trial.state is not TrialState.FAILED for trial in llm):
         return False
-    return len(view.trials) - 1 - llm[-1].number < SHUT_OUT
+    return sum(trial.number > llm[-1].number for trial in view.trials) < SHUT_OUT
 
 
 def _base(view: StudyView, planned: int, dimensions: int) -> tuple[float, str]:

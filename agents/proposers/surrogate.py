@@ -20,9 +20,10 @@ from optuna.distributions import CategoricalDistribution
 from scipy.linalg import cho_solve, solve_triangular  # type: ignore[import-untyped]
 from scipy.optimize import minimize  # type: ignore[import-untyped]
 
+from agents.errors import ProposalRejected
 from agents.proposers.encoding import Encoder
 from agents.space import SearchSpace
-from agents.trial import StudyView, Trial
+from agents.trial import StudyView, Trial, TrialState
 from training.contract import ParameterValue
 
 Array: TypeAlias = NDArray[np.float64]
@@ -85,6 +86,20 @@ class Surrogate:
         chol, weights = _solved(x / lengths, y, noise)
         return cls(encoder, lengths, noise, center, scale, x / lengths, y, chol, weights)
 
+    @classmethod
+    def of(cls, space: SearchSpace, view: StudyView) -> Surrogate | None:
+        """The model of a whole history: what failed, was pruned or runs is assumed (`given`), trials
+        from before the space was changed are left out. None where `fit` is."""
+        known = inside(space, view)
+        model = cls.fit(space, known)
+        return model.given(known) if model is not None else None
+
+    def given(self, view: StudyView) -> Surrogate:
+        """The model with assumptions about those of the history that have no value."""
+        waiting = [t.parameters for t in view.trials if t.state is TrialState.RUNNING]
+        ended = [t.parameters for t in view.trials if t.state.is_finished and not has_value(t)]
+        return self.assuming(waiting, ended)
+
     def assuming(
         self,
         waiting: Sequence[Mapping[str, ParameterValue]],
@@ -123,6 +138,25 @@ class Surrogate:
         means, deviations = self.posterior(np.array([self.encoder.encode(parameters)]))
         mean = self.center + self.scale * float(means[0])
         return Prediction(mean, self.scale * float(deviations[0]))
+
+
+def inside(space: SearchSpace, view: StudyView) -> StudyView:
+    """The history without trials that the space, which was changed since, does not hold."""
+
+    def holds(trial: Trial) -> bool:
+        try:
+            space.validate(trial.parameters)
+        except ProposalRejected:
+            return False
+        return True
+
+    return replace(view, trials=[trial for trial in view.trials if holds(trial)])
+
+
+def has_value(trial: Trial) -> bool:
+    """Whether it completed with a finite objective."""
+    completed = trial.state is TrialState.COMPLETED and trial.value is not None
+    return completed and math.isfinite(trial.value or 0.0)
 
 
 def _chosen(view: StudyView) -> Sequence[Trial]:

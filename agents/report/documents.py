@@ -122,6 +122,7 @@ def trial_document(trial: Trial) -> dict[str, Any]:
         "predicted": trial.predicted,
         "fallback_reason": trial.fallback_reason,
         "confirms": trial.confirms,
+        "adopted": trial.adopted,
         "stop_advice": trial.stop_advice,
         "request": trial.request,
         "metrics": dict(trial.metrics),

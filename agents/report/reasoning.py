@@ -85,7 +85,7 @@ def _entry(view: StudyView, one: Judged, scale: LinearScale, fixed: Set[str]) ->
     return {
         "number": trial.number,
         "iteration": trial.iteration,
-        "rationale": trial.rationale or "No reason was given.",
+        "rationale": _rationale(trial),
         "expected": measure(expected),
         "reached": _reached(trial),
         "failed": trial.state is TrialState.FAILED,
@@ -97,6 +97,11 @@ def _entry(view: StudyView, one: Judged, scale: LinearScale, fixed: Set[str]) ->
             f"{n} {parameter_text(v)}" for n, v in trial.parameters.items() if n not in fixed
         ),
     }
+
+
+def _rationale(trial: Trial) -> str:
+    said = trial.rationale or "No reason was given."
+    return f"{said} (A candidate of the sampler's.)" if trial.adopted else said
 
 
 def _reached(trial: Trial) -> str:

@@ -110,6 +110,7 @@ def _enter(ledger: Ledger, space: SearchSpace, trial: Trial) -> None:
         trial.fallback_reason,
         request=trial.request,
         confirms=trial.confirms,
+        adopted=trial.adopted,
         stop_advice=trial.stop_advice,
     )
     number = ledger.add(proposal, trial.iteration, trial.seed)
@@ -168,6 +169,7 @@ def trial_from_document(document: Mapping[str, Any]) -> Trial:
         predicted=document["predicted"],
         fallback_reason=document["fallback_reason"],
         confirms=document.get("confirms"),
+        adopted=bool(document.get("adopted")),
         stop_advice=document.get("stop_advice"),
         request=document.get("request"),
         job=_job(job) if job else None,

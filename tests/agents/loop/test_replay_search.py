@@ -66,7 +66,16 @@ def answered(run):
 def test_the_replay_comes_to_the_same_trials_without_an_endpoint(runs):
     one, other, _, screen = runs
     before, after = read_run(one).view.trials, read_run(other).view.trials
-    for name in ("parameters", "origin", "rationale", "predicted", "value", "seed", "stop_advice"):
+    for name in (
+        "parameters",
+        "origin",
+        "rationale",
+        "predicted",
+        "value",
+        "seed",
+        "stop_advice",
+        "adopted",
+    ):
         assert [getattr(t, name) for t in after] == [getattr(t, name) for t in before], name
     assert len(after) == 6
     assert [trial.origin for trial in after].count("llm") == 5

@@ -90,6 +90,26 @@ def test_seeds_that_are_all_worse_than_the_default_end_early():
     assert standing(history(("llm", 0.4)), 2, 40, 2).slots == 2
 
 
+def test_neither_earns_by_a_candidate_that_was_adopted_nor_by_a_confirmation():
+    start = history(*DEFAULT, *falling("sampler", 8), *rising("llm", 4, 0.9))
+    assert track(start)["llm"].good == 4
+    adopted = [replace(t, adopted=t.origin == "llm") for t in start.trials]
+    again = [replace(t, confirms=1 if t.origin == "llm" else None) for t in start.trials]
+    for trials in (adopted, again):
+        record = track(replace(start, trials=trials))
+        assert (record["llm"].good, record["llm"].other) == (0, 0)
+        assert record["sampler"] == track(start)["sampler"]
+
+
+def test_confirmations_use_up_no_slots_of_the_llm():
+    searched = history(*DEFAULT, *falling("sampler", 12))
+    again = history(*DEFAULT, *falling("sampler", 12), *rising("llm", 6, 0.9))
+    again = replace(
+        again, trials=[replace(t, confirms=1 if t.origin == "llm" else None) for t in again.trials]
+    )
+    assert standing(again, 8, 40, 2) == standing(searched, 8, 40, 2)
+
+
 def test_good_trials_earn_a_larger_share_than_bad_ones():
     start = [*DEFAULT, *falling("sampler", 8)]
     good = standing(history(*start, *rising("llm", 6, 0.9)), 10, 40, 2)

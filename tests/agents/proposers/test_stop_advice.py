@@ -67,9 +67,10 @@ def test_the_ledger_keeps_it():
 
     space = SearchSpace.build({"x": FloatParameter(type="float", low=0, high=1)}, [])
     ledger = Ledger.open("sqlite://", "s", "maximize", space)
-    ledger.add(Proposal({"x": 0.5}, "llm", stop_advice="enough"), 1, 0)
+    ledger.add(Proposal({"x": 0.5}, "llm", stop_advice="enough", adopted=True), 1, 0)
     ledger.add(Proposal({"x": 0.6}, "llm"), 1, 0)
     assert [trial.stop_advice for trial in ledger.trials()] == ["enough", None]
+    assert [trial.adopted for trial in ledger.trials()] == [True, False]
 
 
 def history(values, advised=()):

@@ -92,6 +92,7 @@ def trials(draw, number, space):
         failure=failure if state is TrialState.FAILED else None,
         warnings=draw(st.lists(texts, max_size=2)),
         confirms=draw(st.none() | st.integers(0, number - 1)) if number else None,
+        adopted=draw(st.booleans()),
         stop_advice=draw(st.none() | texts),
         environment=draw(st.dictionaries(texts | st.sampled_from(KEYS), values, max_size=3)),
         finished_at=draw(st.none() | moments),
