@@ -25,6 +25,21 @@ _SCHEDULED = ("auto", "tpe", "gp", "cmaes")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
+_OURS = {
+    "model": "use llm.model",
+    "max_tokens": "use llm.max_tokens",
+    "max_completion_tokens": "use llm.max_tokens",
+    "temperature": "use llm.temperature",
+    "messages": "use llm.prompt",
+    "response_format": "the way of asking is found out",
+    "tools": "the way of asking is found out",
+    "tool_choice": "the way of asking is found out",
+    "stream": "whole answers are taken",
+    "n": "one answer is taken",
+}
+"""Fields of a request that are not for `llm.extra_body`, and what is for them."""
+
+
 def problems_of(settings: Settings) -> list[Problem]:
     """All contradictions of settings whose parts are valid each on its own."""
     return [
@@ -130,6 +145,10 @@ def _proposer_problems(settings: Settings) -> Iterator[Problem]:
         )
     yield from _globus_problems(settings)
     yield from _prompt_problems(settings)
+    for name in llm.extra_body:
+        if name in _OURS:
+            key = f"llm.extra_body.{name}"
+            yield key, f"{key} is set by Pilothouse itself: {_OURS[name]}"
     if llm.replay is not None and not llm.replay.is_dir():
         yield "llm.replay", f"llm.replay: there is no run directory {llm.replay}"
 

@@ -222,6 +222,10 @@ class LlmSettings(Section):
         default=0.7, ge=0, le=2, description="null: the server's own."
     )
     max_tokens: int = Field(default=4000, ge=64, description="Of one answer.")
+    extra_body: dict[str, Any] = Field(
+        default_factory=dict,
+        description="More fields of each request, such as reasoning_effort: what the server takes.",
+    )
     prompt: Path | None = Field(
         default=None, description="Your own prompt (Jinja2); none: the one that comes along."
     )

@@ -9,6 +9,7 @@ the form of the answer are always there in full; a budget that does not hold the
 
 from __future__ import annotations
 
+import json
 import re
 import statistics
 from collections.abc import Mapping, Sequence
@@ -101,6 +102,8 @@ class TaskCard:
     """Of one run, in words."""
     node_hours: float | None = None
     """That may be spent in the whole search."""
+    schema_tokens: int = 0
+    """Of the answer's schema, which goes with each question."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +148,7 @@ def ask_for(
     template: Template | None = None,
     tokens: int = PROMPT_TOKENS,
 ) -> Question:
-    """The question for `count` proposals, of at most `tokens` tokens (`token_estimate`).
+    """The question for `count` proposals, with its schema of at most `tokens` tokens (`token_estimate`).
 
     Where `require_room` found room, it is that short; else it is the shortest that there is.
     """
@@ -158,7 +161,7 @@ def ask_for(
             continue  # there was no more to leave out
         last = tuple(map(len, saw.values()))
         text: str = template.render(names)
-        question = Question(text, {**saw, "tokens": token_estimate(text)})
+        question = Question(text, {**saw, "tokens": token_estimate(text) + card.schema_tokens})
         if question.saw["tokens"] <= tokens:
             break
     return question
@@ -321,9 +324,10 @@ def task_card(
 ) -> TaskCard:
     """The card of a task over a space."""
     names = list(space.json_schema()["properties"])
+    schema_tokens = token_estimate(json.dumps(answer_schema(space, 1)))
     return TaskCard(
         description, metric, direction, names, space.describe(), planned, budget or {}, hardware,
-        node_hours,
+        node_hours, schema_tokens,
     )  # fmt: skip
 
 

@@ -13,19 +13,21 @@ FEWEST = 500
 
 
 class Terms:
-    """The length of an answer and the temperature, as configured, until they are refused."""
+    """The length of an answer, the temperature and a person's own fields, as configured; the first
+    two until they are refused."""
 
     def __init__(self, settings: LlmSettings) -> None:
         self.max_tokens = settings.max_tokens
         self._tokens_key = "max_tokens"
         self._temperature = settings.temperature
+        self._extra = settings.extra_body
         self._news: list[str] = []
 
     @property
     def body(self) -> dict[str, Any]:
         """The fields of a request."""
         warmth = {} if self._temperature is None else {"temperature": self._temperature}
-        return {self._tokens_key: self.max_tokens, **warmth}
+        return {**self._extra, self._tokens_key: self.max_tokens, **warmth}
 
     def adapted(self, said: str) -> bool:
         """Whether a request that was refused in these words can be put in another way."""

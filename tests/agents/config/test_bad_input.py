@@ -90,6 +90,7 @@ ADDED = [
     ("proposer: {sampler: {kind: random, startup_trials: 5}}", "FILE:5: proposer.sampler.startup_trials "
      "means nothing to the sampler random: remove it (it is for auto, tpe, gp, cmaes)"),
     ("llm: {model: m}", "FILE:5: llm.base_url is missing: say where llm.model is served, or remove both"),
+    ("llm: {extra_body: {stream: true}}", "FILE:5: llm.extra_body.stream is set by Pilothouse itself: whole answers are taken"),
     ("llm: {base_url: 'http://h/v1'}", "FILE:5: llm.model is missing: name the model that llm.base_url shall use"),
     ("llm: {base_url: 'h:80', model: m}", "FILE:5: llm.base_url must begin with http:// or https://, "
      "such as http://localhost:8000/v1"),

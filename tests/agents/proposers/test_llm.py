@@ -87,6 +87,14 @@ def origins(proposed):
     return [proposal.origin for proposal in proposed.proposals]
 
 
+def test_a_persons_own_fields_go_with_each_request(lab):
+    own = {"chat_template_kwargs": {"enable_thinking": False}, "reasoning_effort": "low"}
+    with OpenAiServer(says("no idea")) as server:
+        lab.proposer(server, extra_body=own).propose(EMPTY, 2)
+    assert len(server.requests) == 3
+    assert all(own.items() <= request.items() for request in server.requests)
+
+
 def test_a_good_answer_is_what_is_proposed(lab):
     with OpenAiServer(says(proposals(ONE, TWO, rationale="a good start"))) as server:
         proposed = lab.proposer(server, temperature=0.3, max_tokens=777).propose(EMPTY, 2)

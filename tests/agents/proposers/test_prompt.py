@@ -1,5 +1,6 @@
 """The question to the LLM: what it holds, and that it stays short."""
 
+import json
 import math
 import re
 from dataclasses import replace
@@ -103,7 +104,7 @@ def long_history(count, notes=()):
 
 
 @pytest.mark.parametrize("count", [0, 30, 5000])
-@pytest.mark.parametrize("tokens", [700, 1500, PROMPT_TOKENS])
+@pytest.mark.parametrize("tokens", [1000, 1500, PROMPT_TOKENS])
 def test_the_length_is_bounded_however_long_the_history_is(count, tokens):
     view = long_history(count, notes=[f"note {n} " + "y" * 3000 for n in range(50)])
     evidence = Evidence(
@@ -111,8 +112,8 @@ def test_the_length_is_bounded_however_long_the_history_is(count, tokens):
         looked_up=["l" * 2000] * 50,
     )  # fmt: skip
     question = ask_for(CARD, view, 8, evidence, tokens=tokens)
-    assert token_estimate(question.text) <= tokens
-    assert question.saw["tokens"] == token_estimate(question.text)
+    assert question.saw["tokens"] == token_estimate(question.text) + CARD.schema_tokens
+    assert question.saw["tokens"] <= tokens
     for words in ("Digits.", "lr < 0.5", "Propose exactly 8", '"lr": …'):
         assert words in question.text
 
@@ -141,6 +142,15 @@ def test_a_budget_that_does_not_hold_the_task_is_refused_before_anything_begins(
     ):
         require_room(CARD, None, 300)
     require_room(CARD, None, PROMPT_TOKENS)
+
+
+def test_the_schema_that_goes_along_counts():
+    wide = {f"p{n}": FloatParameter(type="float", low=0, high=1) for n in range(40)}
+    card = task_card(SearchSpace.build(wide, []), "accuracy_auc", "maximize", 20)
+    schema = token_estimate(json.dumps(answer_schema(SearchSpace.build(wide, []), 1)))
+    assert card.schema_tokens == schema > 500
+    question = ask_for(card, StudyView("e", "accuracy_auc", "maximize", []), 2, Evidence())
+    assert question.saw["tokens"] == token_estimate(question.text) + schema
 
 
 def test_the_smallest_budget_that_is_not_refused_holds_any_history():
