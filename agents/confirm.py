@@ -83,7 +83,8 @@ def is_wanted(stop: StopReason) -> bool:
 
 
 def confirmed(view: StudyView) -> list[Confirmed]:
-    """The trials that ran again with success at least once, the best mean first."""
+    """The trials that ran again with success at least once, the best first: by their means, each with
+    its standard error against it, since the mean of fewer runs is luckier."""
     values: dict[int, list[float]] = {}
     for trial in view.trials:
         if trial.confirms is None or trial.state is not TrialState.COMPLETED:
@@ -92,10 +93,22 @@ def confirmed(view: StudyView) -> list[Confirmed]:
             values.setdefault(trial.confirms, []).append(trial.value)
     found = [Confirmed(view.trials[number], tuple(runs)) for number, runs in values.items()]
     sign = -1.0 if view.direction == "maximize" else 1.0
-    return sorted(found, key=lambda one: (sign * one.mean, one.trial.number))
+    spread = _spread(found)
+
+    def rank(one: Confirmed) -> tuple[float, int]:
+        return sign * one.mean + spread / math.sqrt(len(one.values)), one.trial.number
+
+    return sorted(found, key=rank)
+
+
+def _spread(found: Sequence[Confirmed]) -> float:
+    """Standard deviation between runs of one configuration, pooled; 0 where none ran twice."""
+    squares = sum((value - one.mean) ** 2 for one in found for value in one.values)
+    free = sum(len(one.values) - 1 for one in found)
+    return math.sqrt(squares / free) if free else 0.0
 
 
 def winner(view: StudyView) -> Trial | None:
-    """The confirmed trial with the best mean; the best trial where none was confirmed."""
+    """The best of the confirmed trials; the best trial where none was confirmed."""
     found = confirmed(view)
     return found[0].trial if found else view.best

@@ -189,10 +189,11 @@ def _names(
     """What a template may say, and what of it is shown."""
     best = ranked(view)[: shown.best]
     known = {trial.number for trial in best}
-    measured = [t for t in view.trials if t.state in (TrialState.COMPLETED, TrialState.PRUNED)]
+    searched = [trial for trial in view.trials if trial.confirms is None]
+    measured = [t for t in searched if t.state in (TrialState.COMPLETED, TrialState.PRUNED)]
     latest = [trial for trial in _last(measured, shown.recent) if trial.number not in known]
-    failures = _last([t for t in view.trials if t.state is TrialState.FAILED], shown.failures)
-    running = _last([t for t in view.trials if t.state is TrialState.RUNNING], shown.running)
+    failures = _last([t for t in searched if t.state is TrialState.FAILED], shown.failures)
+    running = _last([t for t in searched if t.state is TrialState.RUNNING], shown.running)
     runs = {"best": best, "recent": latest, "running": running, "failures": failures}
     lines: dict[str, list[Any]] = {
         "near": list(evidence.near[: shown.near]),
@@ -230,7 +231,7 @@ def _task(card: TaskCard) -> dict[str, Any]:
 def _history(card: TaskCard, view: StudyView) -> dict[str, Any]:
     from agents.convergence import node_hours
 
-    states = [trial.state for trial in view.trials]
+    states = [trial.state for trial in view.trials if trial.confirms is None]
     seconds = [trial.seconds for trial in view.completed if trial.seconds is not None]
     left = (
         "" if card.node_hours is None else number(max(0.0, card.node_hours - node_hours(view)), 2)

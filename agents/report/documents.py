@@ -57,7 +57,7 @@ def summary_document(view: StudyView, facts: RunFacts) -> dict[str, Any]:
     * ``stop_reason``: a sentence, or null where the search has not come to its end;
     * ``best``: the best trial, whole, or null;
     * ``gain``: how much better than ``baseline_trial`` it is (``absolute``, ``relative``), or null;
-    * ``confirmed``: trials that ran again with fresh seeds, the best mean first, with the
+    * ``confirmed``: trials that ran again with fresh seeds, the best first, with the
       ``values``, their ``mean`` and ``deviation``;
     * ``counts``: trials by state; ``origins``: trials and best value by who proposed them;
     * ``failures``: failed trials by cause;

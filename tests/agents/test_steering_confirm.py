@@ -63,6 +63,14 @@ def test_the_winner_has_the_best_mean_of_the_fresh_runs_alone(direction, best):
     assert (two.values, two.deviation) == ((0.6,), None)
 
 
+def test_one_lucky_run_does_not_beat_the_mean_of_three():
+    again_and_again = [again(2, 0, 0.70), again(3, 0, 0.72), again(4, 0, 0.68), again(5, 1, 0.701)]
+    known = view(*search(0.8, 0.9), *again_and_again)
+    assert [one.trial.number for one in confirmed(known)] == [0, 1]
+    far = view(*search(0.8, 0.9), *again_and_again[:3], again(5, 1, 0.74))
+    assert winner(far).number == 1
+
+
 def test_without_a_fresh_run_the_best_trial_wins():
     assert winner(view(*search(0.5, 0.9))).number == 1
     assert winner(view(*search(0.5, 0.9), failed(2, confirms=1))).number == 1

@@ -57,6 +57,14 @@ def test_the_first_question_holds_the_task_and_no_history():
     assert "Best runs" not in text
 
 
+def test_runs_that_confirm_others_are_not_told_of():
+    searched = history(*[run(n, 0.5 + n / 100) for n in range(12)])
+    again = [run(12, 0.1, confirms=3), run(13, state=TrialState.RUNNING, confirms=3)]
+    assert render_prompt(CARD, replace(searched, trials=[*searched.trials, *again]), 1) == (
+        render_prompt(CARD, searched, 1)
+    )
+
+
 def test_the_best_the_latest_the_running_and_the_failed_are_shown():
     failure = Failure(Cause.OUT_OF_MEMORY, "CUDA out of memory")
     curve = Curve((1, 2, 3), (0.1, 0.5, 0.6))
