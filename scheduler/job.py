@@ -191,3 +191,5 @@ class InDoubt:
     name: str
     seconds: float
     """How long ago the submission began, by the cluster's clock."""
+    accepted: bool = False
+    """The batch system said that it took the job, but not under which id: never submit it anew."""

@@ -93,6 +93,24 @@ def test_a_submission_killed_while_the_scheduler_answers_is_found(bench, tmp_pat
         assert len(bench.known_jobs(job)) == 1
 
 
+def test_a_wrapper_that_words_the_id_in_its_own_way_hides_no_job(bench, tmp_path):
+    if bench.batch.name == "local":
+        pytest.skip("the local batch system has no command of its own")
+    command = {"slurm": "sbatch", "pbs": "qsub"}[bench.batch.name]
+    wrapper = tmp_path / "wrapped" / command
+    wrapper.parent.mkdir()
+    real = shutil.which(command, path=bench.path)
+    wrapper.write_text(f'#!/bin/sh\nid=$({real} "$@") || exit\necho "Job $id submitted"\n')
+    wrapper.chmod(0o755)
+    job = bench.request("worded-1", COUNTED)
+    answer = bench.with_commands_in(str(wrapper.parent)).submit([job])[job.name]
+    assert isinstance(answer, Submitted)
+    assert bench.known_jobs(job) == [answer.job_id]
+    assert bench.submit(job)["worded-1"] == answer
+    assert isinstance(bench.verdict(job), Finished)
+    assert runs(bench, job) == 1
+
+
 def test_a_submission_cut_off_before_the_scheduler_is_in_doubt_then_made_anew(bench):
     job = bench.request("cut-2", COUNTED)
     directory = bench.root / job.directory
