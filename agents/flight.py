@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import posixpath
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +11,7 @@ from functools import partial
 
 from agents.bring_back import bring_back
 from agents.cancelling import Cancelling
+from agents.code import staged_code
 from agents.config.model import Settings
 from agents.jobs import in_packs, is_local, job_request, new_job, next_attempt
 from agents.journal import Journal
@@ -19,7 +19,6 @@ from agents.ledger import Ledger
 from agents.outcome import Outcome, intermediate_values, outcome
 from agents.pace import poll_interval
 from agents.patience import Patience
-from agents.provenance import git_state
 from agents.trial import PastAttempt, Trial, TrialState
 from agents.watch import LOCAL_GRACE_SECONDS, Watch
 from agents.workspace import Workspace
@@ -36,15 +35,11 @@ from scheduler.job import (
 )
 from scheduler.outcome import Failed, Unfinished
 from scheduler.packing import packed
-from scheduler.staging import stage
 from scheduler.submission import Answer
 from training.contract import RESULTS_FILE, write_atomically
 
 JITTER = 0.1
 """Polls are spread by this share, so that many runs do not ask a scheduler in step."""
-
-STAGE_SECONDS = 3600.0
-"""Time limit of one attempt to send the code; the next goes on where it broke off."""
 
 MOST_DOUBLINGS = 16
 """Of the time until a submission that hit a limit is tried again; the ceiling is reached long before."""
@@ -103,27 +98,15 @@ class Flight:
         """Make the run directory on the cluster and put the code there, once in this process."""
         if not self._ready:
             self._patience(self._cluster.prepare)
-            self._code = self._staged()
+            self._code = staged_code(
+                self._settings.training.stage,
+                self._ledger,
+                self._cluster,
+                self._patience,
+                self._journal,
+                self.said,
+            )
             self._ready = True
-
-    def _staged(self) -> str | None:
-        """The snapshot of the training code: all trials of a run have the same."""
-        sources = {path.name: path for path in self._settings.training.stage}
-        if not sources:
-            return None
-        kept = self._ledger.attributes().get("code")
-        if kept is None:
-            transport = self._cluster.transport
-            base = f"{posixpath.dirname(self._cluster.root)}/code"
-            self.said(f"code: {', '.join(sources)} to {base} on {transport.name}")
-            staged = self._patience(lambda: stage(transport, sources, base, timeout=STAGE_SECONDS))
-            first = self._settings.training.stage[0]
-            origin = git_state(first if first.is_dir() else first.parent)
-            kept = {**asdict(staged), "git": origin}
-            self._ledger.set_attribute("code", kept)
-            self._journal.event("staged", **kept)
-        path: str = kept["path"]
-        return path
 
     # -- which trials ----------------------------------------------------------------------------
 
