@@ -13,7 +13,7 @@ from agents.bring_back import bring_back
 from agents.cancelling import Cancelling
 from agents.code import staged_code
 from agents.config.model import Settings
-from agents.jobs import in_packs, is_local, job_request, new_job, next_attempt
+from agents.jobs import in_packs, is_local, job_request, new_job, next_attempt, shared_name
 from agents.journal import Journal
 from agents.ledger import Ledger
 from agents.outcome import Outcome, intermediate_values, outcome
@@ -71,7 +71,7 @@ class Flight:
         self._token = token
         poll = settings.cluster.poll
         grace = poll.grace if cluster.batch.files_lag else min(poll.grace, LOCAL_GRACE_SECONDS)
-        self.watch = Watch(grace)
+        self.watch = Watch(grace, token)
         self._cancelling = Cancelling(ledger, cluster, self.watch)
         self.ended: Callable[[Trial, Outcome], None] = lambda trial, outcome: None
         self.said: Callable[[str], None] = lambda text: None
@@ -182,8 +182,7 @@ class Flight:
         groups: dict[str, list[Trial]] = {}
         for trial in trials:
             assert trial.job is not None
-            pack = trial.job.pack
-            name = trial.job.name if pack is None else f"{pack}-{self._token}"
+            name = shared_name(trial.job, self._token) or trial.job.name
             groups.setdefault(name, []).append(trial)
         return groups
 

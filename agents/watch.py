@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from agents.jobs import shared_name
 from agents.trial import Trial
 from scheduler.job import JobRef, JobState, Observation
 from scheduler.outcome import Circumstances, Unfinished, Verdict, is_gone, judge
@@ -36,9 +37,11 @@ class Watch:
     def __init__(
         self,
         grace: float,
+        token: str,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._grace = grace
+        self._token = token
         self._clock = clock
         self._jobs: dict[str, Watched] = {}
         self.last_change = clock()
@@ -48,7 +51,13 @@ class Watch:
     def refs(self, trials: Sequence[Trial]) -> list[JobRef]:
         """What the next poll asks about."""
         return [
-            JobRef(job.name, job.directory, job.job_id, self._of(trial).offset)
+            JobRef(
+                job.name,
+                job.directory,
+                job.job_id,
+                self._of(trial).offset,
+                shared_name(job, self._token),
+            )
             for trial in trials
             if (job := trial.job) is not None
         ]

@@ -117,6 +117,13 @@ class JobRef:
     """None while the outcome of a submission is unknown: it is looked for by name."""
     metrics_offset: int = 0
     """Bytes of ``metrics.jsonl`` already read."""
+    shared_job: str | None = None
+    """The name of the batch system's job, where the trial shares it with others."""
+
+    @property
+    def batch_name(self) -> str:
+        """The name under which the batch system has it."""
+        return self.shared_job or self.name
 
 
 @dataclass(frozen=True)

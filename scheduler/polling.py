@@ -103,7 +103,7 @@ def poll_script(jobs: Sequence[JobRef], batch: BatchSystem, root: str, nonce: st
 
 def one_a_job(jobs: Sequence[JobRef]) -> list[JobRef]:
     """One reference to each job of the batch system; trials may share one."""
-    return list({job.job_id or job.name: job for job in jobs}.values())
+    return list({job.job_id or job.batch_name: job for job in jobs}.values())
 
 
 def read_observations(

@@ -189,7 +189,7 @@ class PbsBatch:
         return f"{self._prepare()}ph_keep={keep}\n{_LIST}{calls}echo 'END|'"
 
     def cancel_shell(self, jobs: Sequence[JobRef]) -> str:
-        rows = "".join(f"{job.name} {job.job_id or '-'}\n" for job in jobs)
+        rows = "".join(f"{job.batch_name} {job.job_id or '-'}\n" for job in jobs)
         mark = "PH_CANCEL"
         return (
             f"{self._prepare()}{_FIND}{_CANCEL} <<'{mark}'\n{rows}{mark}\n[ \"$ph_failed\" = 0 ]\n"
@@ -238,7 +238,7 @@ class PbsBatch:
                 raise SchedulerAway("qstat hung and was ended after its time limit")
             if int(found) not in pbs_states.ANSWERED_CODES:
                 raise SchedulerAway(f"qstat failed (exit code {found}): {said}")
-        names = {job.name: pbs_name(job.name, self._settings.name_length) for job in jobs}
+        names = {job.name: pbs_name(job.batch_name, self._settings.name_length) for job in jobs}
         return pbs_listing.read_listing(jobs, pbs_listing.read_rows(stdout), names)
 
 

@@ -268,4 +268,4 @@ def _comma(numbers: list[str]) -> str:
 
 def _cancel_row(job: JobRef, clusters: str | None) -> str:
     number, _, cluster = (job.job_id or "-").partition(";")
-    return f"{job.name} {number} {cluster or clusters or ''}\n"
+    return f"{job.batch_name} {number} {cluster or clusters or ''}\n"

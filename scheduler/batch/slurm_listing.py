@@ -86,7 +86,7 @@ def read_listing(jobs: Sequence[JobRef], rows: Iterable[Row]) -> Mapping[str, Li
             row
             for row in by_number.get(number, [])
             if row.source == "U"
-            or (_is_name(row, job.name) and (not cluster or row.cluster in ("", cluster)))
+            or (_is_name(row, job.batch_name) and (not cluster or row.cluster in ("", cluster)))
         ]
         if ours:
             listed[job.job_id] = _merge(job.job_id, ours)

@@ -10,7 +10,7 @@ import pytest
 from bench import BATCH_SYSTEMS, GOOD, PARTIAL, SLEEP, TRANSPORTS, WAITS, open_bench
 
 from scheduler.errors import ConnectionLost
-from scheduler.job import Cause, InDoubt, JobState, Refused, Submitted
+from scheduler.job import Cause, InDoubt, JobRef, JobState, Refused, Submitted
 from scheduler.outcome import Failed, Finished
 
 
@@ -210,6 +210,21 @@ def test_cancelled_while_it_waits(bench):
     assert isinstance(found, Failed)
     assert found.failure.cause is Cause.CANCELLED
     assert not (bench.root / job.directory / "lock").exists()
+
+
+def test_a_trial_that_shares_a_job_is_listed_and_cancelled_with_it(bench):
+    """The batch system knows the job by the job's own name, not by the trial's."""
+    job = bench.run_blocked("shared-1", GOOD)
+    job_id = bench.ids["shared-1"]
+    trial = JobRef("trial-1", f"{job.directory}/t", job_id, shared_job=job.name)
+
+    def look():
+        listing = bench.cluster.poll([trial])["trial-1"].listing
+        return listing and listing.state
+
+    bench.wait_for(lambda: look() is JobState.QUEUED)
+    bench.cluster.cancel([trial])
+    bench.wait_for(lambda: look() is JobState.ENDED)
 
 
 def test_cancelling_twice_and_after_the_end_changes_nothing(bench):
