@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
-from agents.bring_back import bring_back
+from agents.bring_back import bring_back, keep_files
 from agents.cancelling import Cancelling
 from agents.code import staged_code
 from agents.config.model import Settings
@@ -19,6 +19,7 @@ from agents.ledger import Ledger
 from agents.outcome import Outcome, intermediate_values, outcome
 from agents.pace import poll_interval
 from agents.patience import Patience
+from agents.stuck import Stuck
 from agents.trial import PastAttempt, Trial, TrialState
 from agents.watch import LOCAL_GRACE_SECONDS, Watch
 from agents.workspace import Workspace
@@ -29,14 +30,12 @@ from scheduler.job import (
     Failure,
     InDoubt,
     JobRequest,
-    Observation,
     Refused,
     Submitted,
 )
 from scheduler.outcome import Failed, Unfinished
 from scheduler.packing import packed
 from scheduler.submission import Answer
-from training.contract import RESULTS_FILE, write_atomically
 
 JITTER = 0.1
 """Polls are spread by this share, so that many runs do not ask a scheduler in step."""
@@ -73,8 +72,11 @@ class Flight:
         grace = poll.grace if cluster.batch.files_lag else min(poll.grace, LOCAL_GRACE_SECONDS)
         self.watch = Watch(grace, token)
         self._cancelling = Cancelling(ledger, cluster, self.watch)
+        self._stuck = Stuck(ledger, self.watch, self._cancelling)
         self.ended: Callable[[Trial, Outcome], None] = lambda trial, outcome: None
         self.said: Callable[[str], None] = lambda text: None
+        self.noticed: Callable[[str], None] = lambda text: self.said(text)
+        """Called with what a person has to act on."""
         self._durations: list[float] = []
         self._reported: dict[int, int] = {}
         self._again: set[str] = set()
@@ -249,9 +251,11 @@ class Flight:
         observations = self._patience(lambda: self._cluster.poll(refs))
         self.watch.cancelled = set(self._cancelling.jobs())
         ended = self.watch.see(trials, observations)
+        self._end_stuck(trials)
         if ended and not is_local(self._settings):
             for trial in ended:
-                self._keep_files(trial, observations)
+                assert trial.job is not None
+                keep_files(trial.job, observations[trial.job.name], self._workspace.directory)
             self._bring_back(ended)
         for trial in trials:
             if trial not in ended:
@@ -278,16 +282,14 @@ class Flight:
         self._ledger.report(trial.number, new)
         self._reported[trial.number] = max(new, default=last)
 
-    def _keep_files(self, trial: Trial, observations: Mapping[str, Observation]) -> None:
-        """Copy what a poll brought of a job that ended into the run directory on this side."""
-        assert trial.job is not None
-        seen = observations[trial.job.name]
-        directory = self._workspace.directory / trial.job.directory
-        directory.mkdir(parents=True, exist_ok=True)
-        if seen.result is not None:
-            write_atomically(directory / RESULTS_FILE, seen.result)
-        if seen.stderr_tail:
-            write_atomically(directory / "job.err", seen.stderr_tail.encode())
+    def _end_stuck(self, trials: Sequence[Trial]) -> None:
+        """Say which jobs will never start, and end those of which it has been said for long."""
+        after = self._settings.cluster.poll.never_starts
+        for text in self._stuck.news(trials, after):
+            self.noticed(text)
+        due = self._stuck.due(trials, after)
+        if due:
+            self._patience(lambda: self._stuck.end(due))
 
     def _bring_back(self, trials: Sequence[Trial]) -> None:
         """Copy the chosen files of ended jobs to this side; what cannot come is said, not fatal."""
@@ -316,6 +318,7 @@ class Flight:
             if not (isinstance(verdict, Failed) and self._run_again(trial, verdict.failure)):
                 self._report_points(trial)
                 ended = outcome(verdict, self._settings.objective.metric)
+                ended = self._stuck.as_seen(trial, ended)
                 self._finish(trial, self._cancelling.as_asked(trial, ended))
             self.watch.forget(trial)
 

@@ -28,6 +28,7 @@ class Watched:
     reason: str = ""
     gone_since: float | None = None
     running_since: float | None = None
+    never_starts_since: float | None = None
     verdict: Verdict | None = None
 
 
@@ -105,6 +106,10 @@ class Watch:
         if verdict.state is not watched.state:
             self.last_change = now
         watched.state, watched.reason = verdict.state, verdict.reason
+        if not verdict.never_starts:
+            watched.never_starts_since = None
+        elif watched.never_starts_since is None:
+            watched.never_starts_since = now
         if observation.started and watched.running_since is None:
             watched.running_since = now
 
@@ -132,6 +137,11 @@ class Watch:
     def reason(self, trial: Trial) -> str:
         """Why it waits, in the batch system's words."""
         return self._of(trial).reason
+
+    def stuck_for(self, trial: Trial) -> float | None:
+        """Seconds for which the batch system has said, without a break, that it will never start."""
+        since = self._of(trial).never_starts_since
+        return None if since is None else self._clock() - since
 
     def is_gone(self, trial: Trial) -> bool:
         """Whether it was last seen to have left the queue, while its files may still come."""

@@ -159,6 +159,8 @@ class Listing:
     """The script's exit code, 0-255, where the batch system tells; signals as 128+n."""
     cause: Cause | None = None
     """Set where the batch system itself names how the job ended badly."""
+    never_starts: bool = False
+    """It waits, and the batch system says that as things are it will never start."""
 
 
 @dataclass(frozen=True)

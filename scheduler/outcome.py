@@ -16,6 +16,8 @@ class Unfinished:
 
     state: JobState
     reason: str = ""
+    never_starts: bool = False
+    """By the batch system's word."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ def judge(observation: Observation, known: Circumstances) -> Verdict:
     if observation.exit_code is None:
         listing = observation.listing
         if listing is not None and listing.state is not JobState.ENDED:
-            return Unfinished(listing.state, listing.reason)
+            return Unfinished(listing.state, listing.reason, listing.never_starts)
         if known.gone_for is None or known.gone_for < known.grace:
             return Unfinished(JobState.UNKNOWN, "left the queue; waiting for its files")
     if observation.result is None:

@@ -316,6 +316,11 @@ class PollSettings(Section):
         default=120.0,
         description="How long a job that left the queue may go without a result (slow file systems).",
     )
+    never_starts: Duration | None = Field(
+        default=6 * 3600.0,
+        description="A job of which the scheduler says for so long that it will never start is "
+        "cancelled, and its trial fails; null: only said.",
+    )
     bell: BellSettings | None = Field(
         default=None, description="Where jobs may say that they have ended."
     )

@@ -81,6 +81,8 @@ def test_recorded_jobs_mean_what_happened_to_them(name, state, cause, code):
 
 def test_what_never_starts_says_so():
     assert "never start" in recorded("qstat_f_json_Q_never").reason
+    assert recorded("qstat_f_json_Q_never").never_starts
+    assert not recorded("qstat_f_json_Q_insufficient").never_starts
     assert "administrator" in recorded("json_prologue_exit2").reason
     assert "qrls" in recorded("qstat_f_json_H").reason
     assert recorded("qstat_f_json_Q_insufficient").reason.startswith("Not Running")
