@@ -53,6 +53,8 @@ class Resources:
     gpus: int | None = None
     gpu_type: str | None = None
     walltime_seconds: int | None = None
+    warn_seconds: int | None = None
+    """How long before its walltime the program is asked to end (`scheduler.resources.warning`)."""
     queue: str | None = None
     """Partition (SLURM) or queue (PBS)."""
     account: str | None = None

@@ -233,6 +233,13 @@ def _cluster_problems(settings: Settings) -> Iterator[Problem]:
     if walltime is not None and walltime < 1:
         key = "cluster.resources.walltime"
         yield key, f"{key} must be at least 1s, and it is {walltime:g}s"
+    warn = cluster.resources.warn_before
+    if walltime is not None and warn is not None and warn > walltime / 2:
+        key = "cluster.resources.warn_before"
+        yield (
+            key,
+            f"{key} must be at most half of the walltime ({walltime:g}s), and it is {warn:g}s",
+        )
     yield from _pack_problems(cluster)
     yield from _request_problems(cluster)
     poll = cluster.poll

@@ -1,5 +1,6 @@
 """What a packed job asks for, and how it starts its trials: on which node, with which device."""
 
+import re
 import subprocess
 
 import pytest
@@ -8,6 +9,7 @@ from scheduler.batch.local import LocalBatch
 from scheduler.batch.pbs import PbsBatch
 from scheduler.job import JobRequest, JobScript, Resources
 from scheduler.packing import packed
+from scheduler.script import render
 from scheduler.settings import LocalBatchSettings, PackSettings, PbsBatchSettings
 
 PBS = PbsBatch(PbsBatchSettings(kind="pbs"))
@@ -40,17 +42,32 @@ def started(directory, job, environment):
     return sorted(line.split() for line in done.stdout.splitlines())
 
 
+def limits(script):
+    """When a trial is asked to end, and how much later it is ended."""
+    text = script.decode()
+    asked = re.search(r"left=\$\(\((\d+) - ", text)[1]
+    return int(asked), int(re.search(r"timeout -s TERM -k (\d+) ", text)[1])
+
+
 def test_the_job_asks_for_no_more_time_than_was_asked_for():
     job = pack(2)
     assert "#PBS -l walltime=01:00:00" in PBS.directives(job.name, job.resources)
-    assert b"timeout -s TERM -k 30 3480 " in job.files["t1/trial.sh"]
-    assert b"timeout -s TERM -k 30 54 " in pack(2, walltime=60).files["t0/trial.sh"]
+    assert limits(job.files["t1/trial.sh"]) == (3480, 90)
+    assert limits(pack(2, walltime=60).files["t0/trial.sh"]) == (54, 5)
 
 
 def test_where_nobody_ends_a_job_in_time_its_trials_have_all_of_it():
     job = pack(2, LocalBatch(LocalBatchSettings()), walltime=60)
     assert job.resources.walltime_seconds is None
-    assert b"timeout -s TERM -k 30 60 " in job.files["t0/trial.sh"]
+    assert limits(job.files["t0/trial.sh"]) == (60, 30)
+
+
+def test_trials_are_warned_as_early_as_was_asked_for_and_the_job_is_not():
+    asked = Resources(walltime_seconds=3600, warn_seconds=600)
+    members = [JobRequest("t", "pack/t", JobScript(["true"]), asked, {})]
+    job = packed(members, "pack", "pack", PackSettings(trials=2), PBS, "/base")
+    assert limits(job.files["t/trial.sh"]) == (3000, 570)
+    assert b"timeout" not in render(job, PBS, "/base").encode()
 
 
 @pytest.mark.parametrize(

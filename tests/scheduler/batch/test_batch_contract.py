@@ -268,14 +268,26 @@ def test_walltime(bench):
     assert found.failure.cause is Cause.WALLTIME
 
 
+def test_warned_before_its_walltime_it_leaves_its_partial_result(bench):
+    """Long before anybody would end it, and the cause is known all the same."""
+    job = bench.request("warned-1", PARTIAL, walltime_seconds=600)
+    script = bench.cluster.render(job).replace("left=$((480 - ", "left=$((3 - ")
+    assert "left=$((3 - " in script
+    bench.cluster.render = lambda request: script
+    assert isinstance(bench.submit(job)["warned-1"], Submitted)
+    found = bench.verdict(job)
+    assert isinstance(found, Failed)
+    assert found.failure.cause is Cause.WALLTIME
+    assert found.result is not None
+    assert found.result.status == "preempted"
+
+
 def test_killed_from_outside(bench):
-    program = "import os, signal\nos.kill(os.getppid(), signal.SIGKILL)\n"
-    if bench.batch.name == "local":
-        program = (
-            "import os, signal\n"
-            "os.kill(int(open('lock/pid').read()), signal.SIGKILL)\n"
-            "os.kill(os.getpid(), signal.SIGKILL)\n"
-        )
+    program = (
+        "import os, signal\n"
+        "os.kill(int(open('lock/pid').read()), signal.SIGKILL)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
     job = bench.run("killed-1", program)
     found = bench.verdict(job)
     assert isinstance(found, Failed)
