@@ -125,6 +125,7 @@ _OPTIONS = {
 _ATTRIBUTES = frozenset({"depend", "group_list", "sandbox", "stagein", "stageout", "umask", "run_count",
                          "tolerate_node_failures", "release_nodes_on_stageout"})  # fmt: skip
 """Directives that are job attributes (``-W name=value``); all others are resources (``-l``)."""
+_KNOWN = frozenset({*_OPTIONS, *_ATTRIBUTES, "place", "select", "walltime"})
 # `block` would have qsub wait for the job's end.
 _OURS = frozenset({"name", "output", "error", "join", "array", "block", "interactive",
                    "variable_list"})  # fmt: skip
@@ -159,8 +160,10 @@ class PbsBatch:
         for letter, said in {"q": resources.queue, "A": resources.account}.items():
             if said is not None:
                 options[letter] = said
-        for key, value in resources.directives.items():
-            check_directive(key, value, reserved=_OURS)
+        for written, value in resources.directives.items():
+            check_directive(written, value, reserved=_OURS, capitals=True)
+            # Sites have resources with capitals; what PBS itself has is known in any case.
+            key = written.lower() if written.lower() in _KNOWN else written
             if key in _OPTIONS:
                 options[_OPTIONS[key]] = value
             elif value is None:
@@ -253,7 +256,7 @@ def _said(answer: SubmitAnswer) -> str:
 
 def _select(resources: Resources) -> str:
     """Chunks, one a node. Every resource of a node is in its chunk."""
-    if resources.gpu_type is not None and "select" not in resources.directives:
+    if resources.gpu_type is not None and "select" not in map(str.lower, resources.directives):
         raise SchedulerError(
             "PBS has no common name for a type of GPU: write the whole request as a directive, "
             "such as select: '1:ncpus=8:ngpus=1:gpu_type=a100' with the site's own name, "
