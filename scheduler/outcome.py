@@ -196,6 +196,8 @@ def _stopped_by(observation: Observation, known: Circumstances) -> Cause:
 def _last_trace(observation: Observation, known: Circumstances) -> str:
     """What the batch system says of a job that left no sentinel, and whether it ever began."""
     listing = observation.listing
+    if known.shares_job and not observation.started and observation.stderr_tail:
+        return f", and this trial of it never began{_last_line(observation)}"
     if listing is None:
         # At ALCF such a job is in no history either.
         return (

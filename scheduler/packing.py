@@ -98,6 +98,7 @@ class _Inside:
 
     outside: Dialect
     enforces_walltime: bool = False
+    inside_a_job: bool = True
 
     @property
     def job_id_variable(self) -> str:

@@ -34,6 +34,8 @@ class Dialect(Protocol):
     def close_descriptors(self) -> str: ...
     @property
     def enforces_walltime(self) -> bool: ...
+    @property
+    def inside_a_job(self) -> bool: ...
     def directives(self, name: str, resources: Resources) -> list[str]: ...
 
 
@@ -64,6 +66,7 @@ def render(request: JobRequest, batch: Dialect, root: str, template: Path | None
             # `timeout 0` sets no limit and still gives the program a process group of its own.
             time_limit=None if batch.enforces_walltime and not warn else limit - warn,
             kill_after=warn or KILL_AFTER_SECONDS,
+            inside_a_job=batch.inside_a_job,
             close_descriptors=batch.close_descriptors,
         )
     except TemplateError as error:

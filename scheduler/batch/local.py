@@ -96,6 +96,7 @@ class LocalBatch:
     close_descriptors = "8<&-"
     files_lag = False
     enforces_walltime = False
+    inside_a_job = False
 
     def __init__(self, settings: LocalBatchSettings) -> None:
         self._slots = settings.slots

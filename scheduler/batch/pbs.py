@@ -143,6 +143,7 @@ class PbsBatch:
     close_descriptors = ""
     files_lag = True
     enforces_walltime = True
+    inside_a_job = False
 
     def __init__(self, settings: PbsBatchSettings) -> None:
         self._settings = settings

@@ -122,6 +122,7 @@ class SlurmBatch:
     close_descriptors = ""
     files_lag = True
     enforces_walltime = True
+    inside_a_job = False
 
     def __init__(self, settings: SlurmBatchSettings) -> None:
         self._settings = settings

@@ -1,8 +1,9 @@
 """What `render` shows of a job that trials share is what would be submitted."""
 
+import pytest
 from test_submit import write_config
 
-from agents.commands.dry_run import rendered
+from agents.commands.dry_run import dry_run, rendered
 from agents.config import load
 
 PACK = (
@@ -26,3 +27,18 @@ def test_a_job_of_its_own_is_shown_as_ever(tmp_path):
     text = rendered(load(write_config(tmp_path, "batch_system: {kind: pbs}")))
     assert "pack" not in text
     assert "trial_0000/job.pbs:" in text
+
+
+@pytest.mark.parametrize(
+    ("schedule", "cost"),
+    [
+        ("batch", "at most 9 jobs for 15 trials that share them"),
+        ("steady", "at most 15 jobs (3 iterations"),
+    ],
+)
+def test_the_cost_counts_jobs(tmp_path, schedule, cost):
+    loop = ["loop.max_iterations=3", "loop.jobs_per_iteration=5", f"loop.schedule={schedule}"]
+    loaded = load(write_config(tmp_path, PACK), [*loop, "confirm.trials=0"])
+    text = dry_run(loaded)
+    assert cost in text
+    assert ("9.00 node-hours" in text) is (schedule == "batch")
