@@ -8,11 +8,23 @@ from pathlib import Path
 
 from agents.trial import Job
 from scheduler.cluster import Cluster
+from scheduler.job import Observation
 from scheduler.settings import BringBackSettings
+from training.contract import RESULTS_FILE, write_atomically
 
 COPY_SECONDS = 1800.0
 """Time limit of one attempt to copy; the next goes on where it broke off."""
 MEBIBYTE = 1024 * 1024
+
+
+def keep_files(job: Job, seen: Observation, directory: Path) -> None:
+    """Write what a poll brought of a job that ended below the run's `directory` on this side."""
+    place = directory / job.directory
+    place.mkdir(parents=True, exist_ok=True)
+    if seen.result is not None:
+        write_atomically(place / RESULTS_FILE, seen.result)
+    if seen.stderr_tail:
+        write_atomically(place / "job.err", seen.stderr_tail.encode())
 
 
 def bring_back(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import posixpath
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -10,16 +9,17 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
-from agents.bring_back import bring_back
+from agents.bring_back import bring_back, keep_files
 from agents.cancelling import Cancelling
+from agents.code import staged_code
 from agents.config.model import Settings
-from agents.jobs import in_packs, is_local, job_request, new_job, next_attempt
+from agents.jobs import in_packs, is_local, job_request, new_job, next_attempt, shared_name
 from agents.journal import Journal
 from agents.ledger import Ledger
 from agents.outcome import Outcome, intermediate_values, outcome
 from agents.pace import poll_interval
 from agents.patience import Patience
-from agents.provenance import git_state
+from agents.stuck import Stuck
 from agents.trial import PastAttempt, Trial, TrialState
 from agents.watch import LOCAL_GRACE_SECONDS, Watch
 from agents.workspace import Workspace
@@ -30,21 +30,15 @@ from scheduler.job import (
     Failure,
     InDoubt,
     JobRequest,
-    Observation,
     Refused,
     Submitted,
 )
 from scheduler.outcome import Failed, Unfinished
 from scheduler.packing import packed
-from scheduler.staging import stage
 from scheduler.submission import Answer
-from training.contract import RESULTS_FILE, write_atomically
 
 JITTER = 0.1
 """Polls are spread by this share, so that many runs do not ask a scheduler in step."""
-
-STAGE_SECONDS = 3600.0
-"""Time limit of one attempt to send the code; the next goes on where it broke off."""
 
 MOST_DOUBLINGS = 16
 """Of the time until a submission that hit a limit is tried again; the ceiling is reached long before."""
@@ -76,10 +70,13 @@ class Flight:
         self._token = token
         poll = settings.cluster.poll
         grace = poll.grace if cluster.batch.files_lag else min(poll.grace, LOCAL_GRACE_SECONDS)
-        self.watch = Watch(grace)
+        self.watch = Watch(grace, token)
         self._cancelling = Cancelling(ledger, cluster, self.watch)
+        self._stuck = Stuck(ledger, self.watch, self._cancelling)
         self.ended: Callable[[Trial, Outcome], None] = lambda trial, outcome: None
         self.said: Callable[[str], None] = lambda text: None
+        self.noticed: Callable[[str], None] = lambda text: self.said(text)
+        """Called with what a person has to act on."""
         self._durations: list[float] = []
         self._reported: dict[int, int] = {}
         self._again: set[str] = set()
@@ -103,27 +100,15 @@ class Flight:
         """Make the run directory on the cluster and put the code there, once in this process."""
         if not self._ready:
             self._patience(self._cluster.prepare)
-            self._code = self._staged()
+            self._code = staged_code(
+                self._settings.training.stage,
+                self._ledger,
+                self._cluster,
+                self._patience,
+                self._journal,
+                self.said,
+            )
             self._ready = True
-
-    def _staged(self) -> str | None:
-        """The snapshot of the training code: all trials of a run have the same."""
-        sources = {path.name: path for path in self._settings.training.stage}
-        if not sources:
-            return None
-        kept = self._ledger.attributes().get("code")
-        if kept is None:
-            transport = self._cluster.transport
-            base = f"{posixpath.dirname(self._cluster.root)}/code"
-            self.said(f"code: {', '.join(sources)} to {base} on {transport.name}")
-            staged = self._patience(lambda: stage(transport, sources, base, timeout=STAGE_SECONDS))
-            first = self._settings.training.stage[0]
-            origin = git_state(first if first.is_dir() else first.parent)
-            kept = {**asdict(staged), "git": origin}
-            self._ledger.set_attribute("code", kept)
-            self._journal.event("staged", **kept)
-        path: str = kept["path"]
-        return path
 
     # -- which trials ----------------------------------------------------------------------------
 
@@ -199,8 +184,7 @@ class Flight:
         groups: dict[str, list[Trial]] = {}
         for trial in trials:
             assert trial.job is not None
-            pack = trial.job.pack
-            name = trial.job.name if pack is None else f"{pack}-{self._token}"
+            name = shared_name(trial.job, self._token) or trial.job.name
             groups.setdefault(name, []).append(trial)
         return groups
 
@@ -231,8 +215,9 @@ class Flight:
             case Refused(message=message):
                 failure = Failure(Cause.REFUSED, message)
                 self._finish(trial, Outcome(TrialState.FAILED, failure=failure))
-            case InDoubt(seconds=seconds):
-                self._later(trial, f"submission in doubt for {seconds:.0f} s")
+            case InDoubt(seconds=seconds, accepted=accepted):
+                why = ", the scheduler took it without saying its id" if accepted else ""
+                self._later(trial, f"submission in doubt for {seconds:.0f} s{why}")
 
     def _later(self, trial: Trial, why: str) -> None:
         self.held_back[trial.number] = why
@@ -266,9 +251,11 @@ class Flight:
         observations = self._patience(lambda: self._cluster.poll(refs))
         self.watch.cancelled = set(self._cancelling.jobs())
         ended = self.watch.see(trials, observations)
+        self._end_stuck(trials)
         if ended and not is_local(self._settings):
             for trial in ended:
-                self._keep_files(trial, observations)
+                assert trial.job is not None
+                keep_files(trial.job, observations[trial.job.name], self._workspace.directory)
             self._bring_back(ended)
         for trial in trials:
             if trial not in ended:
@@ -295,16 +282,14 @@ class Flight:
         self._ledger.report(trial.number, new)
         self._reported[trial.number] = max(new, default=last)
 
-    def _keep_files(self, trial: Trial, observations: Mapping[str, Observation]) -> None:
-        """Copy what a poll brought of a job that ended into the run directory on this side."""
-        assert trial.job is not None
-        seen = observations[trial.job.name]
-        directory = self._workspace.directory / trial.job.directory
-        directory.mkdir(parents=True, exist_ok=True)
-        if seen.result is not None:
-            write_atomically(directory / RESULTS_FILE, seen.result)
-        if seen.stderr_tail:
-            write_atomically(directory / "job.err", seen.stderr_tail.encode())
+    def _end_stuck(self, trials: Sequence[Trial]) -> None:
+        """Say which jobs will never start, and end those of which it has been said for long."""
+        after = self._settings.cluster.poll.never_starts
+        for text in self._stuck.news(trials, after):
+            self.noticed(text)
+        due = self._stuck.due(trials, after)
+        if due:
+            self._patience(lambda: self._stuck.end(due))
 
     def _bring_back(self, trials: Sequence[Trial]) -> None:
         """Copy the chosen files of ended jobs to this side; what cannot come is said, not fatal."""
@@ -333,6 +318,7 @@ class Flight:
             if not (isinstance(verdict, Failed) and self._run_again(trial, verdict.failure)):
                 self._report_points(trial)
                 ended = outcome(verdict, self._settings.objective.metric)
+                ended = self._stuck.as_seen(trial, ended)
                 self._finish(trial, self._cancelling.as_asked(trial, ended))
             self.watch.forget(trial)
 

@@ -50,6 +50,11 @@ def new_job(
     return Job(name=name, directory=directory, attempt=attempt, resources=asked)
 
 
+def shared_name(job: Job, token: str) -> str | None:
+    """The name of the job that a trial shares with others; None where it has one to itself."""
+    return None if job.pack is None else f"{job.pack}-{token}"
+
+
 def next_attempt(trial: Trial, failure: Failure, settings: Settings, token: str) -> Job | None:
     """The job with which a trial is run again after `failure`; None where it is not."""
     assert trial.job is not None

@@ -79,6 +79,7 @@ class SearchNodes:
         self._configure()
         flight.ended = self._say_outcome
         flight.said = screen.say
+        flight.noticed = self._notice
         self.rung: Callable[[], bool] = lambda: False
         """Whether a job has said that it ended, since this was asked last."""
         patience.changed = self._show
@@ -247,13 +248,17 @@ class SearchNodes:
 
     def _enter(self, proposed: Proposed, iteration: int) -> None:
         for notice in proposed.notices:
-            if self._paperwork.notice(notice):
-                self._screen.say(f"note: {notice}")
-                self._journal.event("notice", "warning", text=notice)
+            self._notice(notice, important=False)
         last = len(proposed.proposals) - 1
         for place, proposal in enumerate(proposed.proposals):
             own = iteration_of(self._ledger.trials(), iteration, self._settings.loop)
             self._enter_one(proposal, own, proposed if place == last else None)
+
+    def _notice(self, text: str, *, important: bool = True) -> None:
+        """Say it, once, and keep it for the report."""
+        if self._paperwork.notice(text):
+            self._screen.say(f"note: {text}", important=important)
+            self._journal.event("notice", "warning", text=text)
 
     def _enter_one(self, proposal: Proposal, iteration: int, last_of: Proposed | None) -> None:
         number = len(self._ledger.trials())

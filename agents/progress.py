@@ -47,6 +47,8 @@ class JobLine:
     origin: str = ""
     curve: Sequence[float] = ()
     """The objective (or the accuracy) over the epochs so far, thinned."""
+    never_starts: bool = False
+    """It waits in vain, by the batch system's word."""
 
 
 @dataclass(frozen=True)

@@ -85,6 +85,7 @@ def _job(trial: Trial, watch: Watch, metric: str, why: str) -> JobLine:
         accuracy=last.values.get("accuracy") if last else None,
         reason=watch.reason(trial),
         origin=trial.origin,
+        never_starts=watch.stuck_for(trial) is not None,
         curve=thinned(list(intermediate_values(lines, metric).values()), POINTS),
     )
 

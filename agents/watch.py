@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from agents.jobs import shared_name
 from agents.trial import Trial
 from scheduler.job import JobRef, JobState, Observation
 from scheduler.outcome import Circumstances, Unfinished, Verdict, is_gone, judge
@@ -27,6 +28,7 @@ class Watched:
     reason: str = ""
     gone_since: float | None = None
     running_since: float | None = None
+    never_starts_since: float | None = None
     verdict: Verdict | None = None
 
 
@@ -36,9 +38,11 @@ class Watch:
     def __init__(
         self,
         grace: float,
+        token: str,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._grace = grace
+        self._token = token
         self._clock = clock
         self._jobs: dict[str, Watched] = {}
         self.last_change = clock()
@@ -48,7 +52,13 @@ class Watch:
     def refs(self, trials: Sequence[Trial]) -> list[JobRef]:
         """What the next poll asks about."""
         return [
-            JobRef(job.name, job.directory, job.job_id, self._of(trial).offset)
+            JobRef(
+                job.name,
+                job.directory,
+                job.job_id,
+                self._of(trial).offset,
+                shared_name(job, self._token),
+            )
             for trial in trials
             if (job := trial.job) is not None
         ]
@@ -96,6 +106,10 @@ class Watch:
         if verdict.state is not watched.state:
             self.last_change = now
         watched.state, watched.reason = verdict.state, verdict.reason
+        if not verdict.never_starts:
+            watched.never_starts_since = None
+        elif watched.never_starts_since is None:
+            watched.never_starts_since = now
         if observation.started and watched.running_since is None:
             watched.running_since = now
 
@@ -123,6 +137,11 @@ class Watch:
     def reason(self, trial: Trial) -> str:
         """Why it waits, in the batch system's words."""
         return self._of(trial).reason
+
+    def stuck_for(self, trial: Trial) -> float | None:
+        """Seconds for which the batch system has said, without a break, that it will never start."""
+        since = self._of(trial).never_starts_since
+        return None if since is None else self._clock() - since
 
     def is_gone(self, trial: Trial) -> bool:
         """Whether it was last seen to have left the queue, while its files may still come."""

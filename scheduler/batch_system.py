@@ -37,6 +37,8 @@ class BatchSystem(Protocol):
     """Whether a job's files may appear after the job has left the listing (network file systems)."""
     enforces_walltime: bool
     """False: the job script itself ends the program when its time is up."""
+    inside_a_job: bool
+    """Whether its jobs run in one of another; only the trials of a packed job do."""
 
     def directives(self, name: str, resources: Resources) -> list[str]:
         """Header lines of the job script (``#SBATCH …``), without the shebang.

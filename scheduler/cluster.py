@@ -12,7 +12,14 @@ from scheduler.job import InDoubt, JobRef, JobRequest, Observation
 from scheduler.polling import poll_script, read_observations
 from scheduler.script import render
 from scheduler.shell import home_path, parse_frames, quote
-from scheduler.submission import IN_DOUBT_SECONDS, Answer, read_answers, submission
+from scheduler.submission import (
+    IN_DOUBT_SECONDS,
+    Answer,
+    Mode,
+    Unread,
+    read_answers,
+    submission,
+)
 from scheduler.transport import Completed, Transport
 from training.contract import STOP_FILE
 
@@ -67,22 +74,28 @@ class Cluster:
         scheduler takes to own up to it is submitted anew (its lock keeps a twin from running).
         """
         scripts = {request.name: self.render(request) for request in requests}
-        answers = self._submit(requests, scripts, again)
-        stale = frozenset(
-            name
-            for name, answer in answers.items()
-            if isinstance(answer, InDoubt) and answer.seconds > IN_DOUBT_SECONDS
-        )
+        answers = self._submit(requests, scripts, again=again)
+        stale = frozenset(name for name, answer in answers.items() if _did_not_happen(answer))
         if stale:
             rest = [request for request in requests if request.name in stale]
-            answers.update(self._submit(rest, scripts, stale))
-        return answers
+            answers.update(self._submit(rest, scripts, again=stale))
+        unread = [request for request in requests if isinstance(answers[request.name], Unread)]
+        if unread:
+            answers.update(self._submit(unread, scripts, "find"))
+        return {
+            name: InDoubt(name, 0.0, accepted=True) if isinstance(answer, Unread) else answer
+            for name, answer in answers.items()
+        }
 
     def _submit(
-        self, requests: Sequence[JobRequest], scripts: dict[str, str], again: frozenset[str]
-    ) -> dict[str, Answer]:
+        self,
+        requests: Sequence[JobRequest],
+        scripts: dict[str, str],
+        mode: Mode = "once",
+        again: frozenset[str] = frozenset(),
+    ) -> dict[str, Answer | Unread]:
         nonce = secrets.token_hex(8)
-        sent = submission(requests, scripts, self.batch, self.root, nonce, again)
+        sent = submission(requests, scripts, self.batch, self.root, nonce, mode, again)
         done = self.transport.run(sent.script, stdin=sent.stdin, timeout=ROUND_TRIP_SECONDS)
         self._check(done)
         answers = read_answers(parse_frames(done.stdout, nonce), self.batch)
@@ -132,3 +145,10 @@ class Cluster:
                 f"cannot write to {self.root} on {self.transport.name}: {said}",
                 remedy=f"make room in {self.root}",
             )
+
+
+def _did_not_happen(answer: Answer | Unread) -> bool:
+    """Whether a submission was cut off so long ago that the job would have shown by now."""
+    if not isinstance(answer, InDoubt) or answer.accepted:
+        return False
+    return answer.seconds > IN_DOUBT_SECONDS

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+
+from scheduler.errors import SchedulerError
 from scheduler.job import Container, JobScript
 
 # A person's lines are written for bash as a rule; the `sh` of an Ubuntu image is another shell.
@@ -28,6 +31,12 @@ def contained(script: JobScript, directory: str) -> list[str]:
 
 def _options(container: Container, script: JobScript, directory: str) -> list[str]:
     working = script.working_directory or directory
+    for path in (directory, working):
+        if re.search("[:,]", path):
+            raise SchedulerError(
+                f"{path!r} cannot be seen in the container: {container.runtime} takes a colon or a "
+                "comma in a path for the end of it; choose a directory without"
+            )
     binds = dict.fromkeys([directory, working, *container.binds])
     options = [_GPU_FLAGS[container.gpu]] if container.gpu else []
     for bind in binds:

@@ -53,6 +53,8 @@ class Resources:
     gpus: int | None = None
     gpu_type: str | None = None
     walltime_seconds: int | None = None
+    warn_seconds: int | None = None
+    """How long before its walltime the program is asked to end (`scheduler.resources.warning`)."""
     queue: str | None = None
     """Partition (SLURM) or queue (PBS)."""
     account: str | None = None
@@ -117,6 +119,13 @@ class JobRef:
     """None while the outcome of a submission is unknown: it is looked for by name."""
     metrics_offset: int = 0
     """Bytes of ``metrics.jsonl`` already read."""
+    shared_job: str | None = None
+    """The name of the batch system's job, where the trial shares it with others."""
+
+    @property
+    def batch_name(self) -> str:
+        """The name under which the batch system has it."""
+        return self.shared_job or self.name
 
 
 @dataclass(frozen=True)
@@ -152,6 +161,8 @@ class Listing:
     """The script's exit code, 0-255, where the batch system tells; signals as 128+n."""
     cause: Cause | None = None
     """Set where the batch system itself names how the job ended badly."""
+    never_starts: bool = False
+    """It waits, and the batch system says that as things are it will never start."""
 
 
 @dataclass(frozen=True)
@@ -191,3 +202,5 @@ class InDoubt:
     name: str
     seconds: float
     """How long ago the submission began, by the cluster's clock."""
+    accepted: bool = False
+    """The batch system said that it took the job, but not under which id: never submit it anew."""

@@ -16,6 +16,8 @@ class Unfinished:
 
     state: JobState
     reason: str = ""
+    never_starts: bool = False
+    """By the batch system's word."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ def judge(observation: Observation, known: Circumstances) -> Verdict:
     if observation.exit_code is None:
         listing = observation.listing
         if listing is not None and listing.state is not JobState.ENDED:
-            return Unfinished(listing.state, listing.reason)
+            return Unfinished(listing.state, listing.reason, listing.never_starts)
         if known.gone_for is None or known.gone_for < known.grace:
             return Unfinished(JobState.UNKNOWN, "left the queue; waiting for its files")
     if observation.result is None:
@@ -194,6 +196,8 @@ def _stopped_by(observation: Observation, known: Circumstances) -> Cause:
 def _last_trace(observation: Observation, known: Circumstances) -> str:
     """What the batch system says of a job that left no sentinel, and whether it ever began."""
     listing = observation.listing
+    if known.shares_job and not observation.started and observation.stderr_tail:
+        return f", and this trial of it never began{_last_line(observation)}"
     if listing is None:
         # At ALCF such a job is in no history either.
         return (

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from scheduler.job import JobRequest, JobScript, Resources
+from scheduler.resources import warning
 from scheduler.script import Dialect, render, rendered_text
 from scheduler.settings import PackSettings
 from scheduler.shell import quote
@@ -20,8 +21,8 @@ LAUNCHER = "pack.sh"
 TRIAL_SCRIPT = "trial.sh"
 
 MARGIN_SECONDS = 120
-"""By which the trials of a packed job have less time than the job, at most a tenth of it: for them to
-end by themselves. Taken from theirs: the job's may be all that its queue allows."""
+"""Before the job's end its trials are asked to end, at least: at most a tenth of its walltime. Taken from
+their time: the job's may be all that its queue allows."""
 
 
 def packed(
@@ -40,7 +41,7 @@ def packed(
     files: dict[str, bytes] = {}
     starts = []
     asked = members[0].resources
-    inside_asked = replace(asked, walltime_seconds=_time_inside(asked, batch))
+    inside_asked = _inside(asked, batch)
     for slot, member in enumerate(members):
         inside = posixpath.relpath(member.directory, directory)
         for file, content in member.files.items():
@@ -51,17 +52,21 @@ def packed(
         starts.append(_start(slot, script, settings))
     launcher = rendered_text("templates/pack.sh.j2", starts=starts, pin=settings.pin)
     files[LAUNCHER] = launcher.encode()
+    asked = replace(asked, warn_seconds=0)  # The trials' own limits are enough.
     if not batch.enforces_walltime:
-        asked = replace(asked, walltime_seconds=None)  # The trials' own limits are enough.
+        asked = replace(asked, walltime_seconds=None)
     return JobRequest(name, directory, JobScript(["sh", LAUNCHER]), asked, files)
 
 
-def _time_inside(asked: Resources, batch: Dialect) -> int | None:
-    """The time limit of each trial."""
+def _inside(asked: Resources, batch: Dialect) -> Resources:
+    """What each trial has: it is asked to end before the job does, and ends for certain before it."""
     limit = asked.walltime_seconds
     if limit is None or not batch.enforces_walltime:
-        return limit
-    return limit - min(MARGIN_SECONDS, limit // 10)
+        return asked
+    margin = min(MARGIN_SECONDS, limit // 10)
+    rest = margin // 4
+    warn = max(margin, warning(asked))
+    return replace(asked, walltime_seconds=limit - rest, warn_seconds=warn - rest)
 
 
 @dataclass(frozen=True)
@@ -93,6 +98,7 @@ class _Inside:
 
     outside: Dialect
     enforces_walltime: bool = False
+    inside_a_job: bool = True
 
     @property
     def job_id_variable(self) -> str:

@@ -75,6 +75,9 @@ while read -r ph_name ph_dir ph_offset; do
     read -r ph_exit < "$ph_dir/exit_code"
     ph_text exit "$ph_name" "$ph_exit"
     [ -s "$ph_dir/job.err" ] && ph_text stderr "$ph_name" "$(tail -c STDERR_MAX "$ph_dir/job.err")"
+  elif [ ! -e "$ph_dir/lock" ] && [ -s "$ph_dir/../exit_code" ] && [ -s "$ph_dir/../job.err" ]; then
+    # A trial of a job that has ended, and that never began: what started it may say why.
+    ph_text stderr "$ph_name" "$(tail -c STDERR_MAX "$ph_dir/../job.err")"
   fi
   if [ -e "$ph_dir/results.json" ]; then
     ph_new=$(wc -c < "$ph_dir/results.json") && ph_new=$((ph_new))
@@ -103,7 +106,7 @@ def poll_script(jobs: Sequence[JobRef], batch: BatchSystem, root: str, nonce: st
 
 def one_a_job(jobs: Sequence[JobRef]) -> list[JobRef]:
     """One reference to each job of the batch system; trials may share one."""
-    return list({job.job_id or job.name: job for job in jobs}.values())
+    return list({job.job_id or job.batch_name: job for job in jobs}.values())
 
 
 def read_observations(

@@ -27,6 +27,21 @@ def resources_for(cluster: ClusterSettings, parameters: Mapping[str, object]) ->
     return asked
 
 
+WARN_SECONDS = 120
+WARN_FROM_SECONDS = 600
+"""Unless it is said: the warning, where the walltime is at least so long."""
+
+
+def warning(asked: Resources) -> int:
+    """How many seconds before its walltime a job's program is asked to end; 0 for not at all."""
+    limit = asked.walltime_seconds
+    if limit is None:
+        return 0
+    if asked.warn_seconds is not None:
+        return min(asked.warn_seconds, limit // 2)
+    return WARN_SECONDS if limit >= WARN_FROM_SECONDS else 0
+
+
 def container_of(settings: ContainerSettings | None) -> Container | None:
     """The container of a job, in the words of `scheduler.job`."""
     if settings is None:
@@ -41,6 +56,8 @@ def _values(settings: ResourceSettings | ResourceOverride) -> dict[str, Any]:
         values["memory_mb"] = values.pop("memory")
     if "walltime" in values:
         values["walltime_seconds"] = round(values.pop("walltime"))
+    if "warn_before" in values:
+        values["warn_seconds"] = round(values.pop("warn_before"))
     # Here None is a value: a flag without one.
     values["directives"] = dict(settings.directives)
     return values

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Protocol
 from scheduler.container import contained
 from scheduler.errors import SchedulerError
 from scheduler.job import JobRequest, Resources
+from scheduler.resources import warning
 
 if TYPE_CHECKING:
     from jinja2 import Environment, Template
 
 KILL_AFTER_SECONDS = 30
-"""Between the polite and the final signal, where the job script itself enforces the walltime."""
+"""Between the polite and the final signal, where the job script itself enforces the walltime and there
+was no warning before it."""
 
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -32,6 +34,8 @@ class Dialect(Protocol):
     def close_descriptors(self) -> str: ...
     @property
     def enforces_walltime(self) -> bool: ...
+    @property
+    def inside_a_job(self) -> bool: ...
     def directives(self, name: str, resources: Resources) -> list[str]: ...
 
 
@@ -45,7 +49,7 @@ def render(request: JobRequest, batch: Dialect, root: str, template: Path | None
         if not _VARIABLE_NAME.fullmatch(name):
             raise SchedulerError(f"{name!r} is no name for an environment variable")
     directory = posixpath.join(root, request.directory)
-    limit = request.resources.walltime_seconds or 0
+    limit, warn = request.resources.walltime_seconds or 0, warning(request.resources)
     from jinja2 import TemplateError
 
     try:
@@ -60,8 +64,9 @@ def render(request: JobRequest, batch: Dialect, root: str, template: Path | None
             working_directory=request.script.working_directory or directory,
             command=contained(request.script, directory),
             # `timeout 0` sets no limit and still gives the program a process group of its own.
-            time_limit=None if batch.enforces_walltime else limit,
-            kill_after=KILL_AFTER_SECONDS,
+            time_limit=None if batch.enforces_walltime and not warn else limit - warn,
+            kill_after=warn or KILL_AFTER_SECONDS,
+            inside_a_job=batch.inside_a_job,
             close_descriptors=batch.close_descriptors,
         )
     except TemplateError as error:

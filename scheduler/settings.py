@@ -45,6 +45,11 @@ Duration = Annotated[
     Field(gt=0, allow_inf_nan=False),
 ]
 """Seconds, more than zero; in YAML with a unit."""
+DurationOrZero = Annotated[
+    float,
+    BeforeValidator(parse_duration, json_schema_input_type=float | str),
+    Field(ge=0, allow_inf_nan=False),
+]
 Memory = Annotated[
     int, BeforeValidator(parse_memory, json_schema_input_type=int | str), Field(gt=0)
 ]
@@ -185,6 +190,11 @@ class ResourceSettings(Section):
     gpus: int | None = Field(default=None, ge=0, description="Per node.")
     gpu_type: str | None = Field(default=None, description="By the site's name, such as a100.")
     walltime: Duration | None = Field(default=None, description="Such as 30m or 02:00:00.")
+    warn_before: DurationOrZero | None = Field(
+        default=None,
+        description="So long before its walltime a program gets SIGTERM, to write a checkpoint and "
+        "its partial result; 0: no warning. Left out: 2m where the walltime is at least 10m.",
+    )
     queue: str | None = Field(default=None, description="Partition (SLURM) or queue (PBS).")
     account: str | None = Field(default=None, description="What the job is charged to.")
     directives: Mapping[str, str | int | None] = Field(
@@ -315,6 +325,11 @@ class PollSettings(Section):
     grace: Duration = Field(
         default=120.0,
         description="How long a job that left the queue may go without a result (slow file systems).",
+    )
+    never_starts: Duration | None = Field(
+        default=6 * 3600.0,
+        description="A job of which the scheduler says for so long that it will never start is "
+        "cancelled, and its trial fails; null: only said.",
     )
     bell: BellSettings | None = Field(
         default=None, description="Where jobs may say that they have ended."

@@ -3,7 +3,9 @@
 Below the destination lie ``pieces/`` (file contents by their SHA-256, read-only) and one directory
 for each snapshot, named after the digest of all its names, modes and contents. A snapshot appears
 by one rename, complete, and never changes: jobs of an old experiment keep the code they began with.
-Its files are hard links to the pieces where the file system has them.
+Its files are hard links to the pieces where the file system has them. A site that purges its scratch
+deletes files below it: whoever stages the same code again puts them back, each by one rename, while
+others use it.
 """
 
 from __future__ import annotations
@@ -59,12 +61,27 @@ class Entry:
         return f"{self.content}.{self.kind}"
 
 
-# Both scripts get one row a line; names hold no newline.
+# Names hold no newline. A row is piece, size, name; of a link the words are "link", and its target
+# follows as `ls` shows it. One `ls` of all files compares names and sizes without opening any.
 _MISSING = """
 mkdir -p ROOT && cd ROOT && mkdir -p pieces || exit 94
 pwd -P
-[ ! -d DIGEST ] || { echo complete; exit 0; }
-while read -r ph_piece ph_size; do
+LC_ALL=C; export LC_ALL
+unset QUOTING_STYLE
+ph_rows=$(cat)
+ph_lacks() {
+  {
+    (cd DIGEST && find . '(' -type f -o -type l ')' -exec ls -ldn {} +) 2> /dev/null
+    printf '@\\n%s\\n' "$ph_rows"
+  } | awk '
+    $0 == "@" { wanted = 1; next }
+    !wanted { kind = /^l/ ? "link" : $5; seen[kind " " substr($0, index($0, " ./") + 3)] = 1; next }
+    !(substr($0, index($0, " ") + 1) in seen) { lacks = 1 }
+    END { exit !lacks }'
+}
+if [ -d DIGEST ] && ! ph_lacks; then echo complete; exit 0; fi
+printf '%s\\n' "$ph_rows" | while read -r ph_piece ph_size ph_name; do
+  [ "$ph_piece" != link ] || continue
   [ -f "pieces/$ph_piece" ] && [ "$(($(wc -c < "pieces/$ph_piece")))" -eq "$ph_size" ] ||
     echo "$ph_piece"
 done
@@ -99,8 +116,18 @@ while IFS= read -r ph_kind && IFS= read -r ph_content && IFS= read -r ph_name; d
       cp -p "../pieces/$ph_content" "./$ph_name" || exit 94
   fi
 done
-cd .. && { mv .new.$$ DIGEST 2>/dev/null && [ ! -d DIGEST/.new.$$ ] || rm -rf DIGEST/.new.$$; }
+cd ..
+[ -d DIGEST ] || { mv .new.$$ DIGEST && [ ! -d DIGEST/.new.$$ ] || rm -rf DIGEST/.new.$$; } 2>/dev/null
 [ -d DIGEST ] || exit 94
+[ -d .new.$$ ] || exit 0
+# What a purge took is put back; each file by a rename, for others may run it. A link that is there
+# stays: a rename would follow it into its directory.
+ph_snapshot=$(pwd -P)/DIGEST
+cd .new.$$ && find . '(' -type f -o -type l ')' -exec sh -c 'for ph_file; do
+  if [ -h "$ph_file" ]; then [ ! -h "$0/$ph_file" ]; else ! cmp -s "$ph_file" "$0/$ph_file"; fi ||
+    continue
+  mkdir -p "$0/${ph_file%/*}" && mv -f "$ph_file" "$0/$ph_file" || exit 1
+done' "$ph_snapshot" {} + || exit 94
 """
 
 
@@ -110,17 +137,18 @@ def stage(
     """Put the files and trees `sources` (by their names there) into a snapshot below `destination`.
 
     Of a tree in a git repository, everything but what git ignores goes along, committed or not.
-    Two round trips and what is new; one, where nothing is. A copy that broke off goes on where it
+    Two round trips and what is new; one, where nothing is, and nothing has been purged. A copy that broke off goes on where it
     was when it is repeated. Raises SchedulerError where a source cannot be read, StorageFull where
     it cannot be written there, Away where the connection fails.
     """
     end = time.monotonic() + timeout
-    entries = sorted(_entries(sources), key=lambda entry: entry.name)
+    entries = _sorted_entries(sources)
     digest = _digest(entries)
     run = _runner(transport)
     pieces = {entry.piece: entry for entry in entries if entry.kind != "link"}
-    rows = "".join(f"{piece} {entry.size}\n" for piece, entry in pieces.items())
-    said = _ask(run, transport.name, destination, digest, _MISSING, rows.encode(), end)
+    rows = "".join(map(_row, entries))
+    content = rows.encode("utf-8", "surrogateescape")
+    said = _ask(run, transport.name, destination, digest, _MISSING, content, end)
     root, *missing = said.decode(errors="replace").strip("\n").split("\n")
     staged = Staged(f"{root}/{digest}", digest, len(entries), 0)
     if missing == ["complete"]:
@@ -137,6 +165,21 @@ def stage(
     content = rows.encode("utf-8", "surrogateescape")
     _ask(run, transport.name, destination, digest, _ASSEMBLE, content, end)
     return Staged(staged.path, digest, len(entries), sum(entry.size for entry in new))
+
+
+def digest_of(sources: Mapping[str, Path]) -> str:
+    """The digest that a snapshot of `sources` would have. Raises SchedulerError like `stage`."""
+    return _digest(_sorted_entries(sources))
+
+
+def _sorted_entries(sources: Mapping[str, Path]) -> list[Entry]:
+    return sorted(_entries(sources), key=lambda entry: entry.name)
+
+
+def _row(entry: Entry) -> str:
+    if entry.kind == "link":
+        return f"link link {entry.name} -> {entry.content}\n"
+    return f"{entry.piece} {entry.size} {entry.name}\n"
 
 
 def _content_row(entry: Entry) -> str:

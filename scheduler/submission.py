@@ -2,7 +2,9 @@
 
 The script decides nothing that it cannot know. For each job it holds one of four answers:
 
-* ``job.id`` is there already: the job was taken before, its answer is printed again;
+* ``job.id`` is there already: the job was taken before, its answer is printed again; where no id can
+  be read in it, it is put away as ``submit.unread`` and the job is looked for by name, never
+  submitted again;
 * ``submitting`` is there without an answer: an earlier script was cut off (or still runs), so the
   batch system is asked for a job of that name, and a job that has begun is known by its lock;
 * the batch system took it now: its answer is written to ``job.id`` by rename;
@@ -16,6 +18,7 @@ import posixpath
 import tarfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from scheduler.batch_system import BatchSystem, SubmitAnswer
 from scheduler.job import InDoubt, JobRequest, Refused, Submitted
@@ -38,19 +41,21 @@ umask 022
 ph_in=$PH_ROOT/.incoming.$$
 mkdir "$ph_in" && tar -xf - -C "$ph_in" || { rm -rf "$ph_in"; exit 94; }
 ph_now=$(date +%s)
-while read -r ph_name ph_dir ph_script ph_again; do
+while read -r ph_name ph_dir ph_script ph_mode; do
   [ -d "$PH_ROOT/$ph_dir" ] || mkdir -p "$PH_ROOT/$ph_dir"
   cd "$PH_ROOT/$ph_dir" || { ph_text full "$ph_name" "$ph_dir"; continue; }
+  [ "$ph_mode" = find ] && [ -s job.id ] && mv job.id submit.unread
   if [ -s job.id ]; then
     ph_text taken "$ph_name" "$(cat job.id)"
     continue
   fi
-  [ "$ph_again" = again ] && rm -f submitting submit.answer
+  [ "$ph_mode" = again ] && rm -f submitting submit.answer
   set -C
   if ! echo "$ph_now" 2> /dev/null > submitting; then
     set +C
     [ -s submit.answer ] && ph_text answer "$ph_name" "$(cat submit.answer)"
     read -r ph_since < submitting || { ph_since=$ph_now; echo "$ph_now" > submitting; }
+    [ -s submit.unread ] && ph_text unread "$ph_name" "$(cat submit.unread)"
     if ph_out=$(ph_find "$ph_name" 2>/dev/null); then
       ph_text doubt "$ph_name" "$((ph_now - ph_since))
 $ph_out"
@@ -83,6 +88,10 @@ $ph_said"
 done"""
 
 
+Mode = Literal["once", "find"]
+"""Submit what was never submitted; or only look by name for what the batch system took."""
+
+
 @dataclass(frozen=True)
 class Submission:
     """A script and its input, to be run by a transport."""
@@ -97,16 +106,17 @@ def submission(
     batch: BatchSystem,
     root: str,
     nonce: str,
+    mode: Mode = "once",
     again: frozenset[str] = frozenset(),
 ) -> Submission:
     """The script that submits `requests`; `scripts` are their rendered job scripts by name.
 
     `again` names jobs of which it is certain that an earlier submission did not take: they are
-    submitted anew.
+    submitted anew. All others are treated by `mode`.
     """
     rows = "".join(
         f"{request.name} {request.directory} {batch.script_name} "
-        f"{'again' if request.name in again else 'once'}\n"
+        f"{'again' if request.name in again else mode}\n"
         for request in requests
     )
     script = (
@@ -135,7 +145,14 @@ def _tar(requests: Sequence[JobRequest], scripts: Mapping[str, str], script_name
 Answer = Submitted | Refused | InDoubt
 
 
-def read_answers(frames: Iterable[Frame], batch: BatchSystem) -> dict[str, Answer]:
+@dataclass(frozen=True)
+class Unread:
+    """The batch system took the job, and no id can be made out in its answer: it has to be found."""
+
+    name: str
+
+
+def read_answers(frames: Iterable[Frame], batch: BatchSystem) -> dict[str, Answer | Unread]:
     """What the script's output says about each job, by name; jobs it does not mention are absent."""
     by_name: dict[str, dict[str, str]] = {}
     for frame in frames:
@@ -143,9 +160,9 @@ def read_answers(frames: Iterable[Frame], batch: BatchSystem) -> dict[str, Answe
     return {name: _read_answer(name, said, batch) for name, said in by_name.items()}
 
 
-def _read_answer(name: str, said: Mapping[str, str], batch: BatchSystem) -> Answer:
+def _read_answer(name: str, said: Mapping[str, str], batch: BatchSystem) -> Answer | Unread:
     if "taken" in said:
-        return _with_id(name, batch.parse_submit(SubmitAnswer(0, said["taken"], "")), said["taken"])
+        return _from_answer(name, SubmitAnswer(0, said["taken"], ""), batch)
     if "full" in said:
         message = f"cannot write {said['full']} on the cluster (disk full, quota, permissions?)"
         return Refused(name, message, backpressure=True)
@@ -157,8 +174,22 @@ def _read_answer(name: str, said: Mapping[str, str], batch: BatchSystem) -> Answ
         seconds, _, found = said["doubt"].partition("\n")
         # A batch system without a memory lists no job that has ended; its lock says that it ran.
         ids = batch.parse_found(found) or said.get("began", "").split()
-        return Submitted(name, ids[0]) if ids else InDoubt(name, float(seconds or 0))
-    return InDoubt(name, 0.0)
+        return Submitted(name, ids[0]) if ids else _not_found(name, float(seconds or 0), said)
+    return InDoubt(name, 0.0, accepted="unread" in said)
+
+
+def _not_found(name: str, seconds: float, said: Mapping[str, str]) -> Answer:
+    """A job of which neither the batch system nor its lock gives an id."""
+    unread = said.get("unread")
+    if unread is None or "began" in said or seconds <= IN_DOUBT_SECONDS:
+        return InDoubt(name, seconds, accepted=unread is not None)
+    return Refused(
+        name,
+        f"the batch system said that it took the job, in words without a job id: {unread[:500]!r}; "
+        f"{seconds:.0f} s later it lists no job named {name}. It is not submitted again: see whether "
+        "a wrapper of sbatch or qsub on the cluster changes what they print or the job's name "
+        "(cluster.batch_system.bin_directory leads past it)",
+    )
 
 
 def _split_answer(text: str) -> SubmitAnswer:
@@ -167,17 +198,12 @@ def _split_answer(text: str) -> SubmitAnswer:
     return SubmitAnswer(int(code) if code.isdigit() else 1, stdout, stderr)
 
 
-def _from_answer(name: str, answer: SubmitAnswer, batch: BatchSystem) -> Answer:
+def _from_answer(name: str, answer: SubmitAnswer, batch: BatchSystem) -> Answer | Unread:
     if answer.code == 0:
-        return _with_id(name, batch.parse_submit(answer), answer.stdout + answer.stderr)
+        job_id = batch.parse_submit(answer)
+        return Unread(name) if job_id is None else Submitted(name, job_id)
     message = (answer.stderr.strip() or answer.stdout.strip() or f"exit code {answer.code}")[:2000]
     if answer.code == NOT_FOUND:
         message += "; set cluster.batch_system.bin_directory to the directory of its commands"
         return Refused(name, message, backpressure=True)
     return Refused(name, message, backpressure=batch.is_backpressure(answer))
-
-
-def _with_id(name: str, job_id: str | None, text: str) -> Answer:
-    if job_id is None:
-        return Refused(name, f"no job id in the batch system's answer: {text.strip()[:500]!r}")
-    return Submitted(name, job_id)

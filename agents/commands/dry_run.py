@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import posixpath
 import tempfile
 from collections.abc import Sequence
@@ -146,15 +147,33 @@ def _without_secrets(loaded: LoadedConfig) -> Settings:
     return loaded.settings.model_copy(update={"cluster": masked})
 
 
+def _jobs(trials: int, settings: Settings) -> int:
+    """How many jobs so many trials take at most, where all ask for the same.
+
+    Those of an iteration share jobs; in schedule steady each may go alone, as places become free.
+    """
+    loop, pack = settings.loop, settings.cluster.pack
+    if pack is None or loop.schedule != "batch":
+        return trials
+    whole, rest = divmod(trials, loop.jobs_per_iteration)
+    return whole * math.ceil(loop.jobs_per_iteration / pack.trials) + math.ceil(rest / pack.trials)
+
+
 def _cost_text(settings: Settings) -> str:
     confirming = settings.confirm.trials * settings.confirm.seeds
-    jobs = quota(settings.loop) + confirming
+    trials = quota(settings.loop)
+    jobs = _jobs(trials, settings) + _jobs(confirming, settings)
     asked = resources_for(settings.cluster, {})
     again = f", and {confirming} to confirm the best" if confirming else ""
+    shared = (
+        f" for {trials + confirming} trials that share them" if jobs < trials + confirming else ""
+    )
     lines = [
-        f"The cost: at most {jobs} jobs ({settings.loop.max_iterations} iterations of "
+        f"The cost: at most {jobs} jobs{shared} ({settings.loop.max_iterations} iterations of "
         f"{settings.loop.jobs_per_iteration}{again}), {asked.nodes} node(s) each"
     ]
+    if shared and settings.cluster.overrides:
+        lines.append("  more, where cluster.overrides keep trials from sharing a job")
     if asked.walltime_seconds is None:
         lines.append("  no walltime is set (cluster.resources.walltime): no bound can be given")
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -167,6 +168,7 @@ def _headline(state: RunState) -> Iterator[Line]:
             yield Line("to go on", state.waiting["remedy"], "bold yellow")
     elif state.doing and state.state == "running":
         yield Line("doing", f"{_DOING.get(state.doing, state.doing)}{since(state.doing_since)}")
+    yield from _in_vain(state)
     if state.paused is not None:
         text = f"by {state.paused['by']}{since(state.paused.get('taken_at'))}"
         yield Line("paused", text, "yellow")
@@ -212,6 +214,14 @@ def _results(state: RunState) -> Iterator[Line]:
 
 def _number(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _in_vain(state: RunState) -> Iterator[Line]:
+    """Jobs that will never start, by reason."""
+    stuck = [job for job in state.jobs if job.get("never_starts")] if state.is_attended else []
+    for reason, count in Counter(str(job.get("reason", "")) for job in stuck).items():
+        jobs = "1 job waits" if count == 1 else f"{count} jobs wait"
+        yield Line("in vain", f"{jobs}: {reason}", "bold red")
 
 
 def _budgets(state: RunState) -> Iterator[Line]:

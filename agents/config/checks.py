@@ -49,6 +49,7 @@ def problems_of(settings: Settings) -> list[Problem]:
         *_training_problems(settings),
         *_cluster_problems(settings),
         *_directory_problems(settings),
+        *_path_problems(settings),
     ]
 
 
@@ -252,12 +253,44 @@ def _cluster_problems(settings: Settings) -> Iterator[Problem]:
     if walltime is not None and walltime < 1:
         key = "cluster.resources.walltime"
         yield key, f"{key} must be at least 1s, and it is {walltime:g}s"
+    warn = cluster.resources.warn_before
+    if walltime is not None and warn is not None and warn > walltime / 2:
+        key = "cluster.resources.warn_before"
+        yield (
+            key,
+            f"{key} must be at most half of the walltime ({walltime:g}s), and it is {warn:g}s",
+        )
     yield from _pack_problems(cluster)
     yield from _request_problems(cluster)
     poll = cluster.poll
     if poll.floor > poll.ceiling:
         key = "cluster.poll.floor"
         yield key, f"{key} ({poll.floor:g}s) is more than cluster.poll.ceiling ({poll.ceiling:g}s)"
+
+
+def _path_problems(settings: Settings) -> Iterator[Problem]:
+    """Paths in which a colon or a comma would be taken for the end."""
+    cluster = settings.cluster
+    if cluster.remote_base is not None:
+        paths = {"cluster.remote_base": cluster.remote_base}
+    else:
+        base = settings.directories.local_base.expanduser().absolute()
+        paths = {"directories.local_base": str(base)}
+    if cluster.container is not None:
+        reader = f"{cluster.container.runtime} --bind"
+        if settings.training.directory is not None:
+            paths["training.directory"] = str(settings.training.directory)
+    elif cluster.batch_system.kind == "pbs":
+        reader = "qsub -o"
+    else:
+        return
+    for key, path in paths.items():
+        if re.search("[:,]", path):
+            yield (
+                key,
+                f"{key} is {path!r}, and {reader} takes a colon or a comma for the end of a path: "
+                "choose one without",
+            )
 
 
 def _request_problems(cluster: ClusterSettings) -> Iterator[Problem]:

@@ -8,21 +8,27 @@ from collections.abc import Collection
 from scheduler.errors import SchedulerError
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]*")
+_NAME_WITH_CAPITALS = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 
 
 def check_directive(
-    name: str, value: str | int | None, *, reserved: Collection[str] = frozenset()
+    name: str,
+    value: str | int | None,
+    *,
+    reserved: Collection[str] = frozenset(),
+    capitals: bool = False,
 ) -> None:
     """Raise SchedulerError unless ``name=value`` stays one line with one meaning.
 
-    `reserved` names are set by Pilothouse itself.
+    `reserved` names are set by Pilothouse itself. With `capitals` a name may have some.
     """
-    if not _NAME.fullmatch(name):
+    pattern, form = (_NAME_WITH_CAPITALS, "") if capitals else (_NAME, "in lower case ")
+    if not pattern.fullmatch(name):
         raise SchedulerError(
-            f"{name!r} is no name of a scheduler directive; write it in lower case without dashes "
+            f"{name!r} is no name of a scheduler directive; write it {form}without dashes "
             "in front (cluster.resources.directives)"
         )
-    if name in reserved:
+    if name.lower() in reserved:
         raise SchedulerError(
             f"the directive {name!r} is set by Pilothouse itself; "
             "take it out of cluster.resources.directives"

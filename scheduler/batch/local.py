@@ -96,6 +96,7 @@ class LocalBatch:
     close_descriptors = "8<&-"
     files_lag = False
     enforces_walltime = False
+    inside_a_job = False
 
     def __init__(self, settings: LocalBatchSettings) -> None:
         self._slots = settings.slots
@@ -111,11 +112,11 @@ class LocalBatch:
         return self._prepare() + _FIND
 
     def list_shell(self, jobs: Sequence[JobRef]) -> str:
-        names = "".join(f"{job.job_id or job.name}\n" for job in jobs)
+        names = "".join(f"{job.job_id or job.batch_name}\n" for job in jobs)
         return self._prepare() + _LIST.rstrip("\n") + heredoc(names)
 
     def cancel_shell(self, jobs: Sequence[JobRef]) -> str:
-        names = "".join(f"{job.job_id or job.name} {job.directory}\n" for job in jobs)
+        names = "".join(f"{job.job_id or job.batch_name} {job.directory}\n" for job in jobs)
         return self._prepare() + _CANCEL.rstrip("\n") + heredoc(names) + "true\n"
 
     def _prepare(self) -> str:
@@ -144,7 +145,7 @@ class LocalBatch:
                 f"the local batch system needs {missing.group(1)}, which this machine lacks",
                 remedy="apt-get install util-linux coreutils",
             )
-        ours = {job.job_id or job.name for job in jobs}
+        ours = {job.job_id or job.batch_name for job in jobs}
         rows = (line.split() for line in stdout.split("\n"))
         return {
             row[0]: _listing(row[0], row[1])

@@ -125,6 +125,7 @@ _OPTIONS = {
 _ATTRIBUTES = frozenset({"depend", "group_list", "sandbox", "stagein", "stageout", "umask", "run_count",
                          "tolerate_node_failures", "release_nodes_on_stageout"})  # fmt: skip
 """Directives that are job attributes (``-W name=value``); all others are resources (``-l``)."""
+_KNOWN = frozenset({*_OPTIONS, *_ATTRIBUTES, "place", "select", "walltime"})
 # `block` would have qsub wait for the job's end.
 _OURS = frozenset({"name", "output", "error", "join", "array", "block", "interactive",
                    "variable_list"})  # fmt: skip
@@ -142,6 +143,7 @@ class PbsBatch:
     close_descriptors = ""
     files_lag = True
     enforces_walltime = True
+    inside_a_job = False
 
     def __init__(self, settings: PbsBatchSettings) -> None:
         self._settings = settings
@@ -159,8 +161,10 @@ class PbsBatch:
         for letter, said in {"q": resources.queue, "A": resources.account}.items():
             if said is not None:
                 options[letter] = said
-        for key, value in resources.directives.items():
-            check_directive(key, value, reserved=_OURS)
+        for written, value in resources.directives.items():
+            check_directive(written, value, reserved=_OURS, capitals=True)
+            # Sites have resources with capitals; what PBS itself has is known in any case.
+            key = written.lower() if written.lower() in _KNOWN else written
             if key in _OPTIONS:
                 options[_OPTIONS[key]] = value
             elif value is None:
@@ -189,7 +193,7 @@ class PbsBatch:
         return f"{self._prepare()}ph_keep={keep}\n{_LIST}{calls}echo 'END|'"
 
     def cancel_shell(self, jobs: Sequence[JobRef]) -> str:
-        rows = "".join(f"{job.name} {job.job_id or '-'}\n" for job in jobs)
+        rows = "".join(f"{job.batch_name} {job.job_id or '-'}\n" for job in jobs)
         mark = "PH_CANCEL"
         return (
             f"{self._prepare()}{_FIND}{_CANCEL} <<'{mark}'\n{rows}{mark}\n[ \"$ph_failed\" = 0 ]\n"
@@ -238,7 +242,7 @@ class PbsBatch:
                 raise SchedulerAway("qstat hung and was ended after its time limit")
             if int(found) not in pbs_states.ANSWERED_CODES:
                 raise SchedulerAway(f"qstat failed (exit code {found}): {said}")
-        names = {job.name: pbs_name(job.name, self._settings.name_length) for job in jobs}
+        names = {job.name: pbs_name(job.batch_name, self._settings.name_length) for job in jobs}
         return pbs_listing.read_listing(jobs, pbs_listing.read_rows(stdout), names)
 
 
@@ -253,7 +257,7 @@ def _said(answer: SubmitAnswer) -> str:
 
 def _select(resources: Resources) -> str:
     """Chunks, one a node. Every resource of a node is in its chunk."""
-    if resources.gpu_type is not None and "select" not in resources.directives:
+    if resources.gpu_type is not None and "select" not in map(str.lower, resources.directives):
         raise SchedulerError(
             "PBS has no common name for a type of GPU: write the whole request as a directive, "
             "such as select: '1:ncpus=8:ngpus=1:gpu_type=a100' with the site's own name, "

@@ -80,7 +80,9 @@ def _listing(job_id: str, row: Mapping[str, str]) -> Listing:
     state = pbs_states.STATES.get(letter, JobState.UNKNOWN)
     if state is JobState.ENDED:
         return _ended(job_id, letter, row)
-    return Listing(job_id=job_id, state=state, raw_state=letter, reason=_waiting(letter, row))
+    never = state is JobState.QUEUED and pbs_states.NEVER_STARTS in row.get("comment", "")
+    reason = _waiting(letter, row)
+    return Listing(job_id, state, raw_state=letter, reason=reason, never_starts=never)
 
 
 def _waiting(letter: str, row: Mapping[str, str]) -> str:

@@ -70,8 +70,11 @@ COMMENT_CAUSES: tuple[tuple[re.Pattern[str], Cause], ...] = (
     (re.compile(r"terminated by|deleted", re.IGNORECASE), Cause.CANCELLED),
 )
 
+NEVER_STARTS = "Can Never Run"
+"""In the comment of a waiting job: its scheduler compared the request with all that there is."""
+
 COMMENT_WORDS: tuple[tuple[str, str], ...] = (
-    ("Can Never Run", "it will never start"),
+    (NEVER_STARTS, "it will never start"),
     ("too many failed attempts to run", "held; it will not start until an administrator looks"),
 )
 """Comments on waiting jobs that a person has to act on."""

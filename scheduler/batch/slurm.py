@@ -122,6 +122,7 @@ class SlurmBatch:
     close_descriptors = ""
     files_lag = True
     enforces_walltime = True
+    inside_a_job = False
 
     def __init__(self, settings: SlurmBatchSettings) -> None:
         self._settings = settings
@@ -268,4 +269,4 @@ def _comma(numbers: list[str]) -> str:
 
 def _cancel_row(job: JobRef, clusters: str | None) -> str:
     number, _, cluster = (job.job_id or "-").partition(";")
-    return f"{job.name} {number} {cluster or clusters or ''}\n"
+    return f"{job.batch_name} {number} {cluster or clusters or ''}\n"

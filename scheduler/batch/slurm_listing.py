@@ -6,7 +6,13 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from scheduler.batch.slurm_states import REASON_CAUSES, REASON_WORDS, STATES
+from scheduler.batch.slurm_states import (
+    NEVER_STARTS,
+    NEVER_WORDS,
+    REASON_CAUSES,
+    REASON_WORDS,
+    STATES,
+)
 from scheduler.job import Cause, JobRef, JobState, Listing
 
 
@@ -86,7 +92,7 @@ def read_listing(jobs: Sequence[JobRef], rows: Iterable[Row]) -> Mapping[str, Li
             row
             for row in by_number.get(number, [])
             if row.source == "U"
-            or (_is_name(row, job.name) and (not cluster or row.cluster in ("", cluster)))
+            or (_is_name(row, job.batch_name) and (not cluster or row.cluster in ("", cluster)))
         ]
         if ours:
             listed[job.job_id] = _merge(job.job_id, ours)
@@ -131,18 +137,20 @@ def _listing(job_id: str, row: Row) -> Listing:
     if cause is Cause.CANNOT_START and code == 137:
         # A job that started and was killed: what jobacct_gather's OverMemoryKill leaves behind.
         cause = Cause.OUT_OF_MEMORY
+    never = state is JobState.QUEUED and bool(NEVER_STARTS.fullmatch(reason.split(",")[0]))
     return Listing(
         job_id=job_id,
         state=state,
         raw_state=row.state,
-        reason=_in_words(reason),
+        reason=_in_words(reason, NEVER_WORDS if never else ""),
         exit_code=code,
         cause=cause,
+        never_starts=never,
     )
 
 
-def _in_words(reason: str) -> str:
-    words = REASON_WORDS.get(reason.split(",")[0])
+def _in_words(reason: str, otherwise: str) -> str:
+    words = REASON_WORDS.get(reason.split(",")[0], otherwise)
     return f"{reason}: {words}" if words else reason
 
 

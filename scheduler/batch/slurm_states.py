@@ -82,6 +82,15 @@ REASON_WORDS: dict[str, str] = {
 }
 """What a reason means for a person, where Slurm's word alone does not say it."""
 
+NEVER_STARTS = re.compile(
+    r"BadConstraints|DependencyNeverSatisfied|Partition(?:TimeLimit|NodeLimit|Config)"
+    r"|InvalidAccount|InvalidQOS|AccountNotAllowed|QOSNotAllowed|MaxMemPerLimit"
+    r"|(?:Assoc|QOS)Max\w*Per(?:Job|Node)(?:Limit)?|QOSMin\w+"
+)
+"""Reasons that lie in the request: waiting does not mend them (docs/decisions/017)."""
+
+NEVER_WORDS = "it will never start"
+
 AWAY = re.compile(
     r"Unable to contact slurm controller|Socket timed out|Zero Bytes were transmitted"
     r"|Protocol authentication error|Munge (?:encode|decode) failed|authentication error"

@@ -97,3 +97,16 @@ def test_a_person_who_logged_in_is_not_kept_waiting(tmp_path):
 
     patience(action)
     assert naps.slept == [30, 60, 120, 240, 30, 30, 30]
+
+
+def test_trials_of_a_pack_are_asked_for_under_the_name_that_was_submitted(tmp_path, monkeypatch):
+    loaded = load(write_config(tmp_path), ["cluster.pack={trials: 2}"])
+    workspace = create(loaded.settings.directories, "single", loaded.resolved, NOW)
+    with Interrupts() as interrupts, open_run(loaded, workspace, interrupts) as run:
+        Experiment(run).enter({"x": 0.5, "kind": "a"})
+        submitted = []
+        answer_with(run, monkeypatch, lambda r: submitted.append(r.name) or Submitted(r.name, "1"))
+        run.flight.submit()
+        refs = run.flight.watch.refs(run.flight.watched())
+        assert [ref.batch_name for ref in refs] == submitted
+        assert [ref.name for ref in refs] != submitted

@@ -6,6 +6,7 @@ import pytest
 from local_cluster import WRITE_GOOD, make_cluster, request, verdict
 
 from scheduler.container import contained
+from scheduler.errors import SchedulerError
 from scheduler.job import Container, JobScript
 from scheduler.outcome import Failed, Finished
 
@@ -114,3 +115,12 @@ def test_lines_inside_a_container_are_read_by_bash_where_there_is_one(tmp_path, 
     job = in_container(request("bashed", program), before=before)
     cluster.submit([job])
     assert isinstance(verdict(cluster, job), Finished)
+
+
+@pytest.mark.parametrize("path", ["/runs/a:b", "/runs/a,b"])
+def test_a_path_that_bind_would_cut_is_refused(path):
+    script = JobScript(["true"], container=Container("apptainer", "x.sif"))
+    with pytest.raises(SchedulerError, match="choose a directory without"):
+        contained(script, path)
+    with pytest.raises(SchedulerError, match="choose a directory without"):
+        contained(replace(script, working_directory=path), "/runs/a")

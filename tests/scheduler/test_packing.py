@@ -1,14 +1,24 @@
 """What a packed job asks for, and how it starts its trials: on which node, with which device."""
 
+import re
 import subprocess
 
 import pytest
+from local_cluster import make_cluster, wait_for
 
 from scheduler.batch.local import LocalBatch
 from scheduler.batch.pbs import PbsBatch
-from scheduler.job import JobRequest, JobScript, Resources
+from scheduler.batch.slurm import SlurmBatch
+from scheduler.job import JobRef, JobRequest, JobScript, Resources
+from scheduler.outcome import Circumstances, Failed, judge
 from scheduler.packing import packed
-from scheduler.settings import LocalBatchSettings, PackSettings, PbsBatchSettings
+from scheduler.script import render
+from scheduler.settings import (
+    LocalBatchSettings,
+    PackSettings,
+    PbsBatchSettings,
+    SlurmBatchSettings,
+)
 
 PBS = PbsBatch(PbsBatchSettings(kind="pbs"))
 
@@ -40,17 +50,32 @@ def started(directory, job, environment):
     return sorted(line.split() for line in done.stdout.splitlines())
 
 
+def limits(script):
+    """When a trial is asked to end, and how much later it is ended."""
+    text = script.decode()
+    asked = re.search(r"left=\$\(\((\d+) - ", text)[1]
+    return int(asked), int(re.search(r"timeout -s TERM -k (\d+) ", text)[1])
+
+
 def test_the_job_asks_for_no_more_time_than_was_asked_for():
     job = pack(2)
     assert "#PBS -l walltime=01:00:00" in PBS.directives(job.name, job.resources)
-    assert b"timeout -s TERM -k 30 3480 " in job.files["t1/trial.sh"]
-    assert b"timeout -s TERM -k 30 54 " in pack(2, walltime=60).files["t0/trial.sh"]
+    assert limits(job.files["t1/trial.sh"]) == (3480, 90)
+    assert limits(pack(2, walltime=60).files["t0/trial.sh"]) == (54, 5)
 
 
 def test_where_nobody_ends_a_job_in_time_its_trials_have_all_of_it():
     job = pack(2, LocalBatch(LocalBatchSettings()), walltime=60)
     assert job.resources.walltime_seconds is None
-    assert b"timeout -s TERM -k 30 60 " in job.files["t0/trial.sh"]
+    assert limits(job.files["t0/trial.sh"]) == (60, 30)
+
+
+def test_trials_are_warned_as_early_as_was_asked_for_and_the_job_is_not():
+    asked = Resources(walltime_seconds=3600, warn_seconds=600)
+    members = [JobRequest("t", "pack/t", JobScript(["true"]), asked, {})]
+    job = packed(members, "pack", "pack", PackSettings(trials=2), PBS, "/base")
+    assert limits(job.files["t/trial.sh"]) == (3000, 570)
+    assert b"timeout" not in render(job, PBS, "/base").encode()
 
 
 @pytest.mark.parametrize(
@@ -80,3 +105,46 @@ def test_a_launch_is_never_shell(tmp_path):
     launch = ["env", "A=$(touch bad) {node}; touch bad", "sh", "-c", '"$@" "$A"', "sh"]
     started(tmp_path, pack(2, launch=launch), {})
     assert not (tmp_path / "bad").exists()
+
+
+def test_a_job_that_comes_back_leaves_alone_the_trials_that_had_ended(tmp_path):
+    batch = SlurmBatch(SlurmBatchSettings(kind="slurm"))
+    script = JobScript(["sh", "-c", "printf x >> runs"])
+    members = [JobRequest(f"t{n}", f"pack/t{n}", script, Resources(), {}) for n in range(3)]
+    job = packed(members, "pack", "pack", PackSettings(trials=3), batch, str(tmp_path))
+    for name, content in job.files.items():
+        path = tmp_path / "pack" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+    def run(job_id):
+        subprocess.run(
+            ["sh", "pack.sh"],
+            cwd=tmp_path / "pack",
+            env={"PATH": "/usr/bin:/bin", "SLURM_JOB_ID": job_id},
+            check=True,
+        )
+        return [(tmp_path / "pack" / f"t{n}" / "runs").read_text() for n in range(3)]
+
+    assert run("7") == ["x", "x", "x"]
+    (tmp_path / "pack/t1/stopped").write_text("TERM\n")  # with its job, by whoever preempted it
+    (tmp_path / "pack/t2/exit_code").unlink()  # or without a word
+    assert run("7") == ["x", "xx", "xx"]
+    assert run("8") == ["x", "xx", "xx"]
+
+
+def test_what_a_launch_that_failed_said_is_shown_with_its_trials(tmp_path):
+    cluster = make_cluster(tmp_path)
+    members = [
+        JobRequest(f"t{n}", f"pack/t{n}", JobScript(["true"]), Resources(), {}) for n in range(2)
+    ]
+    settings = PackSettings(trials=2, launch=["no-such-launcher"])
+    job = packed(members, "pack", "pack", settings, cluster.batch, cluster.root)
+    cluster.submit([job])
+    wait_for((tmp_path / "run/pack/exit_code").exists)
+    seen = cluster.poll([JobRef("t1", "pack/t1", "pack", shared_job="pack")])["t1"]
+    assert "no-such-launcher" in seen.stderr_tail
+    found = judge(seen, Circumstances(1, gone_for=9.0, grace=1.0, shares_job=True))
+    assert isinstance(found, Failed)
+    assert "never began" in found.failure.message
+    assert "no-such-launcher" in found.failure.message

@@ -1,5 +1,7 @@
+import pytest
+
 from scheduler.job import Resources
-from scheduler.resources import resources_for
+from scheduler.resources import resources_for, warning
 from scheduler.settings import ClusterSettings
 
 
@@ -48,3 +50,24 @@ def test_true_is_not_one():
 def test_a_hyperparameter_that_is_not_there_matches_nothing():
     settings = cluster(overrides=[{"when": {"depth": 3}, "cpus": 8}])
     assert resources_for(settings, {"width": 3}).cpus is None
+
+
+@pytest.mark.parametrize(
+    ("walltime", "asked", "seconds"),
+    [
+        (None, None, 0),
+        (599, None, 0),
+        (600, None, 120),
+        (3600, 0, 0),
+        (3600, 300, 300),
+        (60, 50, 30),
+    ],
+)
+def test_the_warning_before_the_walltime(walltime, asked, seconds):
+    assert warning(Resources(walltime_seconds=walltime, warn_seconds=asked)) == seconds
+
+
+def test_a_warning_as_it_is_written_in_the_configuration():
+    settings = cluster(resources={"walltime": "1h", "warn_before": "5m"})
+    assert resources_for(settings, {}).warn_seconds == 300
+    assert cluster(resources={"warn_before": 0}).resources.warn_before == 0

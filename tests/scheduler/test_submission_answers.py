@@ -5,7 +5,7 @@ from local_cluster import request, wait_for
 from scheduler.batch.local import LocalBatch
 from scheduler.batch.slurm import SlurmBatch
 from scheduler.cluster import Cluster
-from scheduler.job import Refused, Submitted
+from scheduler.job import InDoubt, Refused, Submitted
 from scheduler.settings import LocalBatchSettings, SlurmBatchSettings
 from scheduler.transports.local import LocalTransport
 
@@ -44,3 +44,71 @@ def test_a_job_that_began_is_found_by_its_lock_where_the_batch_system_forgot_it(
     assert cluster.submit([job]) == {"job": Submitted("job", "42")}
     assert (place / "runs").read_text() == "x"
     assert not (place / "job.id").exists()
+
+
+class Wordy(LocalBatch):
+    """A wrapper around its submission says no id that anybody could read."""
+
+    def submit_shell(self):
+        shell = super().submit_shell().replace("ph_submit()", "ph_quiet_submit()")
+        return f"""{shell}
+ph_submit() {{ ph_quiet_submit "$@" > /dev/null || return; echo "Job of today submitted"; }}
+"""
+
+    def parse_submit(self, answer):
+        text = answer.stdout.strip()
+        return None if " " in text else text
+
+
+class Vague(Wordy):
+    """And nothing is found by name either."""
+
+    def find_shell(self):
+        return "ph_find() { :; }\n"
+
+
+def test_a_job_taken_without_an_id_is_found_by_its_name(tmp_path):
+    cluster = Cluster(LocalTransport(), Wordy(LocalBatchSettings()), str(tmp_path), "run")
+    cluster.prepare()
+    job = request("job", "open('runs', 'a').write('x')")
+    assert cluster.submit([job]) == {"job": Submitted("job", "job")}
+    place = tmp_path / "run" / "dir_job"
+    wait_for((place / "exit_code").exists)
+    assert cluster.submit([job]) == {"job": Submitted("job", "job")}
+    assert (place / "runs").read_text() == "x"
+    assert not (place / "job.id").exists()
+
+
+def test_a_job_taken_without_an_id_and_never_found_is_not_submitted_again(tmp_path, monkeypatch):
+    batch = Vague(LocalBatchSettings())
+    cluster = Cluster(LocalTransport(), batch, str(tmp_path), "run")
+    cluster.prepare()
+    job = request("job", "pass")
+    shell = "ph_submit() { echo x >> calls; echo 'Job of today submitted'; }\n"
+    monkeypatch.setattr(batch, "submit_shell", lambda: shell)
+    for _ in range(2):
+        answer = cluster.submit([job])["job"]
+        assert isinstance(answer, InDoubt)
+        assert answer.accepted
+    place = tmp_path / "run" / "dir_job"
+    (place / "submitting").write_text("1000000000\n")
+    answer = cluster.submit([job])["job"]
+    assert isinstance(answer, Refused)
+    assert not answer.backpressure
+    assert "'Job of today submitted" in answer.message
+    assert (place / "calls").read_text() == "x\n"
+
+
+def test_a_job_taken_without_an_id_that_began_is_judged_by_its_files(tmp_path):
+    """Its lock holds no id here, so that it stays in doubt: until its files tell."""
+    cluster = Cluster(LocalTransport(), Vague(LocalBatchSettings()), str(tmp_path), "run")
+    cluster.prepare()
+    job = request("job", "open('runs', 'a').write('x')")
+    cluster.submit([job])
+    place = tmp_path / "run" / "dir_job"
+    wait_for((place / "exit_code").exists)
+    (place / "submitting").write_text("1000000000\n")
+    answer = cluster.submit([job])["job"]
+    assert isinstance(answer, InDoubt)
+    assert answer.accepted
+    assert (place / "runs").read_text() == "x"

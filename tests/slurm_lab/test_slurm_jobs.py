@@ -367,6 +367,21 @@ def test_a_directive_of_more_than_one_line_is_refused(tmp_path):
             batch.directives("name", Resources(directives=directives))
 
 
+def test_a_job_that_will_never_start_is_known_as_such(plain_bench):
+    bad = plain_bench.run("never-1", "raise SystemExit(3)")
+    plain_bench.verdict(bad)
+    job = plain_bench.run(
+        "never-2", "pass", directives={"dependency": f"afterok:{plain_bench.ids['never-1']}"}
+    )
+
+    def look():
+        listing = plain_bench.see(job).listing
+        return listing if listing is not None and listing.never_starts else None
+
+    assert "DependencyNeverSatisfied" in plain_bench.wait_for(look).reason
+    plain_bench.cancel(job)
+
+
 def test_steps_of_a_packed_job_run_side_by_side(plain_bench):
     """As docs/clusters.md has it: a step that names no memory would take all of the job's."""
     program = (

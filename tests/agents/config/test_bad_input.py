@@ -40,6 +40,12 @@ ADDED = [
      "parameter rl; there are lr"),
     ("cluster: {overrides: [{when: {lr: [0.5, 5]}}]}", "FILE:5: cluster.overrides[0].when.lr: lr never "
      "has this value: 5 is not between 0.1 and 1"),
+    ("cluster: {transport: {kind: ssh, host: a}, batch_system: {kind: pbs}, remote_base: '/a:b'}",
+     "FILE:5: cluster.remote_base is '/a:b', and qsub -o takes a colon or a comma for the end of a path: "
+     "choose one without"),
+    ("cluster: {transport: {kind: ssh, host: a}, container: {image: x.sif}, remote_base: '/a,b'}",
+     "FILE:5: cluster.remote_base is '/a,b', and apptainer --bind takes a colon or a comma for the end of "
+     "a path: choose one without"),
     ("loop: {max_iterations: ten}", "FILE:5: loop.max_iterations must be a whole number, and it is 'ten'"),
     ("loop: {max_iterations: '10'}", "FILE:5: loop.max_iterations must be a whole number, and it is "
      "'10': take the quotes away"),

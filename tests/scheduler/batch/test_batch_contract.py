@@ -10,7 +10,7 @@ import pytest
 from bench import BATCH_SYSTEMS, GOOD, PARTIAL, SLEEP, TRANSPORTS, WAITS, open_bench
 
 from scheduler.errors import ConnectionLost
-from scheduler.job import Cause, InDoubt, JobState, Refused, Submitted
+from scheduler.job import Cause, InDoubt, JobRef, JobState, Refused, Submitted
 from scheduler.outcome import Failed, Finished
 
 
@@ -91,6 +91,24 @@ def test_a_submission_killed_while_the_scheduler_answers_is_found(bench, tmp_pat
         assert isinstance(bench.verdict(job), Finished)
         assert runs(bench, job) == 1
         assert len(bench.known_jobs(job)) == 1
+
+
+def test_a_wrapper_that_words_the_id_in_its_own_way_hides_no_job(bench, tmp_path):
+    if bench.batch.name == "local":
+        pytest.skip("the local batch system has no command of its own")
+    command = {"slurm": "sbatch", "pbs": "qsub"}[bench.batch.name]
+    wrapper = tmp_path / "wrapped" / command
+    wrapper.parent.mkdir()
+    real = shutil.which(command, path=bench.path)
+    wrapper.write_text(f'#!/bin/sh\nid=$({real} "$@") || exit\necho "Job $id submitted"\n')
+    wrapper.chmod(0o755)
+    job = bench.request("worded-1", COUNTED)
+    answer = bench.with_commands_in(str(wrapper.parent)).submit([job])[job.name]
+    assert isinstance(answer, Submitted)
+    assert bench.known_jobs(job) == [answer.job_id]
+    assert bench.submit(job)["worded-1"] == answer
+    assert isinstance(bench.verdict(job), Finished)
+    assert runs(bench, job) == 1
 
 
 def test_a_submission_cut_off_before_the_scheduler_is_in_doubt_then_made_anew(bench):
@@ -194,6 +212,21 @@ def test_cancelled_while_it_waits(bench):
     assert not (bench.root / job.directory / "lock").exists()
 
 
+def test_a_trial_that_shares_a_job_is_listed_and_cancelled_with_it(bench):
+    """The batch system knows the job by the job's own name, not by the trial's."""
+    job = bench.run_blocked("shared-1", GOOD)
+    job_id = bench.ids["shared-1"]
+    trial = JobRef("trial-1", f"{job.directory}/t", job_id, shared_job=job.name)
+
+    def look():
+        listing = bench.cluster.poll([trial])["trial-1"].listing
+        return listing and listing.state
+
+    bench.wait_for(lambda: look() is JobState.QUEUED)
+    bench.cluster.cancel([trial])
+    bench.wait_for(lambda: look() is JobState.ENDED)
+
+
 def test_cancelling_twice_and_after_the_end_changes_nothing(bench):
     job = bench.run("cancel-3", GOOD)
     assert isinstance(bench.verdict(job), Finished)
@@ -235,14 +268,26 @@ def test_walltime(bench):
     assert found.failure.cause is Cause.WALLTIME
 
 
+def test_warned_before_its_walltime_it_leaves_its_partial_result(bench):
+    """Long before anybody would end it, and the cause is known all the same."""
+    job = bench.request("warned-1", PARTIAL, walltime_seconds=600)
+    script = bench.cluster.render(job).replace("left=$((480 - ", "left=$((3 - ")
+    assert "left=$((3 - " in script
+    bench.cluster.render = lambda request: script
+    assert isinstance(bench.submit(job)["warned-1"], Submitted)
+    found = bench.verdict(job)
+    assert isinstance(found, Failed)
+    assert found.failure.cause is Cause.WALLTIME
+    assert found.result is not None
+    assert found.result.status == "preempted"
+
+
 def test_killed_from_outside(bench):
-    program = "import os, signal\nos.kill(os.getppid(), signal.SIGKILL)\n"
-    if bench.batch.name == "local":
-        program = (
-            "import os, signal\n"
-            "os.kill(int(open('lock/pid').read()), signal.SIGKILL)\n"
-            "os.kill(os.getpid(), signal.SIGKILL)\n"
-        )
+    program = (
+        "import os, signal\n"
+        "os.kill(int(open('lock/pid').read()), signal.SIGKILL)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
     job = bench.run("killed-1", program)
     found = bench.verdict(job)
     assert isinstance(found, Failed)

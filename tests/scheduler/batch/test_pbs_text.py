@@ -81,6 +81,8 @@ def test_recorded_jobs_mean_what_happened_to_them(name, state, cause, code):
 
 def test_what_never_starts_says_so():
     assert "never start" in recorded("qstat_f_json_Q_never").reason
+    assert recorded("qstat_f_json_Q_never").never_starts
+    assert not recorded("qstat_f_json_Q_insufficient").never_starts
     assert "administrator" in recorded("json_prologue_exit2").reason
     assert "qrls" in recorded("qstat_f_json_H").reason
     assert recorded("qstat_f_json_Q_insufficient").reason.startswith("Not Running")
@@ -251,3 +253,13 @@ def test_a_job_that_its_scheduler_deleted_was_preempted(who, cause):
     rows = pbs_listing.read_rows(line)
     seen = pbs_listing.read_listing([JobRef("job", "d", "7.pbs")], rows, {"job": "job"})
     assert seen["7.pbs"].cause is cause
+
+
+def test_resources_of_a_site_may_have_capitals():
+    asked = {"Qlist": "gpu", "Walltime": "00:10:00", "PLACE": "scatter"}
+    lines = BATCH.directives("name", Resources(walltime_seconds=3600, directives=asked))
+    assert "#PBS -l Qlist=gpu" in lines
+    assert "#PBS -l place=scatter" in lines
+    assert [line for line in lines if "walltime" in line.lower()] == ["#PBS -l walltime=00:10:00"]
+    with pytest.raises(SchedulerError, match="set by Pilothouse"):
+        BATCH.directives("name", Resources(directives={"Output": "x"}))

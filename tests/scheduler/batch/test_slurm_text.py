@@ -115,6 +115,36 @@ def test_completing_after_a_time_limit_has_its_cause_already():
     assert (found.state, found.cause) == (JobState.RUNNING, Cause.WALLTIME)
 
 
+@pytest.mark.parametrize(
+    ("reason", "never"),
+    [
+        ("PartitionTimeLimit", True),
+        ("PartitionNodeLimit", True),
+        ("BadConstraints", True),
+        ("DependencyNeverSatisfied", True),
+        ("QOSMaxWallDurationPerJobLimit", True),
+        ("AssocMaxCpuPerJobLimit", True),
+        ("QOSMaxGRESPerNode", True),
+        ("QOSMinGRES", True),
+        ("Priority", False),
+        ("Dependency", False),
+        ("JobHeldUser", False),
+        ("PartitionDown", False),
+        ("AssocGrpCPUMinutesLimit", False),
+        ("AssocGrpNodeLimit", False),
+        ("AssocMaxJobsLimit", False),
+        ("QOSMaxJobsPerUserLimit", False),
+        ("QOSMaxCpuPerUserLimit", False),
+        ("ReqNodeNotAvail, UnavailableNodes:n1", False),
+    ],
+)
+def test_what_lies_in_the_request_is_told_from_what_time_mends(reason, never):
+    found = listing(f"Q|1|PENDING|ours|{reason}")["1"]
+    assert found.never_starts is never
+    assert ("it will never start" in found.reason) is never
+    assert not listing(f"Q|1|RUNNING|ours|{reason}")["1"].never_starts
+
+
 def test_reasons_may_hold_commas_and_bars():
     text = "Nodes required for job are DOWN, DRAINED or reserved for jobs in higher priority"
     assert listing(f"Q|1|PENDING|ours|{text}")["1"].reason == text

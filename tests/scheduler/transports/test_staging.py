@@ -97,6 +97,40 @@ def test_a_snapshot_is_the_tree(transport: Transport, code: Path, tmp_path: Path
     assert Path(staged.path).parent == tmp_path / "far" and staged.files == len(expected(code))
 
 
+def test_what_a_purge_took_is_put_back(transport: Transport, code: Path, tmp_path: Path) -> None:
+    far = tmp_path / "far"
+    first = stage(transport, {"code": code}, str(far), timeout=180)
+    there = Path(first.path, "code")
+    kept = (there / "train.py").stat().st_ino
+    (there / "__pycache__").mkdir()  # A job's own: not missed, not in the way.
+    (there / "__pycache__" / "x.pyc").write_text("x")
+    for lost in ("package/deep/été 'x'.py", "package/run.sh", "link", ".hidden"):
+        (there / lost).unlink()
+    for piece in (far / "pieces").glob("*.tool"):
+        piece.unlink()
+    again = stage(transport, {"code": code}, str(far), timeout=180)
+    assert again.sent == len("#!/bin/sh\n")
+    (there / "__pycache__" / "x.pyc").unlink()
+    assert content(there) == expected(code)
+    assert os.access(there / "package/run.sh", os.X_OK)
+    assert (there / "train.py").stat().st_ino == kept
+    assert stage(transport, {"code": code}, str(far), timeout=180).sent == 0
+    assert not list(far.rglob(".new.*"))
+
+
+def test_a_file_that_was_cut_short_is_put_back(code: Path, tmp_path: Path) -> None:
+    first = stage(Counting(), {"code": code}, str(tmp_path / "far"), timeout=180)
+    cut = Path(first.path, "code", ".hidden")
+    cut.unlink()
+    cut.write_text("cut")
+    line = Counting()
+    stage(line, {"code": code}, str(tmp_path / "far"), timeout=180)
+    assert (cut.read_text(), line.trips) == (".hidden", 2)
+    line = Counting()
+    stage(line, {"code": code}, str(tmp_path / "far"), timeout=180)
+    assert line.trips == 1
+
+
 def test_the_unchanged_is_not_sent_again(code: Path, tmp_path: Path) -> None:
     far = str(tmp_path / "far")
     first = stage(Counting(), {"code": code}, far, timeout=180)
