@@ -112,7 +112,7 @@ class SamplerProposer:
                 number = len(view.trials)
                 ranked = self._improvement.ranked(view, ask_seed(self._seed, number))
                 if ranked is None:
-                    return _NAMES["qmc"], iter([Draw(self._improvement.spread(number), {})])
+                    return _NAMES["qmc"], iter([Draw(self._improvement.spread(view), {})])
                 return _NAMES["auto"], (Draw(point, {}) for point in ranked)
             settings = settings.model_copy(update={"kind": "tpe"})
         sampler = make_sampler(

@@ -262,7 +262,7 @@ def test_control_c_asks_what_becomes_of_the_running_jobs(tmp_path, answer, left)
         os.kill(script, 0)
         os.kill(script, signal.SIGTERM)
     else:
-        assert "1 jobs are cancelled" in screen
+        assert "1 job cancelled" in screen
     wait_for_end(script)
 
 
