@@ -45,6 +45,21 @@ def stop_reason(
 
     `cancelled`: trials that a person ended, which are no failures.
     """
+    found = stop_reasons(view, iteration, elapsed, loop, stop, reserve=reserve, cancelled=cancelled)
+    return found[0] if found else None
+
+
+def stop_reasons(
+    view: StudyView,
+    iteration: int,
+    elapsed: float,
+    loop: LoopSettings,
+    stop: StopSettings,
+    *,
+    reserve: Reserve | None = None,
+    cancelled: Collection[int] = (),
+) -> list[StopReason]:
+    """All rules that hold, the first of which stops the search."""
     kept = reserve or Reserve()
     rules = (
         _target(view, stop),
@@ -55,7 +70,7 @@ def stop_reason(
         _wall_clock(elapsed, stop, kept.seconds),
         _node_hours(view, stop, kept.node_hours),
     )
-    return next((reason for reason in rules if reason is not None), None)
+    return [reason for reason in rules if reason is not None]
 
 
 def _target(view: StudyView, stop: StopSettings) -> StopReason | None:

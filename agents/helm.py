@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from agents import asking, requests
 from agents.config import LoadedConfig
@@ -60,7 +61,7 @@ class Helm:
         self._workspace = workspace
         self._ledger = ledger
         self._journal = journal
-        self.history = _history(ledger)
+        self.history = history_of(ledger.attributes().get(ATTRIBUTE, []))
         """All that was ever asked for, in the order of taking."""
         self.now = steered(self.history)
         """What is in force."""
@@ -248,9 +249,10 @@ class Helm:
             self._enter(history)
 
 
-def _history(ledger: Ledger) -> list[Taken]:
+def history_of(entries: Iterable[Mapping[str, Any]]) -> list[Taken]:
+    """What was asked for, from what the ledger keeps. Raises LedgerError."""
     try:
-        return [taken_from_json(entry) for entry in ledger.attributes().get(ATTRIBUTE, [])]
+        return [taken_from_json(entry) for entry in entries]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise LedgerError(
             f"the ledger's list of what people asked for (study attribute {ATTRIBUTE}) cannot be "

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from agents.config import LoadedConfig, load
 from agents.errors import ConfigurationError
+from agents.finished import at_its_end, end_text
 from agents.interrupts import Interrupted, Interrupts
 from agents.report.numbers import count
 from agents.screen import Screen, confirmed_text, duration_text, open_screen
@@ -47,6 +48,10 @@ class SearchOptions:
 def run_search(options: SearchOptions) -> int:
     """Run or resume a search. Returns the exit code."""
     loaded, workspace = choose(options)
+    end = at_its_end(workspace, loaded, options.laid_over)
+    if end is not None:
+        print(end_text(workspace, end))
+        return 0
     screen = open_screen()
     with Interrupts() as interrupts:
         try:
