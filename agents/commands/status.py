@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -173,9 +174,26 @@ def _headline(state: RunState) -> Iterator[Line]:
     if state.state in ("stopped", "submitted"):
         yield Line("to go on", resume_command(Workspace(Path(state.directory))), "bold")
     if state.iteration is not None:
-        counts = ", ".join(f"{count} {name}" for name, count in state.trials.items() if count)
+        counts = ", ".join(f"{amount} {name}" for name, amount in _counts(state).items())
+        if state.state == "submitted":
+            yield Line("trials", counts or "none")
+            return
         of = f"{state.iteration} of {state.max_iterations}"
         yield Line("iteration", f"{of}; trials: {counts or 'none'}")
+
+
+def _counts(state: RunState) -> dict[str, int]:
+    """Trials by state; of those in flight, by how their jobs were seen last."""
+    flying = Counter(str(job["state"]) for job in state.jobs) if _shows_jobs(state) else Counter()
+    running = state.trials.get("running", 0)
+    untold = {"running": running - flying.total() + flying.pop("running", 0)}
+    ended = {name: amount for name, amount in state.trials.items() if name != "running"}
+    return {name: n for name, n in {**untold, **flying, **ended}.items() if n > 0}
+
+
+def _shows_jobs(state: RunState) -> bool:
+    """Whether its jobs are worth a line: of a stopped search nobody has asked about them."""
+    return state.is_attended or state.state == "submitted"
 
 
 _DOING = {
@@ -225,12 +243,14 @@ def _budgets(state: RunState) -> Iterator[Line]:
 
 
 def _jobs(state: RunState) -> Iterator[Line]:
-    if not state.is_attended:
+    if not _shows_jobs(state):
         return
     for job in state.jobs[:MOST_JOBS]:
         parts = [str(job["state"])]
         if job.get("reason"):
             parts[0] += f" ({job['reason']})"
+        if job.get("job_id"):
+            parts.append(f"job {job['job_id']}")
         if job.get("step") is not None:
             parts.append(f"epoch {job['step']}")
         if job.get("accuracy") is not None:
@@ -321,7 +341,10 @@ def status_text(state: RunState) -> str:
     lines += [f"  {line.name:<10} {line.text}".rstrip() for line in status_lines(state)[1:]]
     if state.seconds_since_sign_of_life is not None:
         age = duration_text(state.seconds_since_sign_of_life)
-        lines.append(f"  {'alive':<10} last sign of life {age} ago")
+        if state.state == "submitted":
+            lines.append(f"  {'asked':<10} the cluster, {age} ago; `harvest` asks again")
+        else:
+            lines.append(f"  {'alive':<10} last sign of life {age} ago")
     return "\n".join(lines)
 
 

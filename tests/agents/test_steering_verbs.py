@@ -273,14 +273,14 @@ def test_status_tells_what_there_is_to_know(run):
     text = status_text(run_state(run))
     for words in (
         "running",
-        "2 of 5; trials: 2 running, 3 completed, 1 failed",
+        "2 of 5; trials: 1 running, 1 queued, 3 completed, 1 failed",
         "accuracy_auc 0.8123 (trial 2)",
         "llm 0.8123 in 2, sampler 0.7100 in 3 trials",
         "░░░░░░░░░░ 12 min of 12 h",
         "██░░░░░░░░ 1 of 5 iterations",
         "rate=0.01235, layers=3",
-        "llm: running, epoch 3, 0.6100  ▁▆█",
-        "sampler: queued (Resources)",
+        "llm: running, job 17, epoch 3, 0.6100  ▁▆█",
+        "sampler: queued (Resources), job 18",
         "wait: for jobs to end since",
     ):
         assert words in text, words

@@ -156,7 +156,9 @@ def test_a_search_is_no_experiment_and_an_experiment_stops_no_search(tmp_path):
     config = write_config(tmp_path)
     one = submitted(config, "x=0.9")
     told = run("status", one["directory"]).stdout
-    assert "submitted" in told
+    assert "trials     1 submitted" in told
+    assert f"submitted, job {one['job_id']}" in told
+    assert "`harvest` asks again" in told
     assert "agents.run harvest" in told
     assert "stopped" not in told
     # An unfinished search would be asked about; an unfinished experiment is none.

@@ -56,6 +56,10 @@ def test_a_job_goes_through_slurm_and_waiting_is_told_with_its_reason(lab, tmp_p
     (found,) = json.loads(run("harvest", one["directory"], "--json").stdout)
     assert (found["state"], found["job_id"]) == ("queued", one["job_id"])
     assert "held by its user" in found["why"]
+    told = run("status", one["directory"]).stdout
+    assert "trials     1 queued" in told
+    assert "1 running" not in told
+    assert f"queued ({found['why']}), job {one['job_id']}" in told
     lab.client("scontrol", "release", one["job_id"], check=True)
     done = run("harvest", tmp_path / "results", "--wait", "--json")
     assert done.returncode == 0, done.stdout
