@@ -6,7 +6,6 @@ import json
 import secrets
 import shlex
 import shutil
-import socket
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -113,22 +112,12 @@ def _transport(options: InitOptions) -> LocalTransportSettings | SshTransportSet
 
 def _check_host(settings: SshTransportSettings) -> None:
     """Refuse a name that nobody knows: a login would be asked for where none can be."""
-    from scheduler.transports.ssh_master import Life, Master
+    from agents.known_host import known_host_remedy, unknown_host
 
-    master = Master(settings)
-    to = master.destination
-    if to.jump or master.check().life is not Life.ABSENT:
-        return  # the name is looked up elsewhere, or was found before
-    try:
-        socket.getaddrinfo(to.host, to.port)
-    except (OSError, UnicodeError) as error:
-        leads = "" if to.host == settings.host.lower() else f" leads to {to.host}, and"
-        raise ConfigurationError(
-            f"--host {settings.host}:{leads} no machine of that name is found "
-            f"({getattr(error, 'strerror', None) or error}): check its spelling, or name it in "
-            f"~/.ssh/config (Host {settings.host}, HostName …), and see whether `ssh "
-            f"{settings.host}` gets there"
-        ) from error
+    why = unknown_host(settings)
+    if why is not None:
+        host = settings.host
+        raise ConfigurationError(f"--host {host}: {why}: {known_host_remedy(host)}")
 
 
 def _open(settings: LocalTransportSettings | SshTransportSettings) -> Transport:
