@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import posixpath
 import tempfile
 from collections.abc import Sequence
@@ -14,7 +15,10 @@ from agents.bell import bell_url
 from agents.config import LoadedConfig
 from agents.config.model import Settings
 from agents.jobs import in_packs, job_request, new_job, trial_seed
-from agents.proposers.build import build_proposer
+from agents.proposers.build import build_card, build_proposer
+from agents.proposers.prompt import require_room
+from agents.proposers.template import prompt_template
+from agents.report.numbers import count
 from agents.schedule import quota
 from agents.screen import duration_text
 from agents.search import open_cluster
@@ -32,12 +36,14 @@ def dry_run(loaded: LoadedConfig) -> str:
     settings = loaded.settings
     proposals, notices = _first_proposals(settings)
     trials = [_trial(settings, number, proposal) for number, proposal in enumerate(proposals)]
+    cost = _cost_text(settings)
     parts = [
         f"{loaded.path}: valid. Nothing was started.",
+        cost,
         *(f"note: {notice}" for notice in notices),
         _proposals_text(trials),
         _job_text(loaded, trials),
-        _cost_text(settings),
+        cost,  # again: a job's script is long, and what came first has left the screen
     ]
     return "\n\n".join(parts)
 
@@ -53,10 +59,22 @@ def _first_proposals(settings: Settings) -> tuple[list[Proposal], list[str]]:
     space = SearchSpace.build(settings.search_space, settings.constraints)
     objective = settings.objective
     empty = StudyView(settings.experiment.id, objective.metric, objective.direction, [])
+    asked, notices = _without_endpoint(settings, space)
     with tempfile.TemporaryDirectory() as exchanges:
-        proposer = build_proposer(settings, space, Path(exchanges))
+        proposer = build_proposer(asked, space, Path(exchanges))
         proposed = proposer.propose(empty, settings.loop.jobs_per_iteration)
-    return list(proposed.proposals), list(proposed.notices)
+    return list(proposed.proposals), [*notices, *proposed.notices]
+
+
+def _without_endpoint(settings: Settings, space: SearchSpace) -> tuple[Settings, list[str]]:
+    """The settings with which no endpoint is asked, nor its key needed, and what there is to say."""
+    llm = settings.llm
+    if settings.proposer.kind == "sampler" or llm.base_url is None or llm.replay is not None:
+        return settings, []
+    require_room(build_card(settings, space), prompt_template(llm.prompt), llm.prompt_tokens)
+    sampler = settings.proposer.model_copy(update={"kind": "sampler"})
+    said = f"{llm.model} is not asked: in a search it may propose in place of the sampler."
+    return settings.model_copy(update={"proposer": sampler}), [said]
 
 
 def _trial(settings: Settings, number: int, proposal: Proposal) -> Trial:
@@ -148,12 +166,14 @@ def _without_secrets(loaded: LoadedConfig) -> Settings:
 
 def _cost_text(settings: Settings) -> str:
     confirming = settings.confirm.trials * settings.confirm.seeds
-    jobs = quota(settings.loop) + confirming
+    trials = quota(settings.loop) + confirming
+    jobs = _jobs(settings, trials)
     asked = resources_for(settings.cluster, {})
     again = f", and {confirming} to confirm the best" if confirming else ""
+    shared = f" in {count(jobs, 'job')}" if jobs != trials else ""
     lines = [
-        f"The cost: at most {jobs} jobs ({settings.loop.max_iterations} iterations of "
-        f"{settings.loop.jobs_per_iteration}{again}), {asked.nodes} node(s) each"
+        f"The cost: at most {count(trials, 'trial')} ({count(settings.loop.max_iterations, 'iteration')}"
+        f" of {settings.loop.jobs_per_iteration}{again}){shared}, {count(asked.nodes, 'node')} each"
     ]
     if asked.walltime_seconds is None:
         lines.append("  no walltime is set (cluster.resources.walltime): no bound can be given")
@@ -162,3 +182,11 @@ def _cost_text(settings: Settings) -> str:
         each = duration_text(asked.walltime_seconds)
         lines.append(f"  at most {each} each: {hours:.2f} node-hours in all")
     return "\n".join(lines)
+
+
+def _jobs(settings: Settings, trials: int) -> int:
+    """How many jobs the trials take at most; in schedule steady each may come alone."""
+    pack = settings.cluster.pack
+    if pack is None or settings.loop.schedule != "batch":
+        return trials
+    return math.ceil(trials / min(pack.trials, settings.loop.jobs_per_iteration))

@@ -5,6 +5,7 @@ import os
 import pty
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -127,7 +128,7 @@ def test_a_dry_run_shows_proposals_job_and_cost_and_starts_nothing(tmp_path):
         "trial 1 (default",
         "-m training.train",
         '"learning_rate": 0.001',
-        "at most 10 jobs (5 iterations of 2)",
+        "at most 10 trials (5 iterations of 2), 1 node each",
         "0.83 node-hours",
     ):
         assert words in done.stdout
@@ -165,7 +166,7 @@ def test_run_is_a_verb_too(tmp_path):
 def test_a_dry_run_counts_what_the_command_line_bounds(tmp_path):
     more = ("--max-iterations", "3", "--dry-run")
     done = pilothouse("--config", ROOT / "config.example.yaml", *more, cwd=tmp_path)
-    assert "at most 6 jobs (3 iterations of 2)" in done.stdout
+    assert "at most 6 trials (3 iterations of 2)" in done.stdout
 
 
 def test_a_job_is_shown_with_its_staged_code(tmp_path):
@@ -295,3 +296,27 @@ def test_what_is_shown_of_a_job_holds_references_in_place_of_secrets(tmp_path, s
     assert "export WANDB_API_KEY='${WANDB_API_KEY}'" in done.stdout
     assert "export MODE=offline" in done.stdout
     assert "k-4711" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("kind", ["auto", "llm", "hybrid"])
+@pytest.mark.parametrize("show", [("render",), ("--dry-run",)])
+def test_what_is_only_shown_needs_no_key_and_asks_no_endpoint(tmp_path, show, kind):
+    with socket.create_server(("127.0.0.1", 0)) as endpoint:
+        endpoint.setblocking(False)
+        url = f"http://127.0.0.1:{endpoint.getsockname()[1]}/v1"
+        (tmp_path / "config.yaml").write_text(
+            f"{GOOD}llm: {{base_url: '{url}', model: m1, api_key_env: NOKEY}}\n"
+            f"proposer: {{kind: {kind}}}\n"
+        )
+        done = pilothouse(*show, "--config", "config.yaml", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        with pytest.raises(BlockingIOError):
+            endpoint.accept()
+    assert "Its job, " in done.stdout
+    assert ("m1 is not asked" in done.stdout) == (show == ("--dry-run",))
+
+
+def test_the_cost_comes_first_and_again_after_the_long_job(tmp_path):
+    (tmp_path / "good.yaml").write_text(GOOD)
+    shown = pilothouse("--config", "good.yaml", "--dry-run", cwd=tmp_path).stdout.splitlines()
+    assert shown[2] == shown[-2] == "The cost: at most 20 trials (10 iterations of 2), 1 node each"
