@@ -1,4 +1,4 @@
-"""``status`` and ``list``: where runs stand, read from their files; a run is never disturbed."""
+"""``status``: where a run stands, read from its files; it is never disturbed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from agents import requests
 from agents.errors import ConfigurationError
 from agents.progress import read_heartbeat
 from agents.screen import duration_text
-from agents.workspace import Workspace, runs
+from agents.workspace import Workspace
 
 MOST_JOBS = 12
 MOST_REQUESTS = 5
@@ -346,21 +346,6 @@ def status_text(state: RunState) -> str:
         else:
             lines.append(f"  {'alive':<10} last sign of life {age} ago")
     return "\n".join(lines)
-
-
-def list_text(base: Path) -> str:
-    """One line for each run under `base`."""
-    states = [run_state(run) for run in runs(base)]
-    if Workspace(base.expanduser().absolute()).experiment is not None:
-        return f"{base} is a run itself: `python -m agents.run status {shlex.quote(str(base))}`"
-    if not states:
-        return f"no runs under {base}"
-    return "\n".join(_line(state) for state in states)
-
-
-def _line(state: RunState) -> str:
-    best = "-" if state.best_value is None else f"{state.best_value:.4f}"
-    return f"{state.state:9} {best:>8}  {state.experiment:20} {state.directory}"
 
 
 def to_json(states: Sequence[RunState]) -> str:
