@@ -10,11 +10,11 @@ from agents import requests
 from agents.config import LoadedConfig, load
 from agents.config.model import Settings
 from agents.confirm import due, is_wanted
-from agents.convergence import StopReason, reserve_for, stop_reasons
+from agents.convergence import StopReason
 from agents.helm import history_of
 from agents.report.reading import Reading, read_run, summary_of
-from agents.schedule import complete_iterations, confirming
 from agents.steering import Steered, steered
+from agents.stopping import reasons_now
 from agents.workspace import Workspace
 
 _BOUNDS = {
@@ -54,17 +54,8 @@ def at_its_end(
         return None
     now = steered(history_of(reading.facts.steering))
     settings = _in_force(loaded, now, laid_over)
-    loop, view = settings.loop, reading.view
-    searched = set(complete_iterations(view.trials, loop)) - confirming(view.trials)
-    reasons = stop_reasons(
-        view,
-        len(searched),
-        reading.facts.elapsed_seconds,
-        loop,
-        settings.stop,
-        reserve=reserve_for(view, settings.confirm, loop),
-        cancelled=now.cancelled,
-    )
+    view = reading.view
+    reasons = reasons_now(view, settings, reading.facts.elapsed_seconds, now.cancelled)
     if not reasons or (is_wanted(reasons[0]) and due(view, settings.confirm)):
         return None
     return AtItsEnd(reading, reasons)

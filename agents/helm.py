@@ -13,6 +13,7 @@ from typing import Any
 from agents import asking, requests
 from agents.config import LoadedConfig
 from agents.config.model import Settings
+from agents.elapsed import elapsed_seconds
 from agents.errors import ConfigurationError, LedgerError
 from agents.journal import Journal
 from agents.ledger import Ledger
@@ -29,7 +30,8 @@ from agents.steering import (
     taken_from_json,
     too_late,
 )
-from agents.trial import Trial
+from agents.stopping import reasons_now
+from agents.trial import StudyView, Trial
 from agents.workspace import Workspace
 from training.contract import write_atomically
 
@@ -195,7 +197,21 @@ class Helm:
         key, value = taken.request.arguments["key"], taken.request.arguments["value"]
         loaded = asking.checked_setting(self._workspace.config_file, key, value)
         before, after = asking.value_of(self.settings, key), asking.value_of(loaded.settings, key)
-        return replace(taken, effect=f"{_shown(before)} before, {_shown(after)} now")
+        end = self._end_with(loaded.settings, here)
+        return replace(taken, effect=f"{_shown(before)} before, {_shown(after)} now{end}")
+
+    def _end_with(self, settings: Settings, here: Circumstances) -> str:
+        """What there is to say where the search has used up what it is given now."""
+        if here.ending is not None or self.now.stop is not None:
+            return ""
+        objective, kept = settings.objective, self._ledger.attributes()
+        view = StudyView(settings.experiment.id, objective.metric, objective.direction, here.trials)
+        started = datetime.fromisoformat(kept["started_at"])
+        elapsed = elapsed_seconds(kept, started, datetime.now(UTC))
+        reasons = reasons_now(view, settings, elapsed, self.now.cancelled)
+        if not reasons:
+            return ""
+        return f"; the search ends once what runs has ended: {reasons[0].sentence}"
 
     def _add(self, taken: Taken, here: Circumstances) -> Taken:
         asking.checked_point(self.space, taken.request.arguments["parameters"])

@@ -235,11 +235,12 @@ def _number(value: object) -> str:
 def _budgets(state: RunState) -> Iterator[Line]:
     for budget in state.budgets:
         used, limit = budget["used"], budget["limit"]
-        if budget["name"] == "time":
-            text = f"{_coarse(used)} of {_coarse(limit)}"
-        else:
-            text = f"{used:.3g} of {limit:.6g} {budget['name']}"
-        yield Line("budget", f"{_bar(used / limit if limit else 1.0)} {text}")
+        is_time = budget["name"] == "time"
+        of = (_coarse(used), _coarse(limit)) if is_time else (f"{used:.3g}", f"{limit:.6g}")
+        unit = "" if is_time else f" {budget['name']}"
+        # A budget that was made smaller meanwhile.
+        text = f"{of[0]} used, the limit is {of[1]}" if used > limit else f"{of[0]} of {of[1]}"
+        yield Line("budget", f"{_bar(used / limit if limit else 1.0)} {text}{unit}")
 
 
 def _jobs(state: RunState) -> Iterator[Line]:

@@ -284,6 +284,8 @@ def test_status_tells_what_there_is_to_know(run):
         "wait: for jobs to end since",
     ):
         assert words in text, words
+    write_heartbeat(run.progress_file, progress(budgets=[Budget("iterations", 22, 3)]))
+    assert "22 used, the limit is 3 iterations" in status_text(run_state(run))
     waiting = Waiting("ssh", "the connection is gone", "ssh login1", datetime.now(UTC))
     write_heartbeat(run.progress_file, progress(waiting=waiting))
     state = run_state(run)
