@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import math
 import posixpath
 import tempfile
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import yaml
@@ -42,7 +43,7 @@ def dry_run(loaded: LoadedConfig) -> str:
         cost,
         *(f"note: {notice}" for notice in notices),
         _proposals_text(trials),
-        _job_text(loaded, trials),
+        _job_text(_first_job(loaded, trials)),
         cost,  # again: a job's script is long, and what came first has left the screen
     ]
     return "\n\n".join(parts)
@@ -50,9 +51,27 @@ def dry_run(loaded: LoadedConfig) -> str:
 
 def rendered(loaded: LoadedConfig) -> str:
     """The first job as it would be submitted."""
-    settings = loaded.settings
+    return _job_text(_first_job(loaded, _first_trials(loaded.settings)))
+
+
+def rendered_json(loaded: LoadedConfig) -> str:
+    """The same for scripts."""
+    job = _first_job(loaded, _first_trials(loaded.settings))
+    document = {
+        "directory": job.directory,
+        "script": {job.script_name: job.script},
+        "files": {LAUNCHER: job.launcher, job.trial_script_name: job.trial_script}
+        if job.launcher
+        else {},
+        "trials": [trial.number for trial in job.trials],
+        "hyperparameters": json.loads(job.hyperparameters),
+    }
+    return json.dumps(document, indent=2, ensure_ascii=False)
+
+
+def _first_trials(settings: Settings) -> list[Trial]:
     proposals, _ = _first_proposals(settings)
-    return _job_text(loaded, [_trial(settings, n, each) for n, each in enumerate(proposals)])
+    return [_trial(settings, number, proposal) for number, proposal in enumerate(proposals)]
 
 
 def _first_proposals(settings: Settings) -> tuple[list[Proposal], list[str]]:
@@ -97,8 +116,25 @@ def _proposals_text(trials: list[Trial]) -> str:
     return "\n".join(lines)
 
 
-def _job_text(loaded: LoadedConfig, trials: Sequence[Trial]) -> str:
-    """The first job: a trial's own, or the one that several share."""
+@dataclass(frozen=True)
+class FirstJob:
+    """The first job as it would be submitted: a trial's own, or the one that several share."""
+
+    directory: str
+    """On the cluster."""
+    script_name: str
+    script: str
+    trials: Sequence[Trial]
+    launcher: str = ""
+    """Of a job that trials share: the script that starts them."""
+    trial_script_name: str = ""
+    trial_script: str = ""
+    """Of the first trial."""
+    hyperparameters: str = ""
+    """Of the first trial: its file."""
+
+
+def _first_job(loaded: LoadedConfig, trials: Sequence[Trial]) -> FirstJob:
     settings, cluster = loaded.settings, _cluster(loaded)
     wanted = settings.cluster.poll.bell
     bell = bell_url(wanted, "TOKEN") if wanted is not None else None
@@ -108,17 +144,27 @@ def _job_text(loaded: LoadedConfig, trials: Sequence[Trial]) -> str:
     members = [job_request(trial, shown, cluster.root, code, bell) for trial in together]
     pack = _pack(settings, cluster, together[0], members)
     whole = pack or members[0]
-    lines = [f"Its job, {whole.directory}/{cluster.batch.script_name}:"]
-    lines += _indented(cluster.render(whole))
-    if pack is not None:
-        script = f"{posixpath.relpath(members[0].directory, pack.directory)}/{TRIAL_SCRIPT}"
-        lines += [f"{LAUNCHER}, which starts {len(members)} trials:"]
-        lines += _indented(pack.files[LAUNCHER].decode())
-        lines += [f"{script}:", *_indented(pack.files[script].decode())]
-    lines += [f"hyperparameters.json of trial {together[0].number}:"]
-    for content in members[0].files.values():
-        lines += _indented(content.decode())
-    return "\n".join(lines)
+    job = FirstJob(
+        whole.directory,
+        cluster.batch.script_name,
+        cluster.render(whole),
+        together,
+        hyperparameters=b"".join(members[0].files.values()).decode(),
+    )
+    if pack is None:
+        return job
+    name = f"{posixpath.relpath(members[0].directory, pack.directory)}/{TRIAL_SCRIPT}"
+    launcher, own = pack.files[LAUNCHER].decode(), pack.files[name].decode()
+    return replace(job, launcher=launcher, trial_script_name=name, trial_script=own)
+
+
+def _job_text(job: FirstJob) -> str:
+    lines = [f"Its job, {job.directory}/{job.script_name}:", *_indented(job.script)]
+    if job.launcher:
+        lines += [f"{LAUNCHER}, which starts {len(job.trials)} trials:", *_indented(job.launcher)]
+        lines += [f"{job.trial_script_name}:", *_indented(job.trial_script)]
+    lines += [f"hyperparameters.json of trial {job.trials[0].number}:"]
+    return "\n".join([*lines, *_indented(job.hyperparameters)])
 
 
 def _cluster(loaded: LoadedConfig) -> Cluster:
