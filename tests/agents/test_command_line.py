@@ -12,6 +12,10 @@ import time
 from pathlib import Path
 
 import pytest
+import typer
+
+from agents import run
+from agents.verbs.panels import PANELS
 
 ROOT = Path(__file__).parent.parent.parent
 GOOD = """\
@@ -105,6 +109,33 @@ def test_help_names_every_verb_and_shows_an_example(tmp_path):
     for verb in ("connect", "disconnect", "render", "status", "list", "graph", "config"):
         assert verb in done.stdout
     assert "Example: python -m agents.run --config" in done.stdout
+
+
+def test_help_shows_every_verb_in_a_panel():
+    verbs = [verb for panel in PANELS.values() for verb in panel]
+    known = {*typer.main.get_group(run.app).commands}
+    assert len(verbs) == len(known)
+    assert {*verbs} == known
+
+
+def test_help_puts_what_one_needs_first_under_headings(tmp_path):
+    shown = pilothouse("--help", cwd=tmp_path, COLUMNS="100").stdout
+    places = [shown.index(f"─ {panel} ─") for panel in PANELS]
+    assert places == sorted(places)
+    verbs = [f"│ {verb} " for panel in PANELS.values() for verb in panel]
+    assert [shown.index(verb) for verb in verbs] == sorted(shown.index(verb) for verb in verbs)
+
+
+def test_help_loads_nothing_heavy(tmp_path):
+    code = (
+        "import sys, agents.run, typer; typer.main.get_group(agents.run.app); heavy = "
+        "['optuna', 'numpy', 'langgraph', 'langchain_core', 'pydantic', 'paramiko', 'yaml', 'jinja2'];"
+        "print([name for name in heavy if name in sys.modules])"
+    )
+    command = [sys.executable, "-c", code]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.stdout == "[]\n", done.stdout + done.stderr
 
 
 def test_the_graph_is_drawn_from_the_compiled_machine(tmp_path):
