@@ -17,7 +17,6 @@ from agents.elapsed import elapsed_seconds
 from agents.errors import ConfigurationError, LedgerError
 from agents.journal import Journal
 from agents.ledger import Ledger
-from agents.report.numbers import count
 from agents.space import SearchSpace
 from agents.steering import (
     ATTRIBUTE,
@@ -32,6 +31,7 @@ from agents.steering import (
 )
 from agents.stopping import reasons_now
 from agents.trial import StudyView, Trial
+from agents.words import count, named
 from agents.workspace import Workspace
 from training.contract import write_atomically
 
@@ -189,8 +189,7 @@ class Helm:
         others = [_why_not(number, here.trials) for number in numbers if number not in running]
         if not meant:
             raise ConfigurationError("; ".join(others) or "no trial is in flight")
-        names = ", ".join(map(str, meant))
-        text = "; ".join([f"trial {names} cancelled", *others])
+        text = "; ".join([f"{named(meant)} cancelled", *others])
         return replace(taken, effect=text, trials=tuple(meant))
 
     def _set(self, taken: Taken, here: Circumstances) -> Taken:

@@ -161,7 +161,10 @@ def _first_job(loaded: LoadedConfig, trials: Sequence[Trial]) -> FirstJob:
 def _job_text(job: FirstJob) -> str:
     lines = [f"Its job, {job.directory}/{job.script_name}:", *_indented(job.script)]
     if job.launcher:
-        lines += [f"{LAUNCHER}, which starts {len(job.trials)} trials:", *_indented(job.launcher)]
+        lines += [
+            f"{LAUNCHER}, which starts {count(len(job.trials), 'trial')}:",
+            *_indented(job.launcher),
+        ]
         lines += [f"{job.trial_script_name}:", *_indented(job.trial_script)]
     lines += [f"hyperparameters.json of trial {job.trials[0].number}:"]
     return "\n".join([*lines, *_indented(job.hyperparameters)])

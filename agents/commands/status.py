@@ -16,6 +16,7 @@ from agents import requests
 from agents.errors import ConfigurationError
 from agents.progress import read_heartbeat
 from agents.screen import duration_text
+from agents.words import count
 from agents.workspace import Workspace
 
 MOST_JOBS = 12
@@ -224,8 +225,11 @@ def _results(state: RunState) -> Iterator[Line]:
     if rivals:
         sign = -1 if state.direction != "minimize" else 1
         rivals.sort(key=lambda rival: sign * rival[1]["best"])
-        parts = [f"{name} {source['best']:.4f} in {source['trials']}" for name, source in rivals]
-        yield Line("ahead", f"{', '.join(parts)} trials")
+        parts = [
+            f"{name} {source['best']:.4f} in {count(source['trials'], 'trial')}"
+            for name, source in rivals
+        ]
+        yield Line("ahead", ", ".join(parts))
 
 
 def _number(value: object) -> str:
@@ -260,7 +264,7 @@ def _jobs(state: RunState) -> Iterator[Line]:
         text = f"{', '.join(parts)}  {curve}".rstrip()
         yield Line(f"trial {job['trial']}", f"{job.get('origin') or ''}: {text}".lstrip(": "))
     if len(state.jobs) > MOST_JOBS:
-        yield Line("…", f"{len(state.jobs) - MOST_JOBS} more trials are in flight")
+        yield Line("…", f"{count(len(state.jobs) - MOST_JOBS, 'more trial')} in flight")
 
 
 def _people(state: RunState) -> Iterator[Line]:

@@ -284,7 +284,7 @@ def test_control_c_asks_what_becomes_of_the_running_jobs(tmp_path, answer, left)
         "max_iterations: 1", "jobs_per_iteration: 1"
     )
     (tmp_path / "slow.yaml").write_text(slow)
-    answers = [("  running", "\x03"), ("leave them running [l]", f"{answer}\n")]
+    answers = [("  running", "\x03"), ("leave it running [l]", f"{answer}\n")]
     screen, code = in_a_terminal(["--config", "slow.yaml"], answers, tmp_path)
     assert code == 130
     assert "--resume" in screen
@@ -294,7 +294,7 @@ def test_control_c_asks_what_becomes_of_the_running_jobs(tmp_path, answer, left)
         os.kill(script, 0)
         os.kill(script, signal.SIGTERM)
     else:
-        assert "1 jobs are cancelled" in screen
+        assert "1 job cancelled" in screen
     wait_for_end(script)
 
 

@@ -15,6 +15,7 @@ from agents.report.numbers import measure
 from agents.report.plain import shortened
 from agents.report.study import best_first, spread
 from agents.trial import StudyView, Trial
+from agents.words import count
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -93,7 +94,10 @@ def parallel_chart(
         _draw_axis(drawing, layout, index, axis)
     if gaps:
         _draw_absent(drawing, layout)
-    about = f"{len(ranked)} trials as lines across {len(axes)} parameters and {view.metric}."
+    about = (
+        f"{count(len(ranked), 'trial')} as lines across {count(len(axes), 'parameter')} and "
+        f"{view.metric}."
+    )
     return drawing.to_svg("Parallel coordinates", about)
 
 
