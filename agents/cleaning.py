@@ -112,7 +112,7 @@ def in_flight(workspace: Workspace) -> str:
     if not jobs:
         return ""
     names = ", ".join(_job_text(trial) for trial in jobs[:3])
-    way = "`harvest` it" if workspace.is_experiment else "`cancel` or `resume` it"
+    way = "`harvest` or `cancel` it" if workspace.is_experiment else "`cancel` or `resume` it"
     return f"jobs may still run ({names}): {way} first"
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from agents.config.model import ConfirmSettings, LoopSettings, StopSettings
 from agents.trial import Direction, StudyView, Trial, TrialState
+from agents.words import count
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,21 @@ def stop_reason(
 
     `cancelled`: trials that a person ended, which are no failures.
     """
+    found = stop_reasons(view, iteration, elapsed, loop, stop, reserve=reserve, cancelled=cancelled)
+    return found[0] if found else None
+
+
+def stop_reasons(
+    view: StudyView,
+    iteration: int,
+    elapsed: float,
+    loop: LoopSettings,
+    stop: StopSettings,
+    *,
+    reserve: Reserve | None = None,
+    cancelled: Collection[int] = (),
+) -> list[StopReason]:
+    """All rules that hold, the first of which stops the search."""
     kept = reserve or Reserve()
     rules = (
         _target(view, stop),
@@ -55,7 +71,7 @@ def stop_reason(
         _wall_clock(elapsed, stop, kept.seconds),
         _node_hours(view, stop, kept.node_hours),
     )
-    return next((reason for reason in rules if reason is not None), None)
+    return [reason for reason in rules if reason is not None]
 
 
 def _target(view: StudyView, stop: StopSettings) -> StopReason | None:
@@ -93,7 +109,7 @@ def _failures(view: StudyView, stop: StopSettings, cancelled: Collection[int]) -
     cause = f"; the last one: {last.failure.message}" if last.failure else ""
     return StopReason(
         "failures_in_a_row",
-        f"{failed} trials failed in a row; the limit is {stop.failures_in_a_row}{cause}",
+        f"{count(failed, 'trial')} failed in a row; the limit is {stop.failures_in_a_row}{cause}",
         {"failed": failed, "limit": stop.failures_in_a_row},
     )
 
@@ -132,7 +148,7 @@ def _patience(view: StudyView, stop: StopSettings) -> StopReason | None:
     numbers: dict[str, float] = {"iterations": len(idle), "limit": stop.patience, "value": value}
     return StopReason(
         "patience",
-        f"{len(idle)} iterations without an improvement of {stop.minimum_improvement:g} "
+        f"{count(len(idle), 'iteration')} without an improvement of {stop.minimum_improvement:g} "
         f"on {view.metric} = {value:.6g}{twice}; the limit is {stop.patience}",
         numbers | ({"advised": advised} if advised else {}),
     )

@@ -7,6 +7,7 @@ it, and ``--resume`` goes on from it with a search that knows the experiment's r
 from __future__ import annotations
 
 import shlex
+import time
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -14,21 +15,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from agents import requests
 from agents.config.model import Settings
 from agents.config.yaml_text import scalar
 from agents.convergence import StopReason
 from agents.errors import ConfigurationError, ProposalRejected, UnexpectedError
+from agents.helm import Circumstances, Helm, history_of
+from agents.interrupts import Interrupts
 from agents.jobs import trial_seed
 from agents.ledger import snapshot
 from agents.progress import JobLine, Progress, trials_by_state, write_heartbeat
 from agents.search import Run
 from agents.space import SearchSpace
+from agents.steering import ATTRIBUTE, Taken, cancelled_by, steered
 from agents.trial import Proposal, StudyView, Trial, TrialState
 from scheduler.errors import Away
 from training.contract import ParameterValue, PilothouseError
 
 ENDED = StopReason("experiments", "every experiment has ended", {})
 TO_BE_SUBMITTED = "to be submitted"
+LOOK_SECONDS = 1.0
+"""Between two looks for requests, while somebody waits."""
 ITERATION = 1
 """Experiments are all of the first iteration: a search that goes on from them begins with the second,
 or fills up the first."""
@@ -145,12 +152,42 @@ class Experiment:
         May raise scheduler.errors.Away; then nothing is lost, and it is done again.
         """
         flight = self.run.flight
+        self._steer()
         self.submit()
+        self._obey()
         if flight.watched():
             flight.poll()
             flight.collect()
         self.submit()
         self.write()
+
+    def history(self) -> Sequence[Taken]:
+        """What people asked for, such as to cancel it."""
+        return history_of(self.run.ledger.attributes().get(ATTRIBUTE, []))
+
+    def _steer(self) -> None:
+        """Take what people ask for."""
+        run = self.run
+        if not requests.waiting(run.workspace.directory):
+            return self._obey()
+        ending = ENDED.sentence if self.is_finished() else None
+        helm = Helm(run.loaded, run.workspace, run.ledger, run.journal)
+        helm.take(Circumstances(run.ledger.trials(), ending, ended=self.is_finished()))
+        return self._obey()
+
+    def _obey(self) -> None:
+        """End what people cancelled, also in an earlier process. May raise scheduler.errors.Away."""
+        cancelled = steered(self.history()).cancelled
+        if cancelled:
+            self.run.flight.obey({n: cancelled_by(taken) for n, taken in cancelled.items()})
+
+    def rest(self, interrupts: Interrupts) -> None:
+        """Sleep until the next round is due, or until somebody asks for something."""
+        until = time.monotonic() + self.run.flight.interval()
+        while (left := until - time.monotonic()) > 0:
+            interrupts.sleep(min(left, LOOK_SECONDS))
+            if requests.waiting(self.run.workspace.directory):
+                return
 
     def awaits_files(self) -> bool:
         """Whether a job has left the queue, and its files may still come."""
@@ -179,6 +216,7 @@ class Experiment:
             best_parameters=best.parameters if best else {},
             doing=doing,
             waiting=self.run.patience.waiting,
+            steering=[taken.to_json() for taken in self.history()],
         )
 
     def write(self) -> None:

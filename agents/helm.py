@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from agents import asking, requests
 from agents.config import LoadedConfig
 from agents.config.model import Settings
+from agents.elapsed import elapsed_seconds
 from agents.errors import ConfigurationError, LedgerError
 from agents.journal import Journal
 from agents.ledger import Ledger
-from agents.report.numbers import count
 from agents.space import SearchSpace
 from agents.steering import (
     ATTRIBUTE,
@@ -28,7 +29,9 @@ from agents.steering import (
     taken_from_json,
     too_late,
 )
-from agents.trial import Trial
+from agents.stopping import reasons_now
+from agents.trial import StudyView, Trial
+from agents.words import count, named
 from agents.workspace import Workspace
 from training.contract import write_atomically
 
@@ -60,7 +63,7 @@ class Helm:
         self._workspace = workspace
         self._ledger = ledger
         self._journal = journal
-        self.history = _history(ledger)
+        self.history = history_of(ledger.attributes().get(ATTRIBUTE, []))
         """All that was ever asked for, in the order of taking."""
         self.now = steered(self.history)
         """What is in force."""
@@ -186,15 +189,28 @@ class Helm:
         others = [_why_not(number, here.trials) for number in numbers if number not in running]
         if not meant:
             raise ConfigurationError("; ".join(others) or "no trial is in flight")
-        names = ", ".join(map(str, meant))
-        text = "; ".join([f"trial {names} cancelled", *others])
+        text = "; ".join([f"{named(meant)} cancelled", *others])
         return replace(taken, effect=text, trials=tuple(meant))
 
     def _set(self, taken: Taken, here: Circumstances) -> Taken:
         key, value = taken.request.arguments["key"], taken.request.arguments["value"]
         loaded = asking.checked_setting(self._workspace.config_file, key, value)
         before, after = asking.value_of(self.settings, key), asking.value_of(loaded.settings, key)
-        return replace(taken, effect=f"{_shown(before)} before, {_shown(after)} now")
+        end = self._end_with(loaded.settings, here)
+        return replace(taken, effect=f"{_shown(before)} before, {_shown(after)} now{end}")
+
+    def _end_with(self, settings: Settings, here: Circumstances) -> str:
+        """What there is to say where the search has used up what it is given now."""
+        if here.ending is not None or self.now.stop is not None:
+            return ""
+        objective, kept = settings.objective, self._ledger.attributes()
+        view = StudyView(settings.experiment.id, objective.metric, objective.direction, here.trials)
+        started = datetime.fromisoformat(kept["started_at"])
+        elapsed = elapsed_seconds(kept, started, datetime.now(UTC))
+        reasons = reasons_now(view, settings, elapsed, self.now.cancelled)
+        if not reasons:
+            return ""
+        return f"; the search ends once what runs has ended: {reasons[0].sentence}"
 
     def _add(self, taken: Taken, here: Circumstances) -> Taken:
         asking.checked_point(self.space, taken.request.arguments["parameters"])
@@ -248,9 +264,10 @@ class Helm:
             self._enter(history)
 
 
-def _history(ledger: Ledger) -> list[Taken]:
+def history_of(entries: Iterable[Mapping[str, Any]]) -> list[Taken]:
+    """What was asked for, from what the ledger keeps. Raises LedgerError."""
     try:
-        return [taken_from_json(entry) for entry in ledger.attributes().get(ATTRIBUTE, [])]
+        return [taken_from_json(entry) for entry in entries]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise LedgerError(
             f"the ledger's list of what people asked for (study attribute {ATTRIBUTE}) cannot be "

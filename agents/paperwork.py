@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from agents.config.model import Settings
 from agents.convergence import StopReason
+from agents.elapsed import elapsed_seconds
 from agents.ledger import Ledger
 from agents.report import RunFacts, run_facts, write_html, write_iteration, write_summary
 from agents.report.usage import UsageReader
@@ -49,8 +50,8 @@ class Paperwork:
         return datetime.fromisoformat(self._ledger.attributes()["started_at"])
 
     def elapsed(self) -> float:
-        """Seconds since the search began."""
-        return (datetime.now(UTC) - self.started_at).total_seconds()
+        """Seconds that the search was at work, in whatever process."""
+        return elapsed_seconds(self._ledger.attributes(), self.started_at, datetime.now(UTC))
 
     def notice(self, text: str) -> bool:
         """Keep a notice for the report. False where it is known already."""

@@ -30,6 +30,7 @@ from agents.verbs import (
     steering,
 )
 from agents.verbs.options import ConfigOption, SetOption
+from agents.verbs.panels import Grouped
 from scheduler.errors import Away
 from training.contract import PilothouseError
 
@@ -46,6 +47,7 @@ class LogLevel(StrEnum):
 
 app = typer.Typer(
     name="pilothouse",
+    cls=Grouped,
     help="An LLM agent that optimizes hyperparameters on HPC clusters.",
     epilog="Example: python -m agents.run --config config.example.yaml",
     no_args_is_help=True,

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 
 import yaml
 
+from agents import elapsed
 from agents.bell import Bell
 from agents.config import LoadedConfig
 from agents.config.model import Settings
@@ -166,6 +167,7 @@ def open_search(
     Raises RunLocked, LedgerError, ConfigurationError.
     """
     with open_run(loaded, workspace, interrupts, log_level) as run:
+        _note_idle(run)
         helm = Helm(loaded, workspace, run.ledger, run.journal)
         nodes = SearchNodes(
             workspace,
@@ -250,6 +252,15 @@ def _keys(loaded: LoadedConfig) -> list[str]:
     found = [name for address in addresses for name in names(str(address))]
     key = loaded.settings.llm.api_key_env
     return [one for one in (key, *found) if one and one not in loaded.settings.cluster.environment]
+
+
+def _note_idle(run: Run) -> None:
+    """Keep since when nobody worked on the search, which is taken up now."""
+    left = elapsed.left_at(run.workspace)
+    if left is None or not all(trial.state.is_finished for trial in run.ledger.trials()):
+        return
+    spans = elapsed.with_idle(run.ledger.attributes(), left, datetime.now(UTC))
+    run.ledger.set_attribute(elapsed.ATTRIBUTE, spans)
 
 
 def _note_beginning(ledger: Ledger, loaded: LoadedConfig) -> None:

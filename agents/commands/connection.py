@@ -13,14 +13,16 @@ if TYPE_CHECKING:
     from scheduler.transports.ssh_master import Master, MasterStatus
 
 
-def connect(loaded: LoadedConfig) -> str:
+def connect(loaded: LoadedConfig) -> MasterStatus:
     """Open the master in front of the person. Returns what there is then."""
-    return str(_master(loaded).connect())
+    return _master(loaded).connect()
 
 
-def disconnect(loaded: LoadedConfig) -> str:
-    """Close the master if `connect` opened it. Returns what was done."""
-    return _master(loaded).disconnect()
+def disconnect(loaded: LoadedConfig) -> tuple[str, MasterStatus]:
+    """Close the master if `connect` opened it. Returns what was done, and what there is then."""
+    master = _master(loaded)
+    said = master.disconnect()
+    return said, master.check()
 
 
 def connection(loaded: LoadedConfig) -> MasterStatus:
@@ -35,9 +37,10 @@ def is_open(status: MasterStatus) -> bool:
     return status.life is Life.ALIVE
 
 
-def to_json(status: MasterStatus) -> str:
+def to_json(status: MasterStatus, **more: str) -> str:
     """For scripts."""
     document = {
+        **more,
         "open": is_open(status),
         "state": status.life.name.lower(),
         "to": str(status.serves),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import math
 import posixpath
 import tempfile
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import yaml
@@ -15,7 +16,10 @@ from agents.bell import bell_url
 from agents.config import LoadedConfig
 from agents.config.model import Settings
 from agents.jobs import in_packs, job_request, new_job, trial_seed
-from agents.proposers.build import build_proposer
+from agents.proposers.build import build_card, build_proposer
+from agents.proposers.prompt import require_room
+from agents.proposers.template import prompt_template
+from agents.report.numbers import count
 from agents.schedule import quota
 from agents.screen import duration_text
 from agents.search import open_cluster
@@ -33,31 +37,63 @@ def dry_run(loaded: LoadedConfig) -> str:
     settings = loaded.settings
     proposals, notices = _first_proposals(settings)
     trials = [_trial(settings, number, proposal) for number, proposal in enumerate(proposals)]
+    cost = _cost_text(settings)
     parts = [
         f"{loaded.path}: valid. Nothing was started.",
+        cost,
         *(f"note: {notice}" for notice in notices),
         _proposals_text(trials),
-        _job_text(loaded, trials),
-        _cost_text(settings),
+        _job_text(_first_job(loaded, trials)),
+        cost,  # again: a job's script is long, and what came first has left the screen
     ]
     return "\n\n".join(parts)
 
 
 def rendered(loaded: LoadedConfig) -> str:
     """The first job as it would be submitted."""
-    settings = loaded.settings
+    return _job_text(_first_job(loaded, _first_trials(loaded.settings)))
+
+
+def rendered_json(loaded: LoadedConfig) -> str:
+    """The same for scripts."""
+    job = _first_job(loaded, _first_trials(loaded.settings))
+    document = {
+        "directory": job.directory,
+        "script": {job.script_name: job.script},
+        "files": {LAUNCHER: job.launcher, job.trial_script_name: job.trial_script}
+        if job.launcher
+        else {},
+        "trials": [trial.number for trial in job.trials],
+        "hyperparameters": json.loads(job.hyperparameters),
+    }
+    return json.dumps(document, indent=2, ensure_ascii=False)
+
+
+def _first_trials(settings: Settings) -> list[Trial]:
     proposals, _ = _first_proposals(settings)
-    return _job_text(loaded, [_trial(settings, n, each) for n, each in enumerate(proposals)])
+    return [_trial(settings, number, proposal) for number, proposal in enumerate(proposals)]
 
 
 def _first_proposals(settings: Settings) -> tuple[list[Proposal], list[str]]:
     space = SearchSpace.build(settings.search_space, settings.constraints)
     objective = settings.objective
     empty = StudyView(settings.experiment.id, objective.metric, objective.direction, [])
+    asked, notices = _without_endpoint(settings, space)
     with tempfile.TemporaryDirectory() as exchanges:
-        proposer = build_proposer(settings, space, Path(exchanges))
+        proposer = build_proposer(asked, space, Path(exchanges))
         proposed = proposer.propose(empty, settings.loop.jobs_per_iteration)
-    return list(proposed.proposals), list(proposed.notices)
+    return list(proposed.proposals), [*notices, *proposed.notices]
+
+
+def _without_endpoint(settings: Settings, space: SearchSpace) -> tuple[Settings, list[str]]:
+    """The settings with which no endpoint is asked, nor its key needed, and what there is to say."""
+    llm = settings.llm
+    if settings.proposer.kind == "sampler" or llm.base_url is None or llm.replay is not None:
+        return settings, []
+    require_room(build_card(settings, space), prompt_template(llm.prompt), llm.prompt_tokens)
+    sampler = settings.proposer.model_copy(update={"kind": "sampler"})
+    said = f"{llm.model} is not asked: in a search it may propose in place of the sampler."
+    return settings.model_copy(update={"proposer": sampler}), [said]
 
 
 def _trial(settings: Settings, number: int, proposal: Proposal) -> Trial:
@@ -80,8 +116,25 @@ def _proposals_text(trials: list[Trial]) -> str:
     return "\n".join(lines)
 
 
-def _job_text(loaded: LoadedConfig, trials: Sequence[Trial]) -> str:
-    """The first job: a trial's own, or the one that several share."""
+@dataclass(frozen=True)
+class FirstJob:
+    """The first job as it would be submitted: a trial's own, or the one that several share."""
+
+    directory: str
+    """On the cluster."""
+    script_name: str
+    script: str
+    trials: Sequence[Trial]
+    launcher: str = ""
+    """Of a job that trials share: the script that starts them."""
+    trial_script_name: str = ""
+    trial_script: str = ""
+    """Of the first trial."""
+    hyperparameters: str = ""
+    """Of the first trial: its file."""
+
+
+def _first_job(loaded: LoadedConfig, trials: Sequence[Trial]) -> FirstJob:
     settings, cluster = loaded.settings, _cluster(loaded)
     wanted = settings.cluster.poll.bell
     bell = bell_url(wanted, "TOKEN") if wanted is not None else None
@@ -91,17 +144,30 @@ def _job_text(loaded: LoadedConfig, trials: Sequence[Trial]) -> str:
     members = [job_request(trial, shown, cluster.root, code, bell) for trial in together]
     pack = _pack(settings, cluster, together[0], members)
     whole = pack or members[0]
-    lines = [f"Its job, {whole.directory}/{cluster.batch.script_name}:"]
-    lines += _indented(cluster.render(whole))
-    if pack is not None:
-        script = f"{posixpath.relpath(members[0].directory, pack.directory)}/{TRIAL_SCRIPT}"
-        lines += [f"{LAUNCHER}, which starts {len(members)} trials:"]
-        lines += _indented(pack.files[LAUNCHER].decode())
-        lines += [f"{script}:", *_indented(pack.files[script].decode())]
-    lines += [f"hyperparameters.json of trial {together[0].number}:"]
-    for content in members[0].files.values():
-        lines += _indented(content.decode())
-    return "\n".join(lines)
+    job = FirstJob(
+        whole.directory,
+        cluster.batch.script_name,
+        cluster.render(whole),
+        together,
+        hyperparameters=b"".join(members[0].files.values()).decode(),
+    )
+    if pack is None:
+        return job
+    name = f"{posixpath.relpath(members[0].directory, pack.directory)}/{TRIAL_SCRIPT}"
+    launcher, own = pack.files[LAUNCHER].decode(), pack.files[name].decode()
+    return replace(job, launcher=launcher, trial_script_name=name, trial_script=own)
+
+
+def _job_text(job: FirstJob) -> str:
+    lines = [f"Its job, {job.directory}/{job.script_name}:", *_indented(job.script)]
+    if job.launcher:
+        lines += [
+            f"{LAUNCHER}, which starts {count(len(job.trials), 'trial')}:",
+            *_indented(job.launcher),
+        ]
+        lines += [f"{job.trial_script_name}:", *_indented(job.trial_script)]
+    lines += [f"hyperparameters.json of trial {job.trials[0].number}:"]
+    return "\n".join([*lines, *_indented(job.hyperparameters)])
 
 
 def _cluster(loaded: LoadedConfig) -> Cluster:
@@ -161,16 +227,15 @@ def _jobs(trials: int, settings: Settings) -> int:
 
 def _cost_text(settings: Settings) -> str:
     confirming = settings.confirm.trials * settings.confirm.seeds
-    trials = quota(settings.loop)
-    jobs = _jobs(trials, settings) + _jobs(confirming, settings)
+    searched = quota(settings.loop)
+    trials = searched + confirming
+    jobs = _jobs(searched, settings) + _jobs(confirming, settings)
     asked = resources_for(settings.cluster, {})
     again = f", and {confirming} to confirm the best" if confirming else ""
-    shared = (
-        f" for {trials + confirming} trials that share them" if jobs < trials + confirming else ""
-    )
+    shared = f" in {count(jobs, 'job')}" if jobs != trials else ""
     lines = [
-        f"The cost: at most {jobs} jobs{shared} ({settings.loop.max_iterations} iterations of "
-        f"{settings.loop.jobs_per_iteration}{again}), {asked.nodes} node(s) each"
+        f"The cost: at most {count(trials, 'trial')} ({count(settings.loop.max_iterations, 'iteration')}"
+        f" of {settings.loop.jobs_per_iteration}{again}){shared}, {count(asked.nodes, 'node')} each"
     ]
     if shared and settings.cluster.overrides:
         lines.append("  more, where cluster.overrides keep trials from sharing a job")

@@ -81,7 +81,9 @@ def explain(directory: Path, trial: int, *, as_json: bool = False) -> str:
     reading = read_run(directory)
     trials = reading.view.trials
     if not 0 <= trial < len(trials):
-        there = f"it has trials 0 to {len(trials) - 1}" if trials else "it has no trials yet"
+        there = (
+            f"it has {count(len(trials), 'trial')}, from 0 on" if trials else "it has no trials yet"
+        )
         raise ConfigurationError(f"{directory}: there is no trial {trial}; {there}")
     found = explanation(
         trials[trial], reading.view.metric, read_exchanges(reading.workspace.exchanges)

@@ -6,7 +6,6 @@ import json
 import secrets
 import shlex
 import shutil
-import socket
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -55,6 +54,7 @@ class InitOptions:
     yes: bool = False
     """Take what was found where a person would be asked."""
     force: bool = False
+    as_json: bool = False
 
 
 def init(options: InitOptions) -> None:
@@ -73,7 +73,10 @@ def init(options: InitOptions) -> None:
     if not program.exists():
         shutil.copyfile(str(resources.files("jobs").joinpath("templates", PROGRAM)), program)
     _write(options.output, text)
-    _say(options, seen, inventory, transport_settings)
+    if options.as_json:
+        print(_document(options, seen, inventory, transport_settings))
+    else:
+        _say(options, seen, inventory, transport_settings)
 
 
 def _check_output(options: InitOptions) -> None:
@@ -113,22 +116,12 @@ def _transport(options: InitOptions) -> LocalTransportSettings | SshTransportSet
 
 def _check_host(settings: SshTransportSettings) -> None:
     """Refuse a name that nobody knows: a login would be asked for where none can be."""
-    from scheduler.transports.ssh_master import Life, Master
+    from agents.known_host import known_host_remedy, unknown_host
 
-    master = Master(settings)
-    to = master.destination
-    if to.jump or master.check().life is not Life.ABSENT:
-        return  # the name is looked up elsewhere, or was found before
-    try:
-        socket.getaddrinfo(to.host, to.port)
-    except (OSError, UnicodeError) as error:
-        leads = "" if to.host == settings.host.lower() else f" leads to {to.host}, and"
-        raise ConfigurationError(
-            f"--host {settings.host}:{leads} no machine of that name is found "
-            f"({getattr(error, 'strerror', None) or error}): check its spelling, or name it in "
-            f"~/.ssh/config (Host {settings.host}, HostName …), and see whether `ssh "
-            f"{settings.host}` gets there"
-        ) from error
+    why = unknown_host(settings)
+    if why is not None:
+        host = settings.host
+        raise ConfigurationError(f"--host {host}: {why}: {known_host_remedy(host)}")
 
 
 def _open(settings: LocalTransportSettings | SshTransportSettings) -> Transport:
@@ -330,12 +323,51 @@ def _say(
         say("  written for it all the same; --batch local is for runs on this machine alone")
     for line in () if inventory.silence else inventory.missing:
         say(f"  not known: {line}")
-    config = shlex.quote(str(options.output))
     say(f"written: {options.output} (and {PROGRAM}, a stand-in for your training program)")
     say("next:")
-    if transport.kind == "ssh":
-        say(f"  python -m agents.run connect --config {config}")
-    say(f"  python -m agents.run doctor --config {config}")
-    if seen.batch != "local":
-        say(f"  python -m agents.run resources --config {config}")
-    say(f"  python -m agents.run --config {config}")
+    for command in _next(options, seen, transport):
+        say(f"  {command}")
+
+
+def _next(
+    options: InitOptions,
+    seen: Machine,
+    transport: LocalTransportSettings | SshTransportSettings,
+) -> list[str]:
+    """What a person types next."""
+    verbs = [
+        *(["connect "] if transport.kind == "ssh" else []),
+        "doctor ",
+        *(["resources "] if seen.batch != "local" else []),
+        "",
+    ]
+    config = shlex.quote(str(options.output))
+    return [f"python -m agents.run {verb}--config {config}" for verb in verbs]
+
+
+def _document(
+    options: InitOptions,
+    seen: Machine,
+    inventory: Inventory,
+    transport: LocalTransportSettings | SshTransportSettings,
+) -> str:
+    """What `_say` says, for scripts."""
+    document = {
+        "written": str(options.output),
+        "host": seen.host,
+        "user": seen.user,
+        "batch": seen.batch,
+        "python": seen.python_version,
+        "queues": [
+            {
+                "name": queue.name,
+                "nodes": queue.nodes,
+                "gpus": [{"kind": each.kind, "total": each.total} for each in queue.gpus],
+            }
+            for queue in inventory.queues
+        ],
+        "silence": inventory.silence or None,
+        "missing": [*inventory.missing],
+        "next": _next(options, seen, transport),
+    }
+    return json.dumps(document, indent=2, ensure_ascii=False)

@@ -14,6 +14,7 @@ from agents.report.reading import Reading, read_run
 from agents.report.salvage import Salvaged, rebuild
 from agents.report.study import finite
 from agents.report.write import HTML_FILE, write_output
+from agents.words import count, named
 
 COMPARISON_FILE = Path("comparison.html")
 
@@ -73,10 +74,10 @@ def comparison(directories: Sequence[Path], output: Path | None) -> Written:
 def _save(reading: Reading, saved: Salvaged) -> tuple[list[str], Path | None]:
     """Say what was found without the ledger, and keep it as one that works."""
     sources = ", ".join(f"{amount} from {where}" for where, amount in saved.sources.items())
-    found = f"  found without it: {len(saved.trials) - len(saved.missing)} trials"
+    found = f"  found without it: {count(len(saved.trials) - len(saved.missing), 'trial')}"
     lines = [f"warning: {saved.reason}", f"{found} ({sources})" if sources else found]
     if saved.missing:
-        lines.append(f"  nothing is left of trials {', '.join(map(str, saved.missing))}")
+        lines.append(f"  nothing is left of {named(saved.missing)}")
     if not saved.trials:
         return lines, None
     run = reading.workspace

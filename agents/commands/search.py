@@ -13,10 +13,11 @@ from pathlib import Path
 
 from agents.config import LoadedConfig, load
 from agents.errors import ConfigurationError
+from agents.finished import at_its_end, end_text
 from agents.interrupts import Interrupted, Interrupts
-from agents.report.numbers import count
 from agents.screen import Screen, confirmed_text, duration_text, open_screen
 from agents.search import Search, open_search
+from agents.words import count, named
 from agents.workspace import Workspace, create, existing, unfinished
 from scheduler.errors import Away
 
@@ -47,6 +48,10 @@ class SearchOptions:
 def run_search(options: SearchOptions) -> int:
     """Run or resume a search. Returns the exit code."""
     loaded, workspace = choose(options)
+    end = at_its_end(workspace, loaded, options.laid_over)
+    if end is not None:
+        print(end_text(workspace, end))
+        return 0
     screen = open_screen()
     with Interrupts() as interrupts:
         try:
@@ -189,10 +194,11 @@ def _leave(search: Search, interrupted: Interrupted) -> int:
 
 
 def _wants_to_cancel(trials: Sequence[int]) -> bool:
-    names = ", ".join(str(number) for number in trials)
+    has = f"{named(trials).capitalize()} {'has a job' if len(trials) == 1 else 'have jobs'}"
+    which = "it running [l] or cancel it" if len(trials) == 1 else "them running [l] or cancel them"
     while True:
         try:
-            answer = input(f"Trials {names} have jobs: leave them running [l] or cancel them [c]? ")
+            answer = input(f"{has}: leave {which} [c]? ")
         except (EOFError, KeyboardInterrupt):
             return False
         if answer.strip().lower() in ("l", "c"):

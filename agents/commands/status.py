@@ -1,4 +1,4 @@
-"""``status`` and ``list``: where runs stand, read from their files; a run is never disturbed."""
+"""``status``: where a run stands, read from its files; it is never disturbed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from agents import requests
 from agents.errors import ConfigurationError
 from agents.progress import read_heartbeat
 from agents.screen import duration_text
-from agents.workspace import Workspace, runs
+from agents.words import count
+from agents.workspace import Workspace
 
 MOST_JOBS = 12
 MOST_REQUESTS = 5
@@ -175,9 +176,26 @@ def _headline(state: RunState) -> Iterator[Line]:
     if state.state in ("stopped", "submitted"):
         yield Line("to go on", resume_command(Workspace(Path(state.directory))), "bold")
     if state.iteration is not None:
-        counts = ", ".join(f"{count} {name}" for name, count in state.trials.items() if count)
+        counts = ", ".join(f"{amount} {name}" for name, amount in _counts(state).items())
+        if state.state == "submitted":
+            yield Line("trials", counts or "none")
+            return
         of = f"{state.iteration} of {state.max_iterations}"
         yield Line("iteration", f"{of}; trials: {counts or 'none'}")
+
+
+def _counts(state: RunState) -> dict[str, int]:
+    """Trials by state; of those in flight, by how their jobs were seen last."""
+    flying = Counter(str(job["state"]) for job in state.jobs) if _shows_jobs(state) else Counter()
+    running = state.trials.get("running", 0)
+    untold = {"running": running - flying.total() + flying.pop("running", 0)}
+    ended = {name: amount for name, amount in state.trials.items() if name != "running"}
+    return {name: n for name, n in {**untold, **flying, **ended}.items() if n > 0}
+
+
+def _shows_jobs(state: RunState) -> bool:
+    """Whether its jobs are worth a line: of a stopped search nobody has asked about them."""
+    return state.is_attended or state.state == "submitted"
 
 
 _DOING = {
@@ -208,8 +226,11 @@ def _results(state: RunState) -> Iterator[Line]:
     if rivals:
         sign = -1 if state.direction != "minimize" else 1
         rivals.sort(key=lambda rival: sign * rival[1]["best"])
-        parts = [f"{name} {source['best']:.4f} in {source['trials']}" for name, source in rivals]
-        yield Line("ahead", f"{', '.join(parts)} trials")
+        parts = [
+            f"{name} {source['best']:.4f} in {count(source['trials'], 'trial')}"
+            for name, source in rivals
+        ]
+        yield Line("ahead", ", ".join(parts))
 
 
 def _number(value: object) -> str:
@@ -219,28 +240,31 @@ def _number(value: object) -> str:
 def _in_vain(state: RunState) -> Iterator[Line]:
     """Jobs that will never start, by reason."""
     stuck = [job for job in state.jobs if job.get("never_starts")] if state.is_attended else []
-    for reason, count in Counter(str(job.get("reason", "")) for job in stuck).items():
-        jobs = "1 job waits" if count == 1 else f"{count} jobs wait"
+    for reason, amount in Counter(str(job.get("reason", "")) for job in stuck).items():
+        jobs = f"{count(amount, 'job')} {'waits' if amount == 1 else 'wait'}"
         yield Line("in vain", f"{jobs}: {reason}", "bold red")
 
 
 def _budgets(state: RunState) -> Iterator[Line]:
     for budget in state.budgets:
         used, limit = budget["used"], budget["limit"]
-        if budget["name"] == "time":
-            text = f"{_coarse(used)} of {_coarse(limit)}"
-        else:
-            text = f"{used:.3g} of {limit:.6g} {budget['name']}"
-        yield Line("budget", f"{_bar(used / limit if limit else 1.0)} {text}")
+        is_time = budget["name"] == "time"
+        of = (_coarse(used), _coarse(limit)) if is_time else (f"{used:.3g}", f"{limit:.6g}")
+        unit = "" if is_time else f" {budget['name']}"
+        # A budget that was made smaller meanwhile.
+        text = f"{of[0]} used, the limit is {of[1]}" if used > limit else f"{of[0]} of {of[1]}"
+        yield Line("budget", f"{_bar(used / limit if limit else 1.0)} {text}{unit}")
 
 
 def _jobs(state: RunState) -> Iterator[Line]:
-    if not state.is_attended:
+    if not _shows_jobs(state):
         return
     for job in state.jobs[:MOST_JOBS]:
         parts = [str(job["state"])]
         if job.get("reason"):
             parts[0] += f" ({job['reason']})"
+        if job.get("job_id"):
+            parts.append(f"job {job['job_id']}")
         if job.get("step") is not None:
             parts.append(f"epoch {job['step']}")
         if job.get("accuracy") is not None:
@@ -249,7 +273,7 @@ def _jobs(state: RunState) -> Iterator[Line]:
         text = f"{', '.join(parts)}  {curve}".rstrip()
         yield Line(f"trial {job['trial']}", f"{job.get('origin') or ''}: {text}".lstrip(": "))
     if len(state.jobs) > MOST_JOBS:
-        yield Line("…", f"{len(state.jobs) - MOST_JOBS} more trials are in flight")
+        yield Line("…", f"{count(len(state.jobs) - MOST_JOBS, 'more trial')} in flight")
 
 
 def _people(state: RunState) -> Iterator[Line]:
@@ -331,23 +355,11 @@ def status_text(state: RunState) -> str:
     lines += [f"  {line.name:<10} {line.text}".rstrip() for line in status_lines(state)[1:]]
     if state.seconds_since_sign_of_life is not None:
         age = duration_text(state.seconds_since_sign_of_life)
-        lines.append(f"  {'alive':<10} last sign of life {age} ago")
+        if state.state == "submitted":
+            lines.append(f"  {'asked':<10} the cluster, {age} ago; `harvest` asks again")
+        else:
+            lines.append(f"  {'alive':<10} last sign of life {age} ago")
     return "\n".join(lines)
-
-
-def list_text(base: Path) -> str:
-    """One line for each run under `base`."""
-    states = [run_state(run) for run in runs(base)]
-    if Workspace(base.expanduser().absolute()).experiment is not None:
-        return f"{base} is a run itself: `python -m agents.run status {shlex.quote(str(base))}`"
-    if not states:
-        return f"no runs under {base}"
-    return "\n".join(_line(state) for state in states)
-
-
-def _line(state: RunState) -> str:
-    best = "-" if state.best_value is None else f"{state.best_value:.4f}"
-    return f"{state.state:9} {best:>8}  {state.experiment:20} {state.directory}"
 
 
 def to_json(states: Sequence[RunState]) -> str:

@@ -66,11 +66,11 @@ def ask(directory: Path, verb: Verb, arguments: Mapping[str, Any], wait: float) 
 
 def _refuse_without_search(workspace: Workspace, state: RunState, verb: Verb) -> None:
     where = workspace.directory
-    if workspace.is_experiment:
+    if workspace.is_experiment and verb != "cancel":
+        named = shlex.quote(str(where))
         raise ConfigurationError(
-            f"{verb}: {where} holds single experiments, and no search to steer; `python -m agents.run "
-            f"harvest {shlex.quote(str(where))}` says how each is and which job it has: cancel that with "
-            "scancel or qdel, and harvest again"
+            f"{verb}: {where} holds a single experiment, and no search to steer; `{COMMAND} harvest "
+            f"{named}` says how it is, `{COMMAND} cancel {named} --all` ends its job"
         )
     if state.state == "finished":
         hint = _FINISHED[verb].format(resume=resume_command(workspace))

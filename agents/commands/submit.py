@@ -138,7 +138,7 @@ def _until_finished(
             screen.show(experiment.progress())
         if experiment.is_finished():
             return
-        interrupts.sleep(experiment.run.flight.interval())
+        experiment.rest(interrupts)
 
 
 def _parameters_text(parameters: dict[str, ParameterValue]) -> str:

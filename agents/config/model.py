@@ -118,7 +118,9 @@ class StopSettings(Section):
         ge=0,
         description="By so much the best must get better to reset the patience.",
     )
-    wall_clock: Duration | None = Field(default=None, description="Such as 12h; since the start.")
+    wall_clock: Duration | None = Field(
+        default=None, description="Such as 12h; at work, jobs included."
+    )
     node_hours: float | None = Field(
         default=None, gt=0, description="Node-hours of training that may be spent."
     )

@@ -34,6 +34,7 @@ from agents.doctor.remote import (
 )
 from agents.doctor.trial_job import JOB, job_checks
 from agents.jobs import is_local
+from agents.known_host import known_host_remedy, unknown_host
 from agents.search import open_cluster
 from agents.workspace import Workspace
 from scheduler.cluster import Cluster
@@ -74,6 +75,9 @@ def _cluster_checks(loaded: LoadedConfig, options: Options, doing: Doing) -> lis
     rest = [CLOCK, DIRECTORY, SPACE, SCHEDULER, REQUEST, PYTHON, COMMAND]
     rest += [JOB] if options.job else []
     try:
+        unknown = _unknown_host(loaded)
+        if unknown is not None:
+            return [unknown, *not_reached(rest, "the machine was not found")]
         cluster = open_cluster(loaded, Workspace(local_base / f".pilothouse-doctor-{nonce}"))
         doing(f"the machine where jobs are submitted ({cluster.transport.name})")
         try:
@@ -87,6 +91,18 @@ def _cluster_checks(loaded: LoadedConfig, options: Options, doing: Doing) -> lis
     except SchedulerError as error:
         there = failed(CONNECTION, str(error), "mend cluster.transport")
     return [there, *not_reached(rest, "the machine was not reached")]
+
+
+def _unknown_host(loaded: LoadedConfig) -> Check | None:
+    """What there is to say where nobody knows the machine: that no login is the remedy."""
+    transport = loaded.settings.cluster.transport
+    if not isinstance(transport, SshTransportSettings):
+        return None
+    why = unknown_host(transport)
+    if why is None:
+        return None
+    host = transport.host
+    return failed(CONNECTION, f"cluster.transport.host {host}: {why}", known_host_remedy(host))
 
 
 def _look(loaded: LoadedConfig, cluster: Cluster, nonce: str) -> Look:

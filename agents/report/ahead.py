@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from agents.proposers.standing import MEMORY, SOURCES, track
+from agents.proposers.standing import SOURCES, track
 from agents.report.numbers import measure
 from agents.report.study import is_better, valued
 from agents.report.words import origin_name
 from agents.trial import Origin, StudyView, Trial
+from agents.words import count
 
 
 @dataclass(frozen=True)
@@ -75,14 +76,12 @@ def _changes(found: Sequence[Lead]) -> str:
 
 def _records(view: StudyView) -> str:
     """How often their latest trials were good, as the share of slots is decided."""
-    parts = []
-    for origin, record in track(view).items():
-        judged = record.good + record.other
-        if judged:
-            parts.append(f"{record.good} of {judged} from the {origin_name(origin)}")
+    found = {origin_name(origin): record for origin, record in track(view).items()}
+    parts = [
+        f"{record.good} of the {name}'s last {count(record.good + record.other, 'trial')}"
+        for name, record in found.items()
+        if record.good + record.other
+    ]
     if len(parts) < len(SOURCES):
         return ""
-    return (
-        f"Of the latest (at most {MEMORY} each), {' and '.join(parts)} beat three quarters of "
-        "what came before them."
-    )
+    return f"Among the best quarter at their time: {' and '.join(parts)}."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from datetime import datetime
 
+from agents.words import count as count
 from training.contract import ParameterValue
 
 MISSING = "\N{EN DASH}"
@@ -86,8 +87,3 @@ def duration(seconds: float | None) -> str:
 def moment(when: datetime | None) -> str:
     """A UTC time to the minute: ``2026-11-23 14:25 UTC``."""
     return when.strftime("%Y-%m-%d %H:%M UTC") if when else MISSING
-
-
-def count(amount: int, noun: str) -> str:
-    """``1 trial``, ``2 trials``."""
-    return f"{amount} {noun}" if amount == 1 else f"{amount} {noun}s"

@@ -18,10 +18,11 @@ from agents.config import load
 from agents.config.model import Settings
 from agents.config.node import data_of
 from agents.config.yaml_text import parse
+from agents.elapsed import elapsed_seconds, ended_at, last_sign, moment_of
 from agents.errors import ConfigurationError, LedgerError
 from agents.ledger import Ledger, snapshot
 from agents.ledger_file import in_the_drivers_words
-from agents.progress import SCHEMA, read_heartbeat
+from agents.progress import SCHEMA
 from agents.report.facts import RunFacts, run_facts
 from agents.report.salvage import Salvaged, salvage
 from agents.report.usage import UsageReader
@@ -182,12 +183,12 @@ def _command(document: Mapping[str, Any]) -> dict[str, Any]:
 def _facts(
     workspace: Workspace, settings: Settings, configuration: str, kept: Mapping[str, Any]
 ) -> RunFacts:
-    summary, last_sign = _document(workspace.summary_file), _last_sign(workspace)
-    ended = _ended(summary)
-    if ended is not None and last_sign is not None and last_sign > ended + _SETTLED:
+    summary, last = summary_of(workspace), last_sign(workspace)
+    ended = ended_at(workspace)
+    if ended is not None and last is not None and last > ended + _SETTLED:
         summary, ended = {}, None  # it goes on with more iterations
-    started = _moment(kept.get("started_at")) or _created(workspace)
-    updated = ended or last_sign or datetime.now(UTC)
+    started = moment_of(kept.get("started_at")) or _created(workspace)
+    updated = ended or last or datetime.now(UTC)
     return run_facts(
         settings,
         kept,
@@ -195,24 +196,20 @@ def _facts(
         run_directory=str(workspace.directory),
         started_at=started,
         updated_at=max(updated, started),
-        elapsed_seconds=max(0.0, (updated - started).total_seconds()),
+        elapsed_seconds=elapsed_seconds(kept, started, updated),
         stop_reason=summary.get("stop_reason"),
         usage=UsageReader(workspace.exchanges).read(),
     )
 
 
-def _ended(summary: Mapping[str, Any]) -> datetime | None:
-    ran = summary.get("run")
-    return _moment(ran.get("updated_at")) if isinstance(ran, Mapping) else None
-
-
-def _last_sign(workspace: Workspace) -> datetime | None:
-    return _moment((read_heartbeat(workspace.progress_file) or {}).get("updated_at"))
+def summary_of(workspace: Workspace) -> dict[str, Any]:
+    """The summary of a search that has come to its end; empty where there is none."""
+    return _document(workspace.summary_file)
 
 
 def _created(workspace: Workspace) -> datetime:
     card = _document(workspace.directory / CARD_FILE)
-    return _moment(card.get("created_at")) or datetime.now(UTC)
+    return moment_of(card.get("created_at")) or datetime.now(UTC)
 
 
 def _document(path: Path) -> dict[str, Any]:
@@ -221,11 +218,3 @@ def _document(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return document if isinstance(document, dict) else {}
-
-
-def _moment(text: object) -> datetime | None:
-    try:
-        found = datetime.fromisoformat(str(text))
-    except ValueError:
-        return None
-    return found.astimezone(UTC)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from agents.verbs.options import SetOption
+from agents.verbs.options import JsonOption, SetOption
 
 app = typer.Typer(help="About configuration files.", no_args_is_help=True)
 
@@ -22,13 +22,32 @@ def schema() -> None:
 
 @app.command(epilog="Example: python -m agents.run config check my.yaml")
 def check(
-    config: Annotated[Path, typer.Argument(metavar="FILE")], overrides: SetOption = None
+    config: Annotated[Path, typer.Argument(metavar="FILE")],
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """Check a configuration file; says all that is wrong with it at once."""
-    from agents.config import load
+    """Check a configuration file; says all that is wrong with it at once.
 
-    load(config, overrides or [])
-    typer.echo(f"{config}: valid")
+    Exit codes: 0 it is valid, 2 it is not.
+    """
+    import json
+
+    from agents.config import load
+    from agents.errors import ConfigurationError
+
+    problems: list[str] = []
+    try:
+        load(config, overrides or [])
+    except ConfigurationError as error:
+        if not as_json:
+            raise
+        problems = error.problems
+    if not as_json:
+        typer.echo(f"{config}: valid")
+        return
+    document = {"file": str(config), "valid": not problems, "problems": problems}
+    typer.echo(json.dumps(document, indent=2, ensure_ascii=False))
+    raise typer.Exit(2 if problems else 0)
 
 
 @app.command(epilog="Example: python -m agents.run config show config.example.yaml")

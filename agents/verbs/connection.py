@@ -8,21 +8,25 @@ app = typer.Typer()
 
 
 @app.command(epilog="Example: python -m agents.run connect --config aurora.yaml")
-def connect(config: RequiredConfig) -> None:
+def connect(config: RequiredConfig, as_json: JsonOption = False) -> None:
     """Open the ssh connection to the cluster: here you are asked for password and token."""
     from agents.commands.connection import connect as verb
+    from agents.commands.connection import to_json
     from agents.config import load
 
-    typer.echo(verb(load(config)))
+    status = verb(load(config))
+    typer.echo(to_json(status) if as_json else status)
 
 
 @app.command(epilog="Example: python -m agents.run disconnect --config aurora.yaml")
-def disconnect(config: RequiredConfig) -> None:
+def disconnect(config: RequiredConfig, as_json: JsonOption = False) -> None:
     """Close the connection that `connect` opened; one that you opened yourself is left alone."""
     from agents.commands.connection import disconnect as verb
+    from agents.commands.connection import to_json
     from agents.config import load
 
-    typer.echo(verb(load(config)))
+    said, status = verb(load(config))
+    typer.echo(to_json(status, said=said) if as_json else said)
 
 
 @app.command(epilog="Example: python -m agents.run connection --config aurora.yaml")

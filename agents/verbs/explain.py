@@ -24,8 +24,7 @@ def explain(
 
 @app.command(epilog="Example: python -m agents.run prompt > my_prompt.md.j2")
 def prompt(config: ConfigOption = None, overrides: SetOption = None) -> None:
-    """Print the default prompt, to make your own of it; with --config, the first question as the
-    LLM gets it."""
+    """Print the default prompt, to make your own of it; with --config, the LLM's first question."""
     from agents.commands.explain import first_question
     from agents.config import load
     from agents.proposers.template import default_prompt

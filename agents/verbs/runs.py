@@ -66,13 +66,12 @@ def list_runs(
     base: Annotated[Path, typer.Argument(metavar="BASE")] = RESULTS,
     as_json: JsonOption = False,
 ) -> None:
-    """List all runs under a directory with their state and best value."""
-    from agents.commands.status import list_text, run_state, to_json
+    """List all runs under a directory with their state and best value, and which are broken."""
+    from agents.commands.listing import list_json, list_text
     from agents.errors import ConfigurationError
-    from agents.workspace import runs
 
     if base != RESULTS and not base.expanduser().is_dir():
         raise ConfigurationError(
             f"{base}: there is no such directory; give the one that holds runs"
         )
-    typer.echo(to_json([run_state(run) for run in runs(base)]) if as_json else list_text(base))
+    typer.echo(list_json(base) if as_json else list_text(base))

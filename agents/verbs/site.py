@@ -57,6 +57,9 @@ def init(
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Ask nothing: take what was found.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace FILE if it is there.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="For scripts; takes what was found, as --yes.")
+    ] = False,
 ) -> None:
     """Look at a machine and write a configuration for it; only what was not found is asked."""
     from agents.commands.init import InitOptions
@@ -64,7 +67,11 @@ def init(
     from agents.detect.choices import Wishes
 
     wishes = Wishes(queue, account, base, python, _walltime(walltime), cpus, gpus)
-    verb(InitOptions(host, ssh_config, output, name, site, batch, wishes, yes, force))
+    verb(
+        InitOptions(
+            host, ssh_config, output, name, site, batch, wishes, yes or as_json, force, as_json
+        )
+    )
 
 
 @app.command(epilog="Example: python -m agents.run resources --config delta.yaml")

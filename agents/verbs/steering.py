@@ -11,6 +11,7 @@ import typer
 from agents.verbs.options import JsonOption
 
 if TYPE_CHECKING:
+    from agents.commands.steering import Answer
     from agents.steering import Verb
 
 app = typer.Typer()
@@ -53,12 +54,21 @@ def cancel(
     wait: Wait = WAIT,
     as_json: JsonOption = False,
 ) -> None:
-    """Cancel trials: their jobs end on the cluster; the sampler learns nothing from them."""
+    """Cancel trials: their jobs end on the cluster; the sampler learns nothing from them.
+
+    Also the job of an experiment that was submitted without a search.
+    """
+    from agents.commands.cancel import cancel as verb
     from agents.errors import ConfigurationError
+    from agents.interrupts import Interrupted
 
     if bool(trials) == everything:
         raise ConfigurationError("cancel: name the trials, or give --all")
-    _ask(directory, "cancel", {"trials": "all" if everything else trials}, wait, as_json)
+    try:
+        answer = verb(directory, trials or "all", wait)
+    except Interrupted as interrupted:
+        raise typer.Exit(128 + interrupted.number) from None
+    _tell(answer, as_json)
 
 
 @app.command(
@@ -124,9 +134,14 @@ def note(
 def _ask(
     directory: Path, verb: Verb, arguments: Mapping[str, Any], wait: float, as_json: bool
 ) -> None:
-    from agents.commands.steering import answer_json, answer_text, ask
+    from agents.commands.steering import ask
 
-    answer = ask(directory, verb, arguments, wait)
+    _tell(ask(directory, verb, arguments, wait), as_json)
+
+
+def _tell(answer: Answer, as_json: bool) -> None:
+    from agents.commands.steering import answer_json, answer_text
+
     is_refused = answer.state == "refused"
     if as_json:
         typer.echo(answer_json(answer))

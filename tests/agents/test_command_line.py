@@ -5,12 +5,17 @@ import os
 import pty
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+import typer
+
+from agents import run
+from agents.verbs.panels import PANELS
 
 ROOT = Path(__file__).parent.parent.parent
 GOOD = """\
@@ -106,6 +111,33 @@ def test_help_names_every_verb_and_shows_an_example(tmp_path):
     assert "Example: python -m agents.run --config" in done.stdout
 
 
+def test_help_shows_every_verb_in_a_panel():
+    verbs = [verb for panel in PANELS.values() for verb in panel]
+    known = {*typer.main.get_group(run.app).commands}
+    assert len(verbs) == len(known)
+    assert {*verbs} == known
+
+
+def test_help_puts_what_one_needs_first_under_headings(tmp_path):
+    shown = pilothouse("--help", cwd=tmp_path, COLUMNS="100").stdout
+    places = [shown.index(f"─ {panel} ─") for panel in PANELS]
+    assert places == sorted(places)
+    verbs = [f"│ {verb} " for panel in PANELS.values() for verb in panel]
+    assert [shown.index(verb) for verb in verbs] == sorted(shown.index(verb) for verb in verbs)
+
+
+def test_help_loads_nothing_heavy(tmp_path):
+    code = (
+        "import sys, agents.run, typer; typer.main.get_group(agents.run.app); heavy = "
+        "['optuna', 'numpy', 'langgraph', 'langchain_core', 'pydantic', 'paramiko', 'yaml', 'jinja2'];"
+        "print([name for name in heavy if name in sys.modules])"
+    )
+    command = [sys.executable, "-c", code]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.stdout == "[]\n", done.stdout + done.stderr
+
+
 def test_the_graph_is_drawn_from_the_compiled_machine(tmp_path):
     text = pilothouse("graph", cwd=tmp_path).stdout
     for edge in (
@@ -127,7 +159,7 @@ def test_a_dry_run_shows_proposals_job_and_cost_and_starts_nothing(tmp_path):
         "trial 1 (default",
         "-m training.train",
         '"learning_rate": 0.001',
-        "at most 10 jobs (5 iterations of 2)",
+        "at most 10 trials (5 iterations of 2), 1 node each",
         "0.83 node-hours",
     ):
         assert words in done.stdout
@@ -165,7 +197,7 @@ def test_run_is_a_verb_too(tmp_path):
 def test_a_dry_run_counts_what_the_command_line_bounds(tmp_path):
     more = ("--max-iterations", "3", "--dry-run")
     done = pilothouse("--config", ROOT / "config.example.yaml", *more, cwd=tmp_path)
-    assert "at most 6 jobs (3 iterations of 2)" in done.stdout
+    assert "at most 6 trials (3 iterations of 2)" in done.stdout
 
 
 def test_a_job_is_shown_with_its_staged_code(tmp_path):
@@ -252,7 +284,7 @@ def test_control_c_asks_what_becomes_of_the_running_jobs(tmp_path, answer, left)
         "max_iterations: 1", "jobs_per_iteration: 1"
     )
     (tmp_path / "slow.yaml").write_text(slow)
-    answers = [("  running", "\x03"), ("leave them running [l]", f"{answer}\n")]
+    answers = [("  running", "\x03"), ("leave it running [l]", f"{answer}\n")]
     screen, code = in_a_terminal(["--config", "slow.yaml"], answers, tmp_path)
     assert code == 130
     assert "--resume" in screen
@@ -295,3 +327,27 @@ def test_what_is_shown_of_a_job_holds_references_in_place_of_secrets(tmp_path, s
     assert "export WANDB_API_KEY='${WANDB_API_KEY}'" in done.stdout
     assert "export MODE=offline" in done.stdout
     assert "k-4711" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("kind", ["auto", "llm", "hybrid"])
+@pytest.mark.parametrize("show", [("render",), ("--dry-run",)])
+def test_what_is_only_shown_needs_no_key_and_asks_no_endpoint(tmp_path, show, kind):
+    with socket.create_server(("127.0.0.1", 0)) as endpoint:
+        endpoint.setblocking(False)
+        url = f"http://127.0.0.1:{endpoint.getsockname()[1]}/v1"
+        (tmp_path / "config.yaml").write_text(
+            f"{GOOD}llm: {{base_url: '{url}', model: m1, api_key_env: NOKEY}}\n"
+            f"proposer: {{kind: {kind}}}\n"
+        )
+        done = pilothouse(*show, "--config", "config.yaml", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        with pytest.raises(BlockingIOError):
+            endpoint.accept()
+    assert "Its job, " in done.stdout
+    assert ("m1 is not asked" in done.stdout) == (show == ("--dry-run",))
+
+
+def test_the_cost_comes_first_and_again_after_the_long_job(tmp_path):
+    (tmp_path / "good.yaml").write_text(GOOD)
+    shown = pilothouse("--config", "good.yaml", "--dry-run", cwd=tmp_path).stdout.splitlines()
+    assert shown[2] == shown[-2] == "The cost: at most 20 trials (10 iterations of 2), 1 node each"

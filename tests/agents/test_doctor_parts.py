@@ -1,6 +1,7 @@
 """The doctor's parts: clocks, quotas, commands, what hangs; and a PBS that answers in PBS's words."""
 
 import math
+import shutil
 
 import pytest
 from doctor_bench import doctor, write_config
@@ -170,3 +171,19 @@ def test_a_pbs_is_asked_for_server_and_queues(tmp_path, monkeypatch, queue, outc
     assert "pbs-host answers" in found["scheduler"]["seen"]
     assert found["account and queue"]["outcome"] == outcome
     assert found["training command"]["outcome"] == "ok"
+
+
+@pytest.mark.skipif(shutil.which("ssh") is None, reason="needs openssh-client")
+def test_a_mistyped_host_is_named_and_no_login_is_asked_for(tmp_path):
+    cluster = (
+        "cluster: {transport: {kind: ssh, host: no-such-machine.invalid}, remote_base: /runs,"
+        " batch_system: {kind: slurm}}"
+    )
+    code, found = doctor(write_config(tmp_path, cluster))
+    assert code == 1
+    connection = found["connection"]
+    assert connection["outcome"] == "failed"
+    assert connection["seen"].startswith("cluster.transport.host no-such-machine.invalid: ")
+    assert "check its spelling" in connection["remedy"]
+    assert "log in" not in connection["seen"] + connection["remedy"]
+    assert found["scheduler"]["outcome"] == "skipped"

@@ -148,7 +148,7 @@ def test_a_run_whose_ledger_is_lost_does_not_begin_anew(left, finished, tmp_path
     shown = is_told(run(["resume", there]), {1})
     assert "Nothing was started" in shown
     assert f"agents.run report '{there}'" in shown
-    assert "found without it: 1 trials" in is_told(run(["report", there]), {0})
+    assert "found without it: 1 trial" in is_told(run(["report", there]), {0})
 
 
 @pytest.mark.parametrize("verb", ON_A_CONFIGURATION)

@@ -32,8 +32,8 @@ def test_a_job_of_its_own_is_shown_as_ever(tmp_path):
 @pytest.mark.parametrize(
     ("schedule", "cost"),
     [
-        ("batch", "at most 9 jobs for 15 trials that share them"),
-        ("steady", "at most 15 jobs (3 iterations"),
+        ("batch", "at most 15 trials (3 iterations of 5) in 9 jobs"),
+        ("steady", "at most 15 trials (3 iterations of 5), "),
     ],
 )
 def test_the_cost_counts_jobs(tmp_path, schedule, cost):

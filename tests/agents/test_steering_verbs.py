@@ -89,7 +89,7 @@ def progress(**fields):
         "best_trial": 2,
         "best_parameters": {"rate": 0.0123456, "layers": 3},
         "best_so_far": (0.4, 0.7, 0.8123),
-        "sources": {"sampler": Source(3, 0.71), "llm": Source(2, 0.8123)},
+        "sources": {"sampler": Source(3, 0.71), "llm": Source(1, 0.8123)},
         "budgets": [Budget("iterations", 1, 5), Budget("time", 754.0, 43200.0)],
         "doing": "wait",
         "doing_since": datetime(2026, 11, 24, 12, 1, tzinfo=UTC),
@@ -273,17 +273,19 @@ def test_status_tells_what_there_is_to_know(run):
     text = status_text(run_state(run))
     for words in (
         "running",
-        "2 of 5; trials: 2 running, 3 completed, 1 failed",
+        "2 of 5; trials: 1 running, 1 queued, 3 completed, 1 failed",
         "accuracy_auc 0.8123 (trial 2)",
-        "llm 0.8123 in 2, sampler 0.7100 in 3 trials",
+        "llm 0.8123 in 1 trial, sampler 0.7100 in 3 trials",
         "░░░░░░░░░░ 12 min of 12 h",
         "██░░░░░░░░ 1 of 5 iterations",
         "rate=0.01235, layers=3",
-        "llm: running, epoch 3, 0.6100  ▁▆█",
-        "sampler: queued (Resources)",
+        "llm: running, job 17, epoch 3, 0.6100  ▁▆█",
+        "sampler: queued (Resources), job 18",
         "wait: for jobs to end since",
     ):
         assert words in text, words
+    write_heartbeat(run.progress_file, progress(budgets=[Budget("iterations", 22, 3)]))
+    assert "22 used, the limit is 3 iterations" in status_text(run_state(run))
     waiting = Waiting("ssh", "the connection is gone", "ssh login1", datetime.now(UTC))
     write_heartbeat(run.progress_file, progress(waiting=waiting))
     state = run_state(run)
@@ -428,7 +430,7 @@ def test_the_view_fits_into_any_width(run, width):
     assert max(map(len, text.splitlines())) <= width
     words = "".join(text.split())
     assert "aurora.yaml" in words
-    assert "87moretrialsareinflight" in words
+    assert "87moretrialsinflight" in words
     lock.release()
 
 
@@ -477,5 +479,5 @@ def test_an_experiment_without_a_search_cannot_be_steered(run):
     (run.directory / "run.json").write_text(json.dumps({**card, "kind": "experiment"}))
     done = pilothouse("pause", run.directory)
     assert done.returncode == 2
-    assert "single experiments" in done.stderr
+    assert "a single experiment" in done.stderr
     assert "harvest" in done.stderr

@@ -156,7 +156,9 @@ def test_a_search_is_no_experiment_and_an_experiment_stops_no_search(tmp_path):
     config = write_config(tmp_path)
     one = submitted(config, "x=0.9")
     told = run("status", one["directory"]).stdout
-    assert "submitted" in told
+    assert "trials     1 submitted" in told
+    assert f"submitted, job {one['job_id']}" in told
+    assert "`harvest` asks again" in told
     assert "agents.run harvest" in told
     assert "stopped" not in told
     # An unfinished search would be asked about; an unfinished experiment is none.
@@ -286,6 +288,52 @@ def test_what_nobody_thought_of_is_one_message_and_stops_nothing_else(tmp_path):
     os.mkdir(f"{blocked}/reports")
     (mended,) = harvested(blocked)
     assert mended["state"] == "completed"
+
+
+def test_cancel_ends_the_job_of_an_experiment_and_records_who_asked(tmp_path):
+    config = write_config(tmp_path)
+    one = submitted(config, "--set", "training.budget.held=1")["directory"]
+    script = locked_by(one)
+    refused = run("pause", one)
+    assert refused.returncode == 2
+    assert f"cancel {one} --all" in refused.stderr
+    done = run("cancel", one, "0", "--wait", "200", "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    answer = json.loads(done.stdout)
+    assert (answer["state"], answer["effect"]) == ("taken", "trial 0 cancelled")
+    assert not Path(f"/proc/{script}").exists()
+    (found,) = harvested(one, code=1)
+    assert found["state"] == "failed"
+    assert found["why"].startswith("cancelled: cancelled on request of ")
+    told = json.loads(Path(one, "summary.json").read_text())["steering"]
+    assert [entry["what"] for entry in told] == ["cancel 0"]
+    again = run("cancel", one, "--all")
+    assert again.returncode == 2
+    assert "the experiment has ended" in again.stderr
+
+
+def test_cancelling_names_a_trial_that_is_not_there(tmp_path):
+    config = write_config(tmp_path)
+    one = submitted(config, "--set", "training.budget.held=1")["directory"]
+    done = run("cancel", one, "7")
+    assert done.returncode == 2
+    assert "there is no trial 7" in done.stderr
+    assert run("cancel", one, "--all", "--wait", "200").returncode == 0
+
+
+def test_an_experiment_that_somebody_waits_for_is_cancelled_by_them(tmp_path):
+    config = write_config(tmp_path)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "agents.run", "submit", "--config", str(config), "--wait", "--set", "training.budget.held=1"],
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    directory = process.stdout.readline().strip()
+    locked_by(directory)
+    done = run("cancel", directory, "--all", "--wait", "200", "--json")
+    text, _ = process.communicate(timeout=180)
+    assert json.loads(done.stdout)["effect"] == "trial 0 cancelled"
+    assert process.returncode == 1
+    assert "cancelled on request of" in text
 
 
 def test_what_has_ended_is_left_as_it_is(tmp_path):

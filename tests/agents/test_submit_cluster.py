@@ -56,6 +56,10 @@ def test_a_job_goes_through_slurm_and_waiting_is_told_with_its_reason(lab, tmp_p
     (found,) = json.loads(run("harvest", one["directory"], "--json").stdout)
     assert (found["state"], found["job_id"]) == ("queued", one["job_id"])
     assert "held by its user" in found["why"]
+    told = run("status", one["directory"]).stdout
+    assert "trials     1 queued" in told
+    assert "1 running" not in told
+    assert f"queued ({found['why']}), job {one['job_id']}" in told
     lab.client("scontrol", "release", one["job_id"], check=True)
     done = run("harvest", tmp_path / "results", "--wait", "--json")
     assert done.returncode == 0, done.stdout
@@ -93,3 +97,17 @@ def test_a_refusal_is_a_failed_experiment_in_slurms_words(lab, tmp_path):
     again = run("harvest", tmp_path / "results")
     assert again.returncode == 1
     assert "invalid partition" in again.stdout.lower()
+
+
+def test_a_queued_experiment_is_cancelled_through_slurm(lab, tmp_path):
+    config = write_config(tmp_path)
+    held = run("submit", "-c", config, "--json", "--set",
+               "cluster.resources.directives={hold: null}")  # fmt: skip
+    (one,) = json.loads(held.stdout)
+    done = run("cancel", one["directory"], "0", "--wait", "60")
+    assert done.returncode == 0, done.stderr
+    assert "trial 0 cancelled" in done.stdout
+    assert one["job_id"] not in lab.client("squeue", "-h", "-o", "%i", check=True).stdout.split()
+    (found,) = json.loads(run("harvest", one["directory"], "--json").stdout)
+    assert found["state"] == "failed"
+    assert "cancelled on request of" in found["why"]

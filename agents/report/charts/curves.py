@@ -12,6 +12,7 @@ from agents.report.charts.svg import Drawing, Point, pieces
 from agents.report.numbers import as_float, measure
 from agents.report.study import best_first, spread, valued
 from agents.trial import StudyView, Trial, TrialState
+from agents.words import count
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -52,7 +53,7 @@ def curves_chart(view: StudyView, name: str, width: int) -> Markup | None:
             _draw(drawing, frame, trial, f"curve {_kind(trial)}{faint}")
     if best is not None and any(trial.number == best.number for trial in shown):
         _draw_best(drawing, frame, best, width)
-    about = f"Accuracy over epochs of {len(shown)} trials."
+    about = f"Accuracy over epochs of {count(len(shown), 'trial')}."
     return drawing.to_svg("Learning curves", about)
 
 

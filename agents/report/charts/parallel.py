@@ -15,6 +15,7 @@ from agents.report.numbers import measure
 from agents.report.plain import shortened
 from agents.report.study import best_first, spread
 from agents.trial import StudyView, Trial
+from agents.words import count
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -93,7 +94,10 @@ def parallel_chart(
         _draw_axis(drawing, layout, index, axis)
     if gaps:
         _draw_absent(drawing, layout)
-    about = f"{len(ranked)} trials as lines across {len(axes)} parameters and {view.metric}."
+    about = (
+        f"{count(len(ranked), 'trial')} as lines across {count(len(axes), 'parameter')} and "
+        f"{view.metric}."
+    )
     return drawing.to_svg("Parallel coordinates", about)
 
 
@@ -137,9 +141,9 @@ def _draw_axis(drawing: Drawing, layout: _Layout, index: int, axis: _Axis) -> No
             x, y = layout.at(index, tick.place)
             drawing.line((x - 4, y), (x, y), "axis")
             label = shortened(tick.label, max(4, int(room / LETTER) - 3))
-            drawing.text((x - 7, y + 4), label, "tick halo", "end")
+            _on_a_plate(drawing, (x - 7, y + 4), label, "tick", "end")
         return
-    drawing.text((low[0], low[1] - 9), shortened(axis.name, 34), "panel-title halo")
+    _on_a_plate(drawing, (low[0], low[1] - 9), shortened(axis.name, 34), "panel-title")
     free_from = float("-inf")
     for tick in ticks:
         x, y = layout.at(index, tick.place)
@@ -148,8 +152,16 @@ def _draw_axis(drawing: Drawing, layout: _Layout, index: int, axis: _Axis) -> No
         drawing.line((x, y), (x, y + 4), "axis")
         if x - half < free_from:
             continue
-        drawing.text((x, y + 16), label, "tick halo", "middle")
+        _on_a_plate(drawing, (x, y + 16), label, "tick", "middle")
         free_from = x + half + 4
+
+
+def _on_a_plate(drawing: Drawing, at: Point, words: str, kind: str, anchor: str = "start") -> None:
+    """Words over a ground of their own: so many lines meet at an axis that a halo is too little."""
+    width = len(words) * LETTER
+    left = at[0] - width * {"start": 0.0, "middle": 0.5, "end": 1.0}[anchor]
+    drawing.rectangle((left - 3, at[1] - 12), width + 6, 16, "plate")
+    drawing.text(at, words, f"{kind} halo", anchor)
 
 
 def _draw_absent(drawing: Drawing, layout: _Layout) -> None:

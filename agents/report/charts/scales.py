@@ -152,19 +152,29 @@ def _log_values(low: float, high: float, wanted: int) -> list[float]:
 
 
 def _ticks(scale: Scale, values: Sequence[float]) -> list[Tick]:
-    places = [(scale.place(value), value) for value in values]
-    return [Tick(place, tick_label(value)) for place, value in places if place is not None]
+    labels = tick_labels(values)
+    places = [(scale.place(value), label) for value, label in zip(values, labels, strict=True)]
+    return [Tick(place, label) for place, label in places if place is not None]
 
 
-def tick_label(value: float) -> str:
-    """A round value, short: ``0.25``, ``200k``, ``1e-5``."""
-    text = f"{value:.6g}"
-    if 10**5 <= abs(value) < 10**7 and float(f"{value:.3g}") == value:
-        text = f"{value / 1000:g}k"
-    mantissa, mark, exponent = text.partition("e")
-    if mark:
-        text = f"{float(mantissa):.3g}e{int(exponent)}"
-    return text.replace("-", "\N{MINUS SIGN}")
+def tick_labels(values: Sequence[float]) -> list[str]:
+    """Round values, short: ``0.25``, ``200k``, ``1e-5``; thousands alike on the whole axis."""
+    in_thousands = any(_is_long(value) for value in values)
+    return [_label(value, in_thousands).replace("-", "\N{MINUS SIGN}") for value in values]
+
+
+def _is_long(value: float) -> bool:
+    """Whether a value is shorter with a k or an M, and loses nothing by it."""
+    return 10**5 <= abs(value) < 10**9 and float(f"{value:.3g}") == value
+
+
+def _label(value: float, in_thousands: bool) -> str:
+    if in_thousands and 10**6 <= abs(value) < 10**9:
+        return f"{value / 10**6:g}M"
+    if in_thousands and 10**3 <= abs(value) < 10**6:
+        return f"{value / 1000:g}k"
+    mantissa, mark, exponent = f"{value:.6g}".partition("e")
+    return f"{float(mantissa):.3g}e{int(exponent)}" if mark else mantissa
 
 
 def _clamp(place: float) -> float:

@@ -1,0 +1,67 @@
+"""A search that has come to its end, and is resumed."""
+
+import json
+import sqlite3
+from datetime import datetime, timedelta
+
+import pytest
+from loop_run import Crash, resume, run_directory, write_config
+from test_loop import ended, summary
+
+from agents.report.reading import read_run
+
+
+def aged(run, days):
+    """Move the run's end into the past, as if nobody had touched it since."""
+    long_ago = timedelta(days=days)
+    for name in ("summary.json", "progress.json"):
+        document = json.loads((run / name).read_text())
+        holder = document.get("run", document)
+        moment = datetime.fromisoformat(holder["updated_at"]) - long_ago
+        holder["updated_at"] = moment.isoformat()
+        (run / name).write_text(json.dumps(document))
+    with sqlite3.connect(run / "study.db") as connection:
+        where = "key = 'started_at'"
+        table = "study_user_attributes"
+        ((text,),) = connection.execute(f"SELECT value_json FROM {table} WHERE {where}")
+        moment = datetime.fromisoformat(json.loads(text)) - long_ago
+        new = json.dumps(moment.isoformat())
+        connection.execute(f"UPDATE {table} SET value_json = ? WHERE {where}", (new,))
+
+
+def contents(run):
+    return {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("more", [(), ("--max-iterations", "1")])
+def test_resuming_a_finished_search_without_a_new_budget_changes_nothing(tmp_path, more):
+    config = write_config(tmp_path)
+    ended(config)
+    before = contents(run_directory(config))
+    screen = ended(config, *more, begin=resume)
+    assert contents(run_directory(config)) == before
+    assert "nothing was run, nothing was changed" in screen
+    assert "--set loop.max_iterations=N" in screen
+    assert f"more than 2 (it is {1 if more else 2})" in screen
+
+
+def test_the_time_between_an_end_and_a_resume_is_not_elapsed(tmp_path):
+    config = write_config(tmp_path)
+    ended(config)
+    run = run_directory(config)
+    aged(run, days=7)
+    assert read_run(run).facts.elapsed_seconds < 86400
+    ended(config, "--max-iterations", "3", begin=resume)
+    assert summary(config)["counts"]["completed"] == 6
+    assert summary(config)["run"]["elapsed_seconds"] < 86400
+    assert read_run(run).facts.elapsed_seconds < 86400
+    assert json.loads((run / "progress.json").read_text())["elapsed"] < 86400
+
+
+def test_a_search_that_died_on_its_second_leg_is_not_taken_for_finished(tmp_path):
+    config = write_config(tmp_path)
+    ended(config)
+    crash = Crash("agents.nodes.SearchNodes.finish", "before")
+    resume(config, "--max-iterations", "3", crash=crash).wait()
+    ended(config, begin=resume)
+    assert summary(config)["counts"]["completed"] == 6
