@@ -15,8 +15,9 @@ Row = tuple[str, str, str, str]
 MEMORY_MODELS = ("cnn", "resnet18", "resnet34", "resnet50", "vgg16", "densenet121")
 VARIANTS = {
     "as it comes": [],
-    "fp32 (TF32)": ["--precision", "fp32"],
-    "--compile": ["--compile"],
+    "fp32": ["--precision", "fp32"],
+    "compiled": ["--compile"],
+    "graphs": ["--compile", "reduce-overhead"],
 }
 
 
