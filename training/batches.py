@@ -35,6 +35,12 @@ def fits(data: DataSet, device: torch.device) -> bool:
     )
 
 
+def divided(order: torch.Tensor, size: int, fewest: int) -> list[torch.Tensor]:
+    """The places in batches of `size`; a last one with fewer than `fewest` is left out."""
+    batches = list(torch.split(order, size))
+    return batches[:-1] if len(batches[-1]) < min(fewest, size) else batches
+
+
 class Resident:
     """Images that lie on the device whole."""
 

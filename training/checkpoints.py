@@ -45,6 +45,12 @@ class Keeper:
             save(self._directory, last, best)
 
 
+def clean(directory: Path) -> None:
+    """Remove what a process that was killed while it wrote has left: only renamed files are whole."""
+    for path in (*directory.glob("new.*"), *directory.glob("*.new")):
+        path.unlink(missing_ok=True)
+
+
 def _in_memory(value: Any) -> Any:
     """A copy that training does not change, in the host's memory: the device has none to spare."""
     if isinstance(value, torch.Tensor):

@@ -32,8 +32,11 @@ class Settings:
     memory holds it."""
     workers: int = 2
     """Processes that bring batches, where the data do not lie on the device."""
-    compile: bool = False
+    compile: str | None = None
+    """``default`` or ``reduce-overhead``; None: not at all."""
     deterministic: bool = False
+    sync_batch_norm: bool = False
+    """Of several processes: normalize over the images of all."""
     checkpoint_every: int = 1
     """Epochs; 0: no checkpoints."""
     resume: bool = False

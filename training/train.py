@@ -10,6 +10,7 @@ outside its directory. Exit codes: 0 completed or pruned, 1 ended early or faile
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import signal
 import sys
@@ -17,12 +18,14 @@ import time
 import traceback
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import MISSING, fields, replace
+from dataclasses import MISSING, asdict, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
+from training.alarm import first_failure, watch
+from training.compilation import COMPILE_MODES
 from training.contract import (
     RESULTS_FILE,
     ContractError,
@@ -37,7 +40,7 @@ from training.contract import (
     write_result,
 )
 from training.devices import PRECISIONS, is_out_of_memory
-from training.distributed import Ranks, discover, leave
+from training.distributed import Ranks, discover, end, leave
 from training.divergence import Diverged
 from training.environment import environment
 from training.options import ALIASES, Options, read_options, unused
@@ -59,15 +62,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(number, _remember)
     found = Found()
     trainer: list[Trainer] = []
-    status, report, code = _guarded(task, settings, found, trainer, ranks)
-    if ranks.is_first:
+
+    def write(status: str, report: ErrorReport | None) -> None:
+        if not ranks.is_first:
+            return
         seconds = time.monotonic() - began
         facts = _facts(settings, found, trainer[0] if trainer else None, started)
         result = _result(task, status, found, report, facts, seconds)
         write_result(settings.directory / RESULTS_FILE, result)
+
+    def give_up(told: str) -> None:
+        if told:
+            write("failed", ErrorReport(**json.loads(told)))
+        end(1)
+
+    if not ranks.is_alone:
+        watch(give_up)
+    status, report, code = _guarded(task, settings, found, trainer, ranks)
+    if report is not None and status == "failed":
+        report = ErrorReport(**json.loads(first_failure(json.dumps(asdict(report)))))
+    write(status, report)
     if status != "failed":
         # Who fails alone does not part from the others: they wait for it elsewhere, each for the other.
         leave()
+    if not ranks.is_alone:
+        end(code)
     return code
 
 
@@ -240,7 +259,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--precision", choices=["auto", *PRECISIONS])
     parser.add_argument("--data-on-device", choices=["auto", "yes", "no"])
     parser.add_argument("--wandb", choices=WANDB_MODES)
-    for name in ("compile", "deterministic", "resume", "tensorboard"):
+    parser.add_argument("--compile", nargs="?", const="default", choices=COMPILE_MODES)
+    for name in ("deterministic", "sync_batch_norm", "resume", "tensorboard"):
         parser.add_argument(_flag(name), action="store_true", default=None, dest=name)
     _add_options(parser)
     return parser

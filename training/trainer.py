@@ -14,7 +14,8 @@ from torch import nn
 
 from training import IMPORTED, checkpoints
 from training.augment import augmented, mixed
-from training.batches import Resident, Streamed, fits
+from training.batches import Resident, Streamed, divided, fits
+from training.compilation import begin_step, compiled, keep_files_in
 from training.contract import (
     METRICS_FILE,
     STOP_FILE,
@@ -35,6 +36,7 @@ from training.devices import (
 from training.distributed import Ranks, join, summed, take_from_first
 from training.divergence import check_chance, check_loss
 from training.models import build_model, parameter_count
+from training.norms import fewest_images, share_statistics
 from training.optimizers import WeightAverage, build_optimizer, rate_share
 from training.options import BadHyperparameter, Options
 from training.policies import applied
@@ -87,9 +89,13 @@ class Trainer:
         # Only the first of several processes writes.
         every = settings.checkpoint_every if ranks.is_first else 0
         self._keeper = checkpoints.Keeper(settings.directory / "checkpoints", every)
+        if ranks.is_first:
+            checkpoints.clean(settings.directory / "checkpoints")
         self.tell: Callable[[int, Mapping[str, float]], None] = lambda epoch, values: None
         self._began = time.monotonic()
         check_settings(settings)
+        if settings.compile is not None:
+            keep_files_in(settings.directory, ranks.rank)
         self.device = choose_device(settings.device, ranks.local)
         prepare(self.device, seed, deterministic=settings.deterministic)
         join(ranks, self.device)
@@ -115,8 +121,14 @@ class Trainer:
         self._scaler = gradient_scaler(self.device, self._numbers)
         self._optimizer = build_optimizer(self.model, options)
         self._average = WeightAverage(self.model, options.ema) if options.ema else None
+        is_shared = settings.sync_batch_norm
+        self._fewest = fewest_images(self.model, ranks.world, is_shared=is_shared)
         fast = self.model if ranks.is_alone else self._shared()
-        self._fast = torch.compile(fast) if settings.compile else fast
+        self._network: Callable[[torch.Tensor], torch.Tensor] = fast
+        self._compiled = self._network
+        if settings.compile is not None:
+            may_record = self._is_resident and ranks.is_alone
+            self._compiled = compiled(fast, settings.compile, self.device, may_record=may_record)
 
     def run(self) -> str:
         """Train to the end. Returns ``completed`` or ``pruned``. Raises Diverged."""
@@ -184,9 +196,7 @@ class Trainer:
         seed = (self._seed * 1_000_003 + epoch) % 2**62
         chance = torch.Generator().manual_seed(seed)
         order = torch.randperm(len(self.data.train.labels), generator=chance)
-        batches = torch.split(order, self._options.batch_size)
-        if len(batches[-1]) < world:
-            batches = batches[:-1]  # some processes would have nothing to do
+        batches = divided(order, self._options.batch_size, self._fewest)
         if rank:
             chance.manual_seed(seed + rank * 2**32)  # its images are others: so is what it draws
         torch.manual_seed(seed + rank * 2**32)  # for dropout
@@ -229,23 +239,34 @@ class Trainer:
         if options.mixup:
             images, others, share = mixed(images, options.mixup, chance)
         images = images.contiguous(memory_format=self._format)
+        # Before the network runs: its peak is lower without the last step's gradients.
+        self._optimizer.zero_grad(set_to_none=True)
+        begin_step(self._settings.compile)
+        # A last batch of another size would be compiled anew, for one step an epoch.
+        network = self._compiled if whole == options.batch_size else self._network
         with autocast(self.device, self._numbers):
-            scores = self._fast(images)
+            scores = network(images)
             loss = self._loss(scores, labels)
             if others is not None:
                 loss = share * loss + (1 - share) * self._loss(scores, labels[others])
         loss = loss * len(labels) / whole
-        self._optimizer.zero_grad(set_to_none=True)
         # The processes' gradients are averaged: undo that, the losses are shares already.
         self._scaler.scale(loss * self._ranks.world).backward()  # type: ignore[no-untyped-call]
         if options.gradient_clip:
             self._scaler.unscale_(self._optimizer)
             nn.utils.clip_grad_norm_(self.model.parameters(), options.gradient_clip)
         self._scaler.step(self._optimizer)
-        self._scaler.update()
-        if self._average is not None:
+        if self._average is not None and not self._was_skipped():
             self._average.update()
+        self._scaler.update()
         return loss.detach(), (scores.detach().argmax(1) == labels).sum()
+
+    def _was_skipped(self) -> bool:
+        """Whether the scaler left the weights as they were. Only with it, in fp16, this is a wait."""
+        if not self._scaler.is_enabled():
+            return False
+        found = self._scaler._found_inf_per_device(self._optimizer).values()
+        return any(bool(value) for value in found)
 
     def _loss(self, scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         return nn.functional.cross_entropy(
@@ -254,12 +275,10 @@ class Trainer:
 
     def _shared(self) -> nn.Module:
         """The network with its gradients averaged over the processes."""
-        model = self.model
-        if self.device.type in ("cuda", "xpu"):
-            model = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
-        return nn.parallel.DistributedDataParallel(
-            model, device_ids=[self.device.index] if self.device.type == "cuda" else None
-        )
+        if self._settings.sync_batch_norm:
+            share_statistics(self.model)
+        ids = [self.device.index] if self.device.type == "cuda" else None
+        return nn.parallel.DistributedDataParallel(self.model, ids)
 
     def _agreed(self, here: bool) -> bool:
         """Whether it is so in any of the processes: they must do the same."""
@@ -278,8 +297,8 @@ class Trainer:
         """Share of the images of a part that are classified rightly."""
         model = self._average.model if self._average is not None else self.model
         model.eval()
-        # On CPUs each process's batch normalization has seen other images: one network is judged, and
-        # it is the one that checkpoints keep.
+        # Each process's batch normalization may have seen other images: one network is judged, and it
+        # is the one that checkpoints keep.
         take_from_first(model.buffers())
         rank, world = self._ranks.rank, self._ranks.world
         images, labels = part[0][rank::world], part[1][rank::world]

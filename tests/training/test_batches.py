@@ -14,9 +14,12 @@ import numpy
 import pytest
 import torch
 
-from training.batches import Resident, Streamed, fits, loader
+from training.batches import Resident, Streamed, divided, fits, loader
 from training.contract import parse_result
 from training.data import Split, load_data
+from training.models import Shape, build_model
+from training.norms import fewest_images
+from training.options import Options
 from training.train import main
 
 ROOT = Path(__file__).parents[2]
@@ -53,6 +56,28 @@ def test_both_give_the_batches_that_are_asked_for_in_their_order():
         given = list(source.epoch(batches, seed=1))
         assert [labels.tolist() for _, labels in given] == [[5, 0], [2, 3, 1], [4]]
         assert all(torch.equal(pictures, images[labels]) for pictures, labels in given)
+
+
+@pytest.mark.parametrize(
+    ("model", "world", "is_shared", "sizes"),
+    [
+        ("cnn", 1, False, [8, 8, 1]),
+        ("resnet18", 1, False, [8, 8]),  # over one image there is no variance
+        ("cnn", 2, False, [8, 8]),  # nothing to do for one of the two
+        ("resnet18", 2, True, [8, 8]),
+    ],
+)
+def test_a_last_batch_that_nobody_can_learn_from_is_left_out(model, world, is_shared, sizes):
+    network = build_model(Options(model=model), Shape(3, 8, 10))
+    fewest = fewest_images(network, world, is_shared=is_shared)
+    assert [len(part) for part in divided(torch.arange(17), 8, fewest)] == sizes
+
+
+def test_how_many_images_a_process_needs_does_not_forbid_a_small_batch():
+    network = build_model(Options(model="resnet18"), Shape(3, 32, 10))
+    assert fewest_images(network, 4, is_shared=False) == 8
+    assert fewest_images(network, 4, is_shared=True) == 4
+    assert [len(part) for part in divided(torch.arange(8), 4, 8)] == [4, 4]
 
 
 class Draws(torch.utils.data.Dataset):

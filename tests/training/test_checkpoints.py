@@ -6,6 +6,10 @@ import pytest
 import torch
 
 from training import checkpoints
+from training.distributed import Ranks
+from training.options import read_options
+from training.settings import Settings
+from training.trainer import Found, Trainer
 
 
 def state(epoch):
@@ -46,3 +50,12 @@ def test_the_best_is_kept_where_a_file_can_have_one_name_only(tmp_path, monkeypa
     kept = torch.load(tmp_path / checkpoints.BEST, weights_only=True)
     assert kept["epoch"] == 1
     assert {path.name for path in tmp_path.iterdir()} == {checkpoints.LAST, checkpoints.BEST}
+
+
+def test_what_a_killed_process_was_writing_is_removed_at_the_next_start(tmp_path):
+    kept = tmp_path / "checkpoints"
+    checkpoints.save(kept, state(1), None)
+    for name in ("new.2.4711", "best.new"):
+        (kept / name).write_bytes(b"half of a")
+    Trainer(read_options({}), Settings(tmp_path, device="cpu"), 1, Found(), lambda: False, Ranks())
+    assert {path.name for path in kept.iterdir()} == {"last.pt"}

@@ -88,6 +88,87 @@ def test_all_processes_judge_the_same_network(tmp_path, ema):
     assert (tmp_path / "0").read_text() == (tmp_path / "1").read_text()
 
 
+@pytest.mark.parametrize(("flag", "is_equal"), [(["--sync-batch-norm"], True), ([], False)])
+def test_batch_normalization_over_all_processes_is_that_of_one(tmp_path, flag, is_equal):
+    script = tmp_path / "script.py"
+    script.write_text(NORMALIZED)
+    found = []
+    for name, launcher in (("one", []), ("two", ["-m", *TORCHRUN[:-1]])):
+        command = [sys.executable, *launcher, str(script), str(tmp_path / name), *flag]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        path = tmp_path / name / "checkpoints" / "last.pt"
+        found.append(torch.load(path, weights_only=True)["model"])
+    one, two = found
+    assert set(one) == set(two)
+    near = [torch.allclose(value, two[name], atol=2e-4) for name, value in one.items()]
+    assert all(near) is is_equal
+
+
+NORMALIZED = """
+import sys
+import torch
+from torch import nn
+from training import trainer, train
+from training.data.synthetic import load
+
+class Small(nn.Sequential):
+    def __init__(self):
+        super().__init__(
+            nn.Conv2d(3, 8, 3, 2), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 8, 3, 2),
+            nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 7 * 7, 10),
+        )
+
+trainer.load_data = lambda name, folder: load(85, 32)  # an odd last batch
+trainer.build_model = lambda options, shape: Small()
+flags = ["--batch-size", "32", "--learning-rate", "0.05", "--epochs", "2", "--output-dir"]
+sys.exit(train.main([*flags, *sys.argv[1:]]))
+"""
+
+
+FAILING = """
+import os, sys, time
+import torch
+from training import train
+from training.trainer import Trainer
+
+def step(trainer, *given):
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+
+def stuck(trainer, *given):
+    time.sleep(600)  # as in a wait for the device, which waits for a process that is gone
+
+if os.environ["RANK"] == "0" and sys.argv[1] == "1":
+    Trainer._step = stuck
+
+def trackers(*given):
+    raise train.PilothouseError("no tracker")
+
+if sys.argv[1] == os.environ["RANK"] == "1":
+    Trainer._step = step
+if sys.argv[1] == os.environ["RANK"] == "0":
+    train.Trackers = trackers
+sys.exit(train.main(["--batch-size", "500", "--output-dir", *sys.argv[2:]]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("rank", "message"),
+    [("1", "out of memory with batch_size 500: CUDA out of memory"), ("0", "no tracker")],
+)
+def test_the_failure_of_one_process_ends_all_and_is_the_result(tmp_path, rank, message):
+    script = tmp_path / "script.py"
+    script.write_text(FAILING)
+    command = [sys.executable, "-m", *TORCHRUN[:-1], str(script), rank, str(tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, timeout=180, check=False)
+    assert done.returncode == 1
+    found = parse_result((tmp_path / "results.json").read_bytes())
+    assert found.status == "failed"
+    assert found.error.message.startswith(message)
+
+
 def test_a_last_batch_that_is_too_small_for_all_processes_is_left_out(tmp_path):
     found = train(tmp_path, *TORCHRUN, options=["--batch-size", "4999", "--width", "2"])
     assert found.status == "completed"  # the mean over no images is no number

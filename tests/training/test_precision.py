@@ -4,7 +4,11 @@ import pytest
 import torch
 
 from training.contract import parse_result
+from training.distributed import Ranks
+from training.options import read_options
+from training.settings import Settings
 from training.train import main
+from training.trainer import Found, Trainer
 
 TINY = ["--width", "2", "--hidden", "4", "--batch-size", "500", "--seed", "3"]
 
@@ -57,3 +61,18 @@ def test_the_limit_of_the_loss_is_a_hyperparameter(tmp_path, flags, status):
     assert (found.status, code) == (status, int(status == "diverged"))
     if status == "diverged":  # guessing one of ten has a loss of 2.3
         assert "in epoch 1, the limit is 2;" in found.error.message
+
+
+def test_the_average_does_not_count_a_step_that_the_scaler_skipped(tmp_path):
+    options = read_options({"batch_size": 8, "width": 2, "hidden": 4, "ema": 0.9})
+    settings = Settings(tmp_path, device="cpu", precision="fp16")
+    made = Trainer(options, settings, 1, Found(), lambda: False, Ranks())
+    images, labels = made.data.train.images[:8], made.data.train.labels[:8]
+    weights = [value.clone() for value in made.model.parameters()]
+    made._scaler = torch.amp.GradScaler("cpu", init_scale=1e38)  # the gradients are infinite
+    made._step(images, labels, 8, torch.Generator())
+    assert made._average.steps == 0
+    assert all(map(torch.equal, weights, made.model.parameters()))
+    made._scaler = torch.amp.GradScaler("cpu", init_scale=1.0)
+    made._step(images, labels, 8, torch.Generator())
+    assert made._average.steps == 1

@@ -1,0 +1,89 @@
+"""The benchmark that a person starts on a GPU node, here on a CPU with next to nothing to do."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.training import utilization
+from benchmarks.training.utilization import Watch
+
+ROOT = Path(__file__).parents[2]
+TINY = [
+    "--model", "cnn", "--images", "450", "--batch-sizes", "32", "600", "--epochs", "2", "--repeats", "1",
+    "--target", "0", "--variants", "as it comes", "--memory-models", "cnn", "--workers", "1",
+]  # fmt: skip
+
+
+def bench(*words):
+    return subprocess.run(
+        [sys.executable, "-m", "benchmarks.training", *words],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+def test_one_command_prints_all_figures_as_a_table():
+    done = bench(*TINY)  # one batch has more images than there are
+    assert done.returncode == 0, done.stderr
+    head, _, table = done.stdout.partition(
+        "| figure | value | baseline | aim |\n|---|--:|--:|--:|\n"
+    )
+    assert "synthetic, CIFAR-100's shape, 450 images" in " ".join(head.split())
+    assert "one device (cpu)" in " ".join(head.split())
+    rows = [line.strip("| ").split(" | ") for line in table.splitlines()]
+    assert all(len(row) == 4 for row in rows), table
+    plain, recipe = "cnn, batch 32, as it comes", "cnn, batch 32, torchvision's recipe"
+    figures = [
+        "", ", to validation accuracy 0%", ", device busy", ", import to first step", ", peak memory"
+    ]  # fmt: skip
+    expected = [what + figure for what in (plain, recipe) for figure in figures]
+    # What fails costs its own rows only.
+    expected.insert(len(figures), "cnn, batch 600, as it comes")
+    expected += [f"peak memory, cnn, batch {size}, two steps" for size in (32, 600)]
+    assert [row[0] for row in rows] == expected, done.stderr
+    assert [row[1] == "failed" for row in rows] == ["batch 600" in row[0] for row in rows]
+    assert "600 is more than the 450 training images" in done.stderr
+    values = {row[0]: row for row in rows}
+    assert values[plain][1].endswith(" samples/s")
+    assert " x plain loop: " in values[plain][2]
+    assert values[plain][3] == "3 x"
+    assert values[f"{plain}, device busy"][1:] == [
+        "not sampled",
+        "plain loop: not sampled",
+        "> 90%",
+    ]
+
+
+def test_a_device_that_is_not_there_is_one_message():
+    done = bench("--device", "cuda")
+    assert done.returncode == 1
+    assert done.stderr == "error: --device: there is no cuda here; there is cpu (1)\n"
+
+
+@pytest.mark.parametrize(("visible", "asked"), [("", "1"), ("4,7", "7"), ("GPU-a,GPU-b", "GPU-b")])
+def test_the_driver_is_asked_for_the_device_that_torch_means(tmp_path, monkeypatch, visible, asked):
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text(f'#!/bin/sh\necho "$2" >> {tmp_path}/asked\nwc -l < {tmp_path}/asked\n')
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    monkeypatch.setattr(utilization, "EVERY", 0.01)
+    with Watch("cuda:1") as watch:
+        while len(watch._samples) < 3:
+            pass
+    assert set((tmp_path / "asked").read_text().split()) == {asked}
+    times = [when for when, _ in watch._samples]
+    assert watch.mean(times[0], times[2]) == pytest.approx(2.0)
+    assert watch.mean(times[1], times[1]) == pytest.approx(2.0)
+    assert watch.mean(0.0, 1e-9) is None
+
+
+def test_where_nobody_can_be_asked_nothing_is_told(monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    with Watch("cuda:0") as watch:
+        pass
+    assert watch.mean(0.0, 1e12) is None
