@@ -6,6 +6,10 @@ import shutil
 import pytest
 from hypothesis import HealthCheck, settings
 
+# One thread for a test and all that it starts: the workers of the tests are as many as the cores,
+# and threads of a small network that wait for a core of their own take eight times as long.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # No test asserts on wall-clock time, hypothesis's neither.
 # In CI the same examples are tried each time: what they find is found on a person's machine.
 settings.register_profile(
