@@ -2,8 +2,11 @@
 
 import alembic.command
 import alembic.context
+import jinja2
+import langchain_openai
 import langgraph.checkpoint.sqlite
 import langgraph.graph
+import openai.resources.chat
 import optuna
 import optuna.importance
 import sqlalchemy.dialects.sqlite
@@ -17,7 +20,17 @@ import agents.run
 import scheduler.batch.local
 import scheduler.transports.local
 
-__all__ = ["agents", "alembic", "langgraph", "optuna", "scheduler", "sqlalchemy"]
+__all__ = [
+    "agents",
+    "alembic",
+    "jinja2",
+    "langchain_openai",
+    "langgraph",
+    "openai",
+    "optuna",
+    "scheduler",
+    "sqlalchemy",
+]
 
 # The first storage of a process imports Optuna's tables, and all its migrations.
 _storage = optuna.storages.RDBStorage("sqlite:///:memory:")
