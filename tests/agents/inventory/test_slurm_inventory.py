@@ -126,7 +126,9 @@ def test_other_gpus_than_those_of_earlier_trials_are_warned_of(site, tmp_path):
 
 @pytest.mark.cluster
 def test_a_controller_that_is_away_is_named(site, tmp_path, monkeypatch):
-    monkeypatch.setenv("SLURM_CONF", str(tmp_path / "none"))
+    # Where the file is missing, Slurm asks the name service for a controller: up to a minute.
+    (tmp_path / "slurm.conf").touch()
+    monkeypatch.setenv("SLURM_CONF", str(tmp_path / "slurm.conf"))
     done = run(tmp_path, "resources")
     assert done.returncode == 1
     assert "slurm on local does not answer: sinfo: " in done.stderr
