@@ -2,10 +2,11 @@
 
 import json
 import os
-import subprocess
 import sys
 import textwrap
 from pathlib import Path
+
+import forked
 
 ROOT = Path(__file__).parent.parent.parent
 PROGRAM = "import sys\nprint(sys.argv)\n"
@@ -39,15 +40,7 @@ def doctor(config, *more, **environment):
 
 
 def run(*arguments, **environment):
-    return subprocess.run(
-        [sys.executable, "-m", "agents.run", *map(str, arguments)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        stdin=subprocess.DEVNULL,
-        timeout=300,
-        env={**os.environ, **environment},
-    )
+    return forked.command(arguments, environment={**os.environ, **environment})
 
 
 def outcomes(found):

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import forked
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -51,6 +52,12 @@ ON_A_CONFIGURATION = {
 
 
 def run(words, columns="40"):
+    environment = {**os.environ, "COLUMNS": columns, "NO_COLOR": "1"}
+    return forked.command(words, environment=environment)
+
+
+def run_from_nothing(words, columns="40"):
+    """In a process that imports what it needs itself, as a person's does."""
     environment = {**os.environ, "COLUMNS": columns, "NO_COLOR": "1"}
     return subprocess.run(
         [sys.executable, "-m", "agents.run", *map(str, words)],
@@ -110,7 +117,7 @@ def test_no_run_is_there(verb, tmp_path):
 
 @pytest.mark.parametrize("verb", ON_A_RUN)
 def test_a_finished_run(verb, finished):
-    is_told(run(on(ON_A_RUN[verb], finished)), {0, 1, 2})
+    is_told(run_from_nothing(on(ON_A_RUN[verb], finished)), {0, 1, 2})
     assert json.loads((finished / "summary.json").read_text())["counts"]["completed"] == 1
     assert not list((finished / "requests").glob("*")) if (finished / "requests").is_dir() else True
 
@@ -160,7 +167,7 @@ def test_no_configuration_is_there(verb, tmp_path):
 @pytest.mark.parametrize("verb", ON_A_CONFIGURATION)
 def test_a_configuration_that_is_wrong(verb, tmp_path):
     (tmp_path / "wröng.yaml").write_text("experiment: {id: x}\nlop: {}\n")
-    shown = is_told(run(on(ON_A_CONFIGURATION[verb], tmp_path / "wröng.yaml")), {2})
+    shown = is_told(run_from_nothing(on(ON_A_CONFIGURATION[verb], tmp_path / "wröng.yaml")), {2})
     assert "lop" in shown
 
 
@@ -169,5 +176,5 @@ def test_a_configuration_that_is_wrong(verb, tmp_path):
 )
 def test_help_has_an_example(verb):
     words = {"no verb": [], "dry run": []}.get(verb, verb.split())
-    shown = is_told(run([*words, "--help"], columns="100"), {0})
+    shown = is_told(run_from_nothing([*words, "--help"], columns="100"), {0})
     assert "Example:" in shown

@@ -2,10 +2,9 @@
 
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
+import forked
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -13,11 +12,8 @@ with_ssh = pytest.mark.skipif(shutil.which("ssh") is None, reason="needs openssh
 
 
 def init(directory, *words):
-    return subprocess.run(
-        [sys.executable, "-m", "agents.run", "init", "--yes", *words],
-        cwd=directory, capture_output=True, text=True, stdin=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
+    words = ["init", "--yes", *words]
+    return forked.command(words, environment=dict(os.environ), directory=directory)
 
 
 @pytest.mark.parametrize("force", [False, True])

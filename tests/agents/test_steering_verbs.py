@@ -10,6 +10,7 @@ import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
+import forked
 import pytest
 
 from agents import requests, run_lock
@@ -62,15 +63,7 @@ def run(tmp_path):
 
 
 def pilothouse(*arguments, **environment):
-    return subprocess.run(
-        [sys.executable, "-m", "agents.run", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
-        timeout=300,
-    )
+    return forked.command(arguments, environment={**os.environ, **environment})
 
 
 def progress(**fields):

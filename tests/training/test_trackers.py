@@ -23,7 +23,8 @@ def train(directory, *flags, path=()):
     ]
     return subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True,
-        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": ":".join(map(str, path)), "HOME": str(directory)},
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": ":".join(map(str, path)), "HOME": str(directory),
+             "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
 
 

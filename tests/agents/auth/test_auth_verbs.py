@@ -2,10 +2,10 @@
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
+import forked
 import pytest
 from behind_login import BehindLogin
 from globus_server import CODE
@@ -30,9 +30,7 @@ def auth(*arguments):
 
 
 def run(command):
-    return subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL
-    )
+    return forked.command(command[3:], environment=dict(os.environ))
 
 
 @pytest.fixture

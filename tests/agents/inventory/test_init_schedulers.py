@@ -2,10 +2,9 @@
 
 import os
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
+import forked
 import pytest
 import yaml
 
@@ -33,11 +32,7 @@ def command(directory, name, body):
 
 
 def run(directory, *words):
-    return subprocess.run(
-        [sys.executable, "-m", "agents.run", *words],
-        cwd=directory, capture_output=True, text=True, stdin=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
+    return forked.command(words, environment=dict(os.environ), directory=directory)
 
 
 def written(directory):

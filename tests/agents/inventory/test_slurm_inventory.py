@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import forked
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -38,11 +39,8 @@ def site(plain_slurm, tmp_path, monkeypatch):  # noqa: F811
 def run(tmp_path, verb, *more, queue="queue: debug", columns="120"):
     config = tmp_path / "config with space.yaml"
     config.write_text(CONFIG.replace("QUEUE", queue))
-    return subprocess.run(
-        [sys.executable, "-m", "agents.run", verb, "--config", str(config), *more],
-        cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL,
-        env={**os.environ, "COLUMNS": columns},
-    )  # fmt: skip
+    words = [verb, "--config", config, *more]
+    return forked.command(words, environment={**os.environ, "COLUMNS": columns})
 
 
 @pytest.mark.cluster
@@ -128,7 +126,9 @@ def test_other_gpus_than_those_of_earlier_trials_are_warned_of(site, tmp_path):
 
 @pytest.mark.cluster
 def test_a_controller_that_is_away_is_named(site, tmp_path, monkeypatch):
-    monkeypatch.setenv("SLURM_CONF", str(tmp_path / "none"))
+    # Where the file is missing, Slurm asks the name service for a controller: up to a minute.
+    (tmp_path / "slurm.conf").touch()
+    monkeypatch.setenv("SLURM_CONF", str(tmp_path / "slurm.conf"))
     done = run(tmp_path, "resources")
     assert done.returncode == 1
     assert "slurm on local does not answer: sinfo: " in done.stderr

@@ -1,10 +1,6 @@
-"""Whole searches over real child processes, in a process of their own that may be killed anywhere.
-
-The processes are forked from a server that has imported the heavy libraries once.
-"""
+"""Whole searches over real child processes, in a process of their own that may be killed anywhere."""
 
 import json
-import multiprocessing
 import os
 import re
 import signal
@@ -13,8 +9,7 @@ import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
-CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["loop_preload"])
+import forked
 
 PROGRAM = """\
 import json, os, sys, time
@@ -110,16 +105,12 @@ def arm(crash: Crash) -> None:
 
 def main(arguments, crash, output, environment):
     """In the forked process: the command line, with its standard streams in a file."""
-    os.environ.update(environment)
-    with open(output, "w") as stream:
-        os.dup2(stream.fileno(), 1)
-        os.dup2(stream.fileno(), 2)
+    forked.become(arguments, environment, output, output)
     os.setsid()
     if crash is not None:
         arm(crash)
     from agents import run
 
-    sys.argv = ["pilothouse", *arguments]
     run.main()
 
 
@@ -128,8 +119,8 @@ class Orchestrator:
 
     def __init__(self, directory: Path, *arguments: str, crash: Crash | None = None):
         self._output = directory / f"screen_{len(list(directory.glob('screen_*')))}.txt"
-        self._process = CONTEXT.Process(
-            target=main, args=(list(arguments), crash, str(self._output), dict(os.environ))
+        self._process = forked.process(
+            main, list(arguments), crash, str(self._output), dict(os.environ)
         )
         self._process.start()
 

@@ -2,10 +2,10 @@
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
+import forked
 from openai_server import MODEL
 
 ROOT = Path(__file__).parents[3]
@@ -52,10 +52,7 @@ def command(*words):
 
 def pilothouse(*words):
     """What a person sees of a command."""
-    return subprocess.run(
-        command(*words), cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL,
-        env=dict(os.environ),
-    )  # fmt: skip
+    return forked.command(words, environment=dict(os.environ))
 
 
 def run_of(config):

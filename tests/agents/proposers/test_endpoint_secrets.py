@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from endpoint_run import PROGRAM, ROOT, command, pilothouse, run_of, spread, write_config
+from endpoint_run import PROGRAM, ROOT, command, run_of, spread, write_config
 from openai_server import Answer, OpenAiServer, completion, error, in_text, proposals, reset
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "auth"))
@@ -169,8 +169,10 @@ def everything_shown(config):
     run = run_of(config)
     yield "the screen", done.stdout + done.stderr
     for words in (("config", "show", config), ("status", run), ("doctor", "--config", config)):
-        told = pilothouse(*words)
-        yield words[0], (told.stdout + told.stderr).encode()
+        told = subprocess.run(
+            command(*words), cwd=ROOT, capture_output=True, stdin=subprocess.DEVNULL
+        )
+        yield words[0], told.stdout + told.stderr
     for number in range(len(list(run.glob("job_*")))):
         yield f"explain {number}", explain(run, number, as_json=False).encode()
     for path in config.parent.rglob("*"):

@@ -11,6 +11,7 @@ import sys
 import time
 import urllib.request
 
+import forked
 import pytest
 from lab_ports import a_port
 from report_runs import make_run
@@ -21,10 +22,8 @@ from agents.errors import ConfigurationError
 
 
 def verb(*arguments, cwd=None):
-    command = [sys.executable, "-m", "agents.run", *map(str, arguments)]
-    path = os.pathsep.join([os.getcwd(), os.environ.get("PYTHONPATH", "")])
-    environment = {**os.environ, "PYTHONPATH": path, "NO_COLOR": "1", "COLUMNS": "40"}
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment)
+    environment = {**os.environ, "NO_COLOR": "1", "COLUMNS": "40"}
+    return forked.command(arguments, environment=environment, directory=cwd or os.getcwd())
 
 
 @pytest.fixture
