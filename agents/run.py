@@ -91,6 +91,10 @@ ReplayOption = Annotated[
 DryRunOption = Annotated[
     bool, typer.Option("--dry-run", help="Show first proposals, a job, the cost; start nothing.")
 ]
+BackgroundOption = Annotated[
+    bool,
+    typer.Option("--background", help="Go on without this terminal; say where the log is."),
+]
 LogLevelOption = Annotated[
     LogLevel,
     typer.Option("--log-level", help="What goes into logs/run.jsonl.", case_sensitive=False),
@@ -107,11 +111,12 @@ def main_verb(
     overrides: SetOption = None,
     replay: ReplayOption = None,
     dry_run: DryRunOption = False,
+    background: BackgroundOption = False,
     log_level: LogLevelOption = LogLevel.INFO,
 ) -> None:
     """Search hyperparameters: propose, run jobs, learn, and again."""
     if context.invoked_subcommand is None:
-        run(config, resume, new, max_iterations, overrides, replay, dry_run, log_level)
+        run(config, resume, new, max_iterations, overrides, replay, dry_run, background, log_level)
 
 
 @app.command(epilog="Example: python -m agents.run run --config config.example.yaml")
@@ -123,12 +128,15 @@ def run(
     overrides: SetOption = None,
     replay: ReplayOption = None,
     dry_run: DryRunOption = False,
+    background: BackgroundOption = False,
     log_level: LogLevelOption = LogLevel.INFO,
 ) -> None:
     """Search: propose, run jobs, learn, and again. The same as no verb at all."""
     from agents.commands.search import SearchOptions, replayed, run_search
 
-    options = SearchOptions(config, resume, new, max_iterations, log_level.value, overrides or [])
+    options = SearchOptions(
+        config, resume, new, max_iterations, log_level.value, overrides or [], background
+    )
     if replay is not None:
         options = replayed(options, replay)
     if dry_run:

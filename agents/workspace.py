@@ -48,6 +48,16 @@ class Workspace:
         return self.directory / "logs" / "run.jsonl"
 
     @property
+    def screen_file(self) -> Path:
+        """What a search in the background says."""
+        return self.directory / "logs" / "screen.log"
+
+    @property
+    def pid_file(self) -> Path:
+        """The number of the process that works on the run, as long as it does."""
+        return self.directory / "logs" / "orchestrator.pid"
+
+    @property
     def progress_file(self) -> Path:
         return self.directory / "progress.json"
 

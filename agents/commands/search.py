@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
+from agents.background import Began, in_background, pid_file
 from agents.config import LoadedConfig, load
 from agents.errors import ConfigurationError
 from agents.finished import at_its_end, end_text
@@ -35,6 +36,7 @@ class SearchOptions:
     max_iterations: int | None = None
     log_level: str = "info"
     overrides: Sequence[str] = ()
+    background: bool = False
 
     @property
     def laid_over(self) -> list[str]:
@@ -52,11 +54,37 @@ def run_search(options: SearchOptions) -> int:
     if end is not None:
         print(end_text(workspace, end))
         return 0
+
+    def search(began: Began) -> int:
+        return _run(loaded, workspace, options.log_level, began)
+
+    if not options.background:
+        return search(lambda: None)
+    return in_background(
+        search, workspace.screen_file, lambda process: _background_text(workspace, process)
+    )
+
+
+def _background_text(workspace: Workspace, process: int) -> str:
+    directory = shlex.quote(str(workspace.directory))
+    return (
+        f"run directory: {workspace.directory}\n"
+        f"in the background as process {process}; what it says: {workspace.screen_file}\n"
+        f"  to look:  python -m agents.run watch {directory}\n"
+        f"  to leave: kill {process}   (its jobs go on, and it can be resumed)"
+    )
+
+
+def _run(loaded: LoadedConfig, workspace: Workspace, log_level: str, began: Began) -> int:
     screen = open_screen()
     with Interrupts() as interrupts:
         try:
-            with open_search(loaded, workspace, screen, interrupts, options.log_level) as search:
+            with (
+                open_search(loaded, workspace, screen, interrupts, log_level) as search,
+                pid_file(workspace.pid_file),
+            ):
                 screen.say(f"run directory: {workspace.directory}")
+                began()
                 return _to_the_end(search, screen)
         finally:
             screen.close()

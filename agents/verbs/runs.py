@@ -46,6 +46,10 @@ def resume(
         int | None, typer.Option(metavar="N", min=1, help="Same as --set loop.max_iterations=N.")
     ] = None,
     overrides: SetOption = None,
+    background: Annotated[
+        bool,
+        typer.Option("--background", help="Go on without this terminal; say where the log is."),
+    ] = False,
     log_level: Annotated[
         str, typer.Option(metavar="LEVEL", help="debug, info, warning or error.")
     ] = "info",
@@ -57,7 +61,9 @@ def resume(
 
     if log_level not in LEVELS:
         raise ConfigurationError(f"--log-level {log_level}: one of {', '.join(LEVELS)}")
-    options = SearchOptions(config, directory, False, max_iterations, log_level, overrides or [])
+    options = SearchOptions(
+        config, directory, False, max_iterations, log_level, overrides or [], background
+    )
     raise typer.Exit(run_search(options))
 
 
