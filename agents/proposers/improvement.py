@@ -24,7 +24,7 @@ from agents.trial import StudyView, Trial
 
 STARTUP = 5
 """Trials before the model is asked."""
-MIDDLE = 0.5
+MIDDLE = 0.6
 """Part of each range of numbers that the start is spread over. People lay ranges around what they hold
 sensible, and most of what lies near their ends is far from good."""
 EXPLORE = 5
