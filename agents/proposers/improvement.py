@@ -64,13 +64,13 @@ class Improvement:
         return len(view.trials) <= MAX_TRIALS and self._cube.dimensions > 0
 
     def spread(self, view: StudyView) -> Point:
-        """The point of a scrambled Sobol sequence for the next trial; in the middle of the ranges until
-        so many trials have ended as make the start."""
+        """The point of a scrambled Sobol sequence for the next trial; at the start in the middle of the
+        ranges."""
         sequence = qmc.Sobol(self._cube.dimensions, scramble=True, rng=self._seed % 2**32)
         if view.trials:
             sequence.fast_forward(len(view.trials))
         row = sequence.random(1)[0]
-        if sum(trial.state.is_finished for trial in view.trials) < self._startup:
+        if len(view.trials) < self._startup:
             row = np.where(self._cube.unordered, row, 0.5 + MIDDLE * (row - 0.5))
         return self._cube.point(row)
 
