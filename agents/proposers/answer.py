@@ -27,8 +27,7 @@ _NO_REASON = ("", "null", "none", "no", "false", "n/a")
 """What a model writes where it means null."""
 
 _WITHHELD = {
-    "length": "; it was cut off: be brief (a person can raise llm.max_tokens, or make a model that thinks "
-    "aloud think less by llm.extra_body)",
+    "length": "; it was cut off: be brief (a person can raise llm.max_tokens)",
     "content_filter": (
         "; the provider's filter held it back (a person can reword llm.prompt and the descriptions)"
     ),

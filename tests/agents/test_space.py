@@ -428,7 +428,7 @@ def test_only_a_conditional_parameter_may_be_null_in_the_json_schema():
 @given(spaces(), st.integers(0, 1000))
 def test_what_is_valid_fits_the_json_schema_and_optunas_distributions(space, seed):
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    point = suggested(space, seed)
+    point = space.validate(suggested(space, seed))
     schema = space.json_schema()
     for name, wanted in schema["properties"].items():
         assert fits(point.get(name), wanted), (name, point, wanted)

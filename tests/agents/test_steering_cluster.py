@@ -85,7 +85,7 @@ def test_cancelled_trials_leave_the_queue_and_the_search_ends_with_the_others(la
         found = list(tmp_path.glob("results/*/run.json"))
         return status_text(run_state(run_at(found[0].parent))) if found else ""
 
-    until(lambda: text().count("running, epoch 3") == 2, search)
+    until(lambda: text().count("epoch 3") == 2, search)
     (card,) = tmp_path.glob("results/*/run.json")
     run = card.parent
     assert "▁" in text()

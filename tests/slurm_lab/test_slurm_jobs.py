@@ -26,7 +26,7 @@ from scheduler.settings import PackSettings, SlurmBatchSettings
 
 pytestmark = pytest.mark.cluster
 
-KILLED = "import os, signal\nos.kill(os.getppid(), signal.SIGKILL)\n"
+KILLED = "import os, signal\nos.kill(int(open('lock/pid').read()), signal.SIGKILL)\n"
 
 
 @pytest.fixture(params=["plain", "accounting"])

@@ -98,13 +98,13 @@ def search(config):
 
 def test_a_search_uses_the_login_and_renews_it(globus, logged_in, tmp_path):
     globus.good.clear()  # the service has withdrawn the first token, the file does not know
-    with BehindLogin(globus, says(proposals({"x": 0.25})), says(proposals({"x": 0.75}))) as server:
+    with BehindLogin(globus, says(proposals({"x": 0.15})), says(proposals({"x": 0.92}))) as server:
         done = search(write_config(tmp_path, server.url))
     assert done.returncode == 0, done.stderr
     assert server.refused == 1
     assert globus.asked.count("refresh_token") == 1
     (report,) = tmp_path.glob("results/*/reports/report.html")
-    assert "0.25" in report.read_text() or "0.75" in report.read_text()
+    assert "0.15" in report.read_text() or "0.92" in report.read_text()
     for path in (tmp_path / "results").rglob("*"):
         if path.is_file():
             assert b"access-secret" not in path.read_bytes()
@@ -114,7 +114,7 @@ def test_a_search_uses_the_login_and_renews_it(globus, logged_in, tmp_path):
 def test_a_search_goes_on_without_the_llm_when_the_person_is_wanted(globus, logged_in, tmp_path):
     globus.good.clear()
     globus.forgotten = True
-    with BehindLogin(globus, says(proposals({"x": 0.25}))) as server:
+    with BehindLogin(globus, says(proposals({"x": 0.15}))) as server:
         done = search(write_config(tmp_path, server.url))
     assert done.returncode == 0, done.stderr
     assert "python -m agents.run auth login --preset alcf" in done.stdout
@@ -139,7 +139,7 @@ class Spoils(BehindLogin):
 
 def test_a_file_that_is_spoilt_meanwhile_does_not_end_a_search(globus, logged_in, tmp_path):
     config = write_config(tmp_path, "URL")
-    with Spoils(globus, says(proposals({"x": 0.25})), says(proposals({"x": 0.75}))) as server:
+    with Spoils(globus, says(proposals({"x": 0.15})), says(proposals({"x": 0.92}))) as server:
         text = config.read_text().replace("URL", server.url)
         config.write_text(text.replace("max_iterations: 2", "max_iterations: 3"))
         done = search(config)

@@ -101,7 +101,7 @@ def proposed_by(mind, view, times):
 def test_after_a_login_the_llm_is_asked_at_once_however_long_it_was_away(globus, login, proposer):
     globus.good.clear()
     globus.forgotten = True
-    with BehindLogin(globus, says(proposals({"x": 0.25})), says(proposals({"x": 0.75}))) as server:
+    with BehindLogin(globus, says(proposals({"x": 0.15})), says(proposals({"x": 0.92}))) as server:
         mind = proposer(server)
         origins, view = proposed_by(mind, EMPTY, 9)
         assert set(origins) == {"sampler"}
@@ -133,7 +133,7 @@ def test_a_login_with_the_wrong_identity_is_asked_with_once(globus, login, propo
 
 def test_a_file_that_is_mended_is_noticed_as_well(globus, login, proposer):
     path = Path(login.path)
-    with BehindLogin(globus, says(proposals({"x": 0.25})), says(proposals({"x": 0.75}))) as server:
+    with BehindLogin(globus, says(proposals({"x": 0.15})), says(proposals({"x": 0.92}))) as server:
         mind = proposer(server)
         os.chmod(path, 0o644)
         origins, view = proposed_by(mind, EMPTY, 5)

@@ -134,7 +134,9 @@ def test_explain_is_json_for_scripts(runs):
 
 def test_explain_of_what_there_is_not(runs, tmp_path):
     one, *_ = runs
-    with pytest.raises(ConfigurationError, match="there is no trial 99; it has trials 0 to 5"):
+    with pytest.raises(
+        ConfigurationError, match="there is no trial 99; it has 6 trials, from 0 on"
+    ):
         explain(one, 99)
     with pytest.raises(ConfigurationError, match="not a run directory"):
         explain(tmp_path, 0)
