@@ -29,7 +29,7 @@ from agents.verbs import (
     site,
     steering,
 )
-from agents.verbs.options import ConfigOption, SetOption
+from agents.verbs.options import BackgroundOption, ConfigOption, SetOption
 from agents.verbs.panels import Grouped
 from scheduler.errors import Away
 from training.contract import PilothouseError
@@ -90,10 +90,6 @@ ReplayOption = Annotated[
 ]
 DryRunOption = Annotated[
     bool, typer.Option("--dry-run", help="Show first proposals, a job, the cost; start nothing.")
-]
-BackgroundOption = Annotated[
-    bool,
-    typer.Option("--background", help="Go on without this terminal; say where the log is."),
 ]
 LogLevelOption = Annotated[
     LogLevel,

@@ -18,6 +18,10 @@ SetOption = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Override a key, such as loop.max_trials=20."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="For scripts.")]
+BackgroundOption = Annotated[
+    bool,
+    typer.Option("--background", help="Go on without this terminal; say where the log is."),
+]
 
 
 def seconds(text: str, option: str) -> float:

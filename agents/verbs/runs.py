@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from agents.verbs.options import ConfigOption, JsonOption, SetOption
+from agents.verbs.options import BackgroundOption, ConfigOption, JsonOption, SetOption
 
 app = typer.Typer()
 
@@ -46,10 +46,7 @@ def resume(
         int | None, typer.Option(metavar="N", min=1, help="Same as --set loop.max_iterations=N.")
     ] = None,
     overrides: SetOption = None,
-    background: Annotated[
-        bool,
-        typer.Option("--background", help="Go on without this terminal; say where the log is."),
-    ] = False,
+    background: BackgroundOption = False,
     log_level: Annotated[
         str, typer.Option(metavar="LEVEL", help="debug, info, warning or error.")
     ] = "info",
