@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 
 from agents.config import LoadedConfig
 from agents.doctor.authentication import authentication_checks
-from agents.doctor.batch import REQUEST, SCHEDULER, build_prober
+from agents.doctor.batch import build_prober
 from agents.doctor.check import Check, Doing, Outcome, failed, ok
 from agents.doctor.disk import local_disk
 from agents.doctor.endpoint import endpoint_checks
 from agents.doctor.heard import heard
+from agents.doctor.prober import REQUEST, SCHEDULER
 from agents.doctor.rehearsal import (
     COMMAND,
     PYTHON,

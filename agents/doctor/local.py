@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from agents.doctor.batch import REQUEST, SCHEDULER
 from agents.doctor.check import Check, failed, ok, skipped
 from agents.doctor.heard import Heard, Word
+from agents.doctor.prober import REQUEST, SCHEDULER
 from scheduler.job import Resources
 from scheduler.settings import LocalBatchSettings
 
@@ -12,7 +12,7 @@ _PROGRAMS = ("flock", "setsid", "timeout")
 
 
 class LocalProber:
-    """Implements `agents.doctor.batch.Prober`."""
+    """Implements `agents.doctor.prober.Prober`."""
 
     def __init__(self, settings: LocalBatchSettings) -> None:
         self._slots = settings.slots

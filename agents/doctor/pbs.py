@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import cast
 
-from agents.doctor.batch import REQUEST, SCHEDULER
 from agents.doctor.check import Check, failed, ok, skipped, warning
 from agents.doctor.heard import Heard, Word
+from agents.doctor.prober import REQUEST, SCHEDULER
 from agents.doctor.words import listed, one_line
 from scheduler.batch.pbs import PbsBatch
 from scheduler.job import Resources
@@ -22,7 +22,7 @@ fi
 
 
 class PbsProber:
-    """Implements `agents.doctor.batch.Prober`."""
+    """Implements `agents.doctor.prober.Prober`."""
 
     def __init__(self, settings: PbsBatchSettings) -> None:
         self._batch = PbsBatch(settings)

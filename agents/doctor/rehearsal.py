@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from agents.config.model import Settings
-from agents.doctor.batch import Prober
 from agents.doctor.check import Check, failed, ok, skipped, warning
 from agents.doctor.heard import Heard, shell
+from agents.doctor.prober import Prober
 from agents.doctor.program import Needs, needs_of, staged
 from agents.doctor.remote import QUESTION_SECONDS
 from agents.doctor.words import one_line

@@ -6,9 +6,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from agents.doctor.batch import Prober
 from agents.doctor.check import Check, failed, ok, skipped, warning
 from agents.doctor.heard import Heard, heard, shell
+from agents.doctor.prober import Prober
 from agents.doctor.words import one_line, size_text
 from scheduler.shell import home_path
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from agents.doctor.batch import REQUEST, SCHEDULER
 from agents.doctor.check import Check, failed, ok, skipped, warning
 from agents.doctor.heard import Heard, Word
+from agents.doctor.prober import REQUEST, SCHEDULER
 from agents.doctor.words import listed, one_line
 from scheduler.batch.slurm import SlurmBatch
 from scheduler.job import Resources
@@ -33,7 +33,7 @@ _CULPRITS = (
 
 
 class SlurmProber:
-    """Implements `agents.doctor.batch.Prober`."""
+    """Implements `agents.doctor.prober.Prober`."""
 
     def __init__(self, settings: SlurmBatchSettings) -> None:
         self._batch = SlurmBatch(settings)
