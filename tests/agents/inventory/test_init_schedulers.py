@@ -19,7 +19,11 @@ def here(tmp_path, monkeypatch):
     """Commands before everything else on PATH; those of Slurm are there, and answer nothing."""
     commands = tmp_path / "bin"
     commands.mkdir()
-    monkeypatch.setenv("PATH", f"{commands}:{os.environ['PATH']}")
+    # A machine that has a PBS of its own is not asked about it, in a login shell neither.
+    others = [d for d in os.environ["PATH"].split(":") if not (Path(d) / "qsub").exists()]
+    monkeypatch.setenv("PATH", ":".join([str(commands), *others]))
+    command(tmp_path, "shell", 'exec /bin/sh -c "$2"')
+    monkeypatch.setenv("SHELL", str(commands / "shell"))
     for name in ("sbatch", "sinfo", "squeue", "scontrol", "sacctmgr", "sacct"):
         command(tmp_path, name, SILENT)
     return tmp_path
