@@ -32,24 +32,6 @@ class Reserve:
     node_hours: float = 0.0
 
 
-def stop_reason(
-    view: StudyView,
-    iteration: int,
-    elapsed: float,
-    loop: LoopSettings,
-    stop: StopSettings,
-    *,
-    reserve: Reserve | None = None,
-    cancelled: Collection[int] = (),
-) -> StopReason | None:
-    """The first rule that holds after `iteration` iterations and `elapsed` seconds, or None.
-
-    `cancelled`: trials that a person ended, which are no failures.
-    """
-    found = stop_reasons(view, iteration, elapsed, loop, stop, reserve=reserve, cancelled=cancelled)
-    return found[0] if found else None
-
-
 def stop_reasons(
     view: StudyView,
     iteration: int,
@@ -60,7 +42,10 @@ def stop_reasons(
     reserve: Reserve | None = None,
     cancelled: Collection[int] = (),
 ) -> list[StopReason]:
-    """All rules that hold, the first of which stops the search."""
+    """All rules that hold after `iteration` iterations and `elapsed` seconds; the first stops the search.
+
+    `cancelled`: trials that a person ended, which are no failures.
+    """
     kept = reserve or Reserve()
     rules = (
         _target(view, stop),

@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime
 
 from agents import confirm
-from agents.convergence import StopReason, reserve_for, stop_reason
+from agents.convergence import StopReason
 from agents.flight import Flight
 from agents.graph import AfterCollect, AfterDecide, Position, Update
 from agents.helm import Circumstances, Helm
@@ -34,6 +34,7 @@ from agents.schedule import (
 from agents.screen import Screen, confirmed_text
 from agents.standing import budgets_of, standing
 from agents.steering import cancelled_by, lessons, waiting_additions
+from agents.stopping import reasons_now
 from agents.trial import Proposal, StudyView, Trial
 from agents.workspace import Workspace
 
@@ -145,7 +146,7 @@ class SearchNodes:
         if position["stop"] is not None:
             return {}
         known = self.view()
-        reason = self._stop_reason(known, position)
+        reason = self._stop_reason(known)
         if reason is None:
             return {"iteration": next_iteration(known.trials, self._settings.loop)}
         self._journal.event("stop", **asdict(reason))
@@ -209,19 +210,11 @@ class SearchNodes:
         stopping = position["stop"] is not None
         return complete_iterations(self._ledger.trials(), self._settings.loop, stopping=stopping)
 
-    def _stop_reason(self, known: StudyView, position: Position) -> StopReason | None:
+    def _stop_reason(self, known: StudyView) -> StopReason | None:
         if self._helm.now.stop is not None:
             return StopReason("asked", f"{self._helm.now.stop.request.by} asked for it", {})
-        searched = set(self._complete(position)) - confirming(known.trials)
-        return stop_reason(
-            known,
-            len(searched),
-            self._paperwork.elapsed(),
-            self._settings.loop,
-            self._settings.stop,
-            reserve=reserve_for(known, self._settings.confirm, self._settings.loop),
-            cancelled=self._helm.now.cancelled,
-        )
+        elapsed, cancelled = self._paperwork.elapsed(), self._helm.now.cancelled
+        return next(iter(reasons_now(known, self._settings, elapsed, cancelled)), None)
 
     def _has_to_confirm(self, position: Position) -> bool:
         assert position["stop"] is not None

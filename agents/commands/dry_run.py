@@ -19,12 +19,12 @@ from agents.jobs import in_packs, job_request, new_job, trial_seed
 from agents.proposers.build import build_card, build_proposer
 from agents.proposers.prompt import require_room
 from agents.proposers.template import prompt_template
-from agents.report.numbers import count
 from agents.schedule import quota
 from agents.screen import duration_text
 from agents.search import open_cluster
 from agents.space import SearchSpace
 from agents.trial import Proposal, StudyView, Trial, TrialState
+from agents.words import count
 from agents.workspace import Workspace
 from scheduler.cluster import Cluster
 from scheduler.job import JobRequest

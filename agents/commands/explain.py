@@ -11,10 +11,11 @@ from typing import Any
 from agents.config import LoadedConfig
 from agents.errors import ConfigurationError
 from agents.proposers.exchanges import first_trial, read_exchanges
-from agents.report.numbers import count, number, parameter_text, signed
+from agents.report.numbers import number, parameter_text, signed
 from agents.report.reading import read_run
 from agents.report.usage import total, usage_of
 from agents.trial import Trial
+from agents.words import count
 
 SOURCES = {
     "llm": "the LLM",

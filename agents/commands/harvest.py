@@ -15,9 +15,9 @@ from agents.errors import ConfigurationError, LedgerError, RunLocked, Unexpected
 from agents.experiment import Experiment, Standing, explained, has_failed, relative, remedy_of
 from agents.interrupts import Interrupted, Interrupts
 from agents.patience import OneTry
-from agents.report.numbers import count
 from agents.screen import duration_text
 from agents.search import open_run
+from agents.words import count
 from agents.workspace import Workspace, run_at, runs
 from training.contract import PilothouseError
 

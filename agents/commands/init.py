@@ -22,7 +22,7 @@ from agents.detect.machine import Machine, Scheduler
 from agents.doctor.heard import heard
 from agents.errors import ConfigurationError
 from agents.inventory import Inventory
-from agents.report.numbers import count
+from agents.words import count
 from scheduler.errors import Away, LoginNeeded
 from scheduler.script import rendered_text
 from scheduler.settings import (

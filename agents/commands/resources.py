@@ -14,7 +14,8 @@ from agents.config import LoadedConfig
 from agents.errors import ConfigurationError, LedgerError
 from agents.inventory import Inventory, Queue, QueuedJob, Start
 from agents.inventory.advice import advice, wait_text
-from agents.report.numbers import count, duration
+from agents.report.numbers import duration
+from agents.words import count
 from scheduler.errors import Away
 from scheduler.job import Resources
 from training.contract import PilothouseError

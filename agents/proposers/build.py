@@ -17,9 +17,10 @@ from agents.proposers.replay import Replay
 from agents.proposers.sampler import SamplerProposer
 from agents.proposers.starters import StarterProposer
 from agents.proposers.template import prompt_template
-from agents.report.numbers import count, duration
+from agents.report.numbers import duration
 from agents.schedule import quota
 from agents.space import SearchSpace
+from agents.words import count
 from agents.workspace import Workspace
 
 

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from agents.report.facts import RunFacts
-from agents.report.numbers import count, duration, measure, number
+from agents.report.numbers import duration, measure, number
 from agents.report.spans import Span, spans
 from agents.report.usage import Usage
 from agents.report.words import ORIGINS, origin_name
 from agents.trial import StudyView, TrialState
+from agents.words import count
 
 _HOUR = 3600.0
 

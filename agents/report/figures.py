@@ -18,12 +18,13 @@ from agents.report.charts.timeline import timeline_chart, timeline_note
 from agents.report.charts.tradeoff import drawn, second_name, tradeoff_chart
 from agents.report.facts import RunFacts
 from agents.report.importance import Importances, importances
-from agents.report.numbers import count, measure, number
+from agents.report.numbers import measure, number
 from agents.report.spans import spans
 from agents.report.study import spread, valued
 from agents.report.tradeoff import front, points
 from agents.report.words import ORIGINS, origin_name
 from agents.trial import StudyView
+from agents.words import count
 
 if TYPE_CHECKING:
     from markupsafe import Markup

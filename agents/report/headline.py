@@ -7,10 +7,11 @@ from typing import Any
 from agents.confirm import Confirmed, confirmed
 from agents.report.documents import counts
 from agents.report.facts import RunFacts
-from agents.report.numbers import count, measure, number, parameter_text
+from agents.report.numbers import measure, number, parameter_text
 from agents.report.study import gain_of
 from agents.report.words import proposed
 from agents.trial import StudyView, Trial, TrialState
+from agents.words import count
 
 _STATES = (TrialState.COMPLETED, TrialState.PRUNED, TrialState.FAILED, TrialState.RUNNING)
 

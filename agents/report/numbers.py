@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from datetime import datetime
 
-from agents.words import count as count
 from training.contract import ParameterValue
 
 MISSING = "\N{EN DASH}"

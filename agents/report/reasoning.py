@@ -11,9 +11,10 @@ from agents.config.model import FixedParameter, Parameter
 from agents.report.charts.objective import objective_scale
 from agents.report.charts.scales import LinearScale
 from agents.report.charts.svg import Drawing, marker
-from agents.report.numbers import as_float, count, measure, number, parameter_text, signed
+from agents.report.numbers import as_float, measure, number, parameter_text, signed
 from agents.report.study import is_better, valued
 from agents.trial import StudyView, Trial, TrialState
+from agents.words import count
 
 if TYPE_CHECKING:
     from markupsafe import Markup

@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agents.config.model import FixedParameter, Parameter
-from agents.report.numbers import MISSING, count, measure, parameter_text
+from agents.report.numbers import MISSING, measure, parameter_text
 from agents.report.plain import tail
 from agents.report.words import origin_name
 from agents.trial import StudyView, Trial
+from agents.words import count
 from scheduler.job import Failure
 
 MOST_FAILURES = 50

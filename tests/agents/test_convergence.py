@@ -1,14 +1,13 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from trials import failed, trial, view
+from trials import failed, stop_reason, trial, view
 
 from agents.config.model import LoopSettings, StopSettings
 from agents.convergence import (
     failures_in_a_row,
     iterations_without_improvement,
     node_hours,
-    stop_reason,
 )
 from agents.trial import Job
 from scheduler.job import Resources

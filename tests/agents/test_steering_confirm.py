@@ -3,11 +3,11 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from trials import failed, trial, view
+from trials import failed, stop_reason, trial, view
 
 from agents.config.model import ConfirmSettings, LoopSettings, StopSettings
 from agents.confirm import candidates, confirmed, due, is_wanted, winner
-from agents.convergence import Reserve, StopReason, reserve_for, stop_reason
+from agents.convergence import Reserve, StopReason, reserve_for
 from agents.schedule import complete_iterations, confirming, iteration_of, next_iteration, wanted
 from agents.standing import sources
 from agents.trial import Job

@@ -1,10 +1,9 @@
 """Numbers of things, in words."""
 
 import pytest
-from trials import failed, view
+from trials import failed, stop_reason, view
 
 from agents.config.model import LoopSettings, StopSettings
-from agents.convergence import stop_reason
 from agents.words import count, named
 
 

@@ -1,5 +1,6 @@
 """Trials for tests, by their few facts that matter."""
 
+from agents.convergence import stop_reasons
 from agents.trial import StudyView, Trial, TrialState
 
 
@@ -24,3 +25,8 @@ def failed(number, **fields):
 
 def view(*trials, direction="maximize"):
     return StudyView("experiment", "accuracy_auc", direction, trials)
+
+
+def stop_reason(*arguments, **options):
+    """The rule that stops a search, or None."""
+    return next(iter(stop_reasons(*arguments, **options)), None)

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Literal
 from agents.report.charts.frame import WIDE, Frame, draw_bottom, draw_levels, label_room
 from agents.report.charts.scales import LinearScale, fitted
 from agents.report.charts.svg import Drawing, Point, marker, steps
-from agents.report.numbers import count, measure
+from agents.report.numbers import measure
 from agents.report.progression import Progression, Step
 from agents.trial import StudyView
+from agents.words import count
 
 if TYPE_CHECKING:
     from markupsafe import Markup

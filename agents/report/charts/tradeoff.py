@@ -10,11 +10,12 @@ from agents.report.charts.objective import objective_scale
 from agents.report.charts.scales import LinearScale, LogScale, Scale, fitted
 from agents.report.charts.svg import Drawing, marker, steps
 from agents.report.facts import RunFacts
-from agents.report.numbers import count, measure, number
+from agents.report.numbers import measure, number
 from agents.report.study import spread
 from agents.report.tradeoff import Point, front, points
 from agents.report.words import SHAPES
 from agents.trial import StudyView
+from agents.words import count
 
 if TYPE_CHECKING:
     from markupsafe import Markup

@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openai_server import proposals
 from spaces import EMPTY
+from trials import stop_reason
 
 from agents.config.model import LoopSettings, StopSettings
-from agents.convergence import idle_iterations, stop_advised, stop_reason
+from agents.convergence import idle_iterations, stop_advised
 from agents.ledger import Ledger
 from agents.proposers import Proposed
 from agents.proposers.advisor import Advice
