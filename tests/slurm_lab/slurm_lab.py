@@ -63,6 +63,7 @@ MessageTimeout={message_timeout}
 InactiveLimit=0
 KillWait=10
 MinJobAge=300
+FirstJobId={first_job}
 GresTypes=gpu
 {accounting}
 NodeName={host} NodeAddr=127.0.0.1 CPUs=16 Boards=1 Sockets=1 CoresPerSocket=16 ThreadsPerCore=1 RealMemory=16000 Gres=gpu:a100:4 State=UNKNOWN
@@ -116,6 +117,7 @@ class SlurmLab:
         self.host = socket.gethostname().split(".")[0]
         self.environment = {"SLURM_CONF": str(self.etc / "slurm.conf")}
         self._children = {}
+        self._first_job = 1
 
     def start(self):
         for name in ("etc", "run", "log", "state", "spool", "db"):
@@ -138,9 +140,15 @@ class SlurmLab:
         self._spawn("slurmd", "-D")
 
     def start_controller(self, *, forget=False):
-        """`forget` starts it with no memory of any job, as after the loss of its state."""
+        """`forget` starts it with no memory of any job, as after the loss of its state.
+
+        No start gives out a number that one before may have given and not written down: a step that
+        still tries to tell a controller of its end would make the new job a "Duplicate jobid", for
+        which Slurm drains the node.
+        """
         self._write_slurm_conf(PATIENT)
         self._spawn("slurmctld", "-D", *(["-c"] if forget else []))
+        self._first_job += 10_000
         _until(lambda: _listens(self.ports["ctld"]), "slurmctld")
 
     def wait_until_idle(self):
@@ -239,7 +247,10 @@ class SlurmLab:
             else "AccountingStorageType=accounting_storage/none"
         )
         text = SLURM_CONF.format(
-            **self._names, accounting=accounting, message_timeout=message_timeout
+            **self._names,
+            accounting=accounting,
+            message_timeout=message_timeout,
+            first_job=self._first_job,
         )
         new = self.etc / "slurm.conf.new"
         new.write_text(text)

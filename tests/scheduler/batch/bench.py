@@ -121,7 +121,15 @@ class Bench:
             if value:
                 return value
             time.sleep(0.1)
-        raise AssertionError("it never came true")
+        raise AssertionError(f"it never came true; {self.what_the_scheduler_says()}")
+
+    def what_the_scheduler_says(self):
+        """Its queue and what is wrong with its nodes, for whoever reads why a test failed."""
+        looks = {"slurm": "squeue -l -t all; sinfo -N -l; sinfo -R", "pbs": "qstat -x; pbsnodes -a"}
+        if self.batch.name not in looks:
+            return "the local batch system has no queue to show"
+        shown = self.transport.run(looks[self.batch.name], timeout=60)
+        return f"{shown.stdout.decode()}{shown.stderr}"
 
     def wait_for_state(self, job, state):
         def look():
