@@ -129,7 +129,7 @@ class Bench:
         if self.batch.name not in looks:
             return "the local batch system has no queue to show"
         shown = self.transport.run(looks[self.batch.name], timeout=60)
-        return f"{shown.stdout.decode()}{shown.stderr}"
+        return (shown.stdout + shown.stderr).decode(errors="replace")
 
     def wait_for_state(self, job, state):
         def look():
