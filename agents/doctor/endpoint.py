@@ -12,7 +12,7 @@ from agents.doctor.check import Check, Doing, Outcome, failed, ok, skipped, warn
 from agents.doctor.words import listed
 from agents.errors import ConfigurationError, LlmError
 from agents.proposers.answer import plain_text, read_answer
-from agents.proposers.endpoint import Endpoint, EndpointAway, Reply
+from agents.proposers.endpoint import METHODS, Endpoint, EndpointAway, Reply
 
 NAMES = ("endpoint", "model", "structured output")
 LIST_SECONDS = 20.0
@@ -114,8 +114,14 @@ def _model_check(model: str, models: Sequence[str]) -> Check:
 
 def _answer_check(endpoint: Endpoint, llm: LlmSettings) -> Check:
     name = NAMES[2]
+    question = [{"role": "user", "content": _QUESTION}]
     try:
-        reply = endpoint.ask([{"role": "user", "content": _QUESTION}], _SCHEMA, patient=False)
+        reply = endpoint.ask(question, _SCHEMA, patient=False)
+        for _ in METHODS[1:]:
+            if reply.text.strip() or reply.finish_reason == "length":
+                break
+            # As in a search: who gets nothing asks in another way the next time.
+            reply = endpoint.ask(question, _SCHEMA, patient=False)
     except EndpointAway as error:
         return failed(name, *_split(str(error)))
     return _judged(name, reply, llm)

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from agents.config.model import ToolSettings
-from agents.errors import LlmError, ProposalRejected
-from agents.proposers.answer import (
-    Suggestion,
-    plain_text,
-    read_answer,
-    read_stop,
-    withheld,
-    without_thinking,
-)
+from agents.proposers.answer import plain_text, read_stop, without_thinking
 from agents.proposers.breaker import Breaker
-from agents.proposers.edges import hugging
 from agents.proposers.endpoint import EndpointAway, Message, Reply, ToolReply, ToolsRefused
 from agents.proposers.evidence import evidence
 from agents.proposers.exchanges import ExchangeLog, state_digest, thread_digest
+from agents.proposers.judge import Judge, Objection, Verdict, agreed
 from agents.proposers.prompt import (
     PROMPT_TOKENS,
     Evidence,
@@ -33,7 +25,7 @@ from agents.proposers.replay import Replay
 from agents.proposers.tool_loop import CallsTools, LookingUp
 from agents.proposers.tools import Expectation, RunTools, langchain_tools
 from agents.space import SearchSpace
-from agents.trial import Proposal, StudyView, Trial
+from agents.trial import Proposal, StudyView
 from training.contract import ParameterValue
 
 if TYPE_CHECKING:
@@ -44,13 +36,6 @@ MAX_QUOTED = 4_000
 
 FEWEST_TO_LOOK_UP = 4
 """Runs that have ended before there is anything to look up."""
-
-Objection: TypeAlias = Callable[[Proposal], str | None]
-
-
-def agreed(proposal: Proposal) -> str | None:
-    """No objection."""
-    return None
 
 
 @dataclass(frozen=True)
@@ -102,6 +87,7 @@ class Advisor:
         """`template`, `prompt_tokens`: the question, if not the default one. `tools`: the budget for
         looking things up; None for no tools."""
         self._space = space
+        self._judge = Judge(space)
         self._card = card
         self._endpoint = endpoint
         self._log = log
@@ -163,11 +149,12 @@ class Advisor:
             self._breaker.worked()
             talk.notices += reply.notices
             talk.stop = read_stop(reply.text) or talk.stop
-            verdict = self._judge(talk, reply, missing)
+            verdict = self._judge.judge(reply, missing, talk.view, talk.accepted, talk.objects)
+            talk.accepted += verdict.accepted
             self._keep(talk, messages, reply=reply, verdict=verdict)
             if len(talk.accepted) == talk.count:
                 return
-            talk.objected = verdict.objections == len(verdict.faults)
+            talk.objected = verdict.is_objection
             talk.trouble = f"the LLM's proposal was refused: {plain_text(verdict.reason, 300)}"
             messages += [
                 {"role": "assistant", "content": _quoted(reply.text)},
@@ -228,80 +215,13 @@ class Advisor:
             self._keep(talk, messages, error=str(error))
             raise
 
-    def _judge(self, talk: _Talk, reply: Reply, missing: int) -> _Verdict:
-        """Take over what is good; the verdict tells what was not."""
-        try:
-            suggestions = read_answer(reply.text, self._space.names)
-        except LlmError as error:
-            return _Verdict([f"{error}{withheld(reply.text, reply.finish_reason)}"])
-        verdict = _Verdict()
-        for suggestion in suggestions[:missing]:
-            try:
-                proposal = self._checked(talk, suggestion)
-            except ProposalRejected as error:
-                verdict.objections += isinstance(error, _Objected)
-                reasons = [plain_text(reason, 200) for reason in error.reasons]
-                verdict.faults.append("; ".join(reasons))
-                continue
-            talk.accepted.append(proposal)
-            verdict.accepted.append(dict(proposal.parameters))
-            said = talk.expected(proposal.parameters) if talk.expected is not None else None
-            verdict.expected.append(said)
-        if not verdict.faults and len(suggestions) < missing:
-            verdict.faults.append(f"{missing} proposals were asked for, {len(suggestions)} came")
-        return verdict
-
-    def _checked(self, talk: _Talk, suggestion: Suggestion) -> Proposal:
-        parameters = self._space.validate(self._applying(suggestion.parameters))
-        repeated = self._repeated(talk, parameters)
-        if repeated is not None:
-            raise ProposalRejected([repeated])
-        cornered = hugging(self._space, talk.view, parameters)
-        if cornered is not None:
-            raise ProposalRejected([cornered])
-        proposal = Proposal(
-            parameters, "llm", rationale=suggestion.rationale, predicted=suggestion.predicted
-        )
-        objection = talk.objects(proposal)
-        if objection is not None:
-            raise _Objected([objection])
-        return proposal
-
-    def _applying(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Without values that mean nothing beside the others (a momentum with Adam): many a server
-        makes a model write one for each key."""
-        active = self._space.active(given)
-        known = self._space.parameters
-        return {n: value for n, value in given.items() if n in active or n not in known}
-
-    def _repeated(self, talk: _Talk, parameters: dict[str, ParameterValue]) -> str | None:
-        from agents.proposers.encoding import Encoder
-
-        encoder = Encoder(self._space.distributions())
-        for trial in talk.view.trials:
-            if self._space.same(parameters, trial.parameters):
-                return f"run {trial.number} has had exactly these values ({trial.state.value})"
-            if self._in_space(trial) and encoder.near(parameters, trial.parameters):
-                return f"run {trial.number} is so near that nothing new would be learnt"
-        if any(encoder.near(parameters, other.parameters) for other in talk.accepted):
-            return "your answer has these values twice"
-        return None
-
-    def _in_space(self, trial: Trial) -> bool:
-        """False for trials from before the space was changed."""
-        try:
-            self._space.validate(trial.parameters)
-        except ProposalRejected:
-            return False
-        return True
-
     def _keep(
         self,
         talk: _Talk,
         messages: Sequence[Message],
         *,
         reply: Reply | None = None,
-        verdict: _Verdict | None = None,
+        verdict: Verdict | None = None,
         error: str | None = None,
     ) -> None:
         hide = self._endpoint.hide_secrets
@@ -324,8 +244,9 @@ class Advisor:
                 "stop": read_stop(reply.text),
             }
         if verdict is not None:
-            exchange |= {"accepted": verdict.accepted, "refused": verdict.faults}
-            exchange["model_expects"] = verdict.expected
+            points = [dict(one.parameters) for one in verdict.accepted]
+            exchange |= {"accepted": points, "refused": verdict.faults}
+            exchange["model_expects"] = [talk.expects(point) for point in points]
         if self._replay is not None and self._replay.last is not None:
             exchange["replayed_from"] = str(self._replay.last)
         self._log.keep(len(talk.view.trials), exchange)
@@ -383,24 +304,9 @@ class _Talk:
     saw: Mapping[str, Any] = field(default_factory=dict)
     notices: list[str] = field(default_factory=list)
 
-
-class _Objected(ProposalRejected):
-    """Inside the space, and objected to."""
-
-
-@dataclass
-class _Verdict:
-    """What became of one answer."""
-
-    faults: list[str] = field(default_factory=list)
-    objections: int = 0
-    accepted: list[dict[str, ParameterValue]] = field(default_factory=list)
-    expected: list[str | None] = field(default_factory=list)
-    """Of each accepted one, by the model of the runs."""
-
-    @property
-    def reason(self) -> str:
-        return " | ".join(self.faults)
+    def expects(self, point: Mapping[str, ParameterValue]) -> str | None:
+        """What the model of the runs expects of it, where there is one."""
+        return self.expected(point) if self.expected is not None else None
 
 
 def _quoted(text: str) -> str:
@@ -409,7 +315,7 @@ def _quoted(text: str) -> str:
     return without_thinking(text).strip()[:MAX_QUOTED] or "(nothing)"
 
 
-def _complaint(verdict: _Verdict, talk: _Talk) -> str:
+def _complaint(verdict: Verdict, talk: _Talk) -> str:
     missing = talk.count - len(talk.accepted)
     faults = "\n".join(f"- {fault}" for fault in verdict.faults)
     taken = f"{len(verdict.accepted)} were taken. " if verdict.accepted else ""

@@ -95,6 +95,23 @@ def text_of(message: AIMessage) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
+def misfiled(error: ValueError) -> AIMessage | None:
+    """The answer that LangChain refused because the arguments of its tool call are not JSON of an
+    object: some servers encode them twice, some not at all. None for other errors."""
+    from langchain_core.messages import AIMessage
+    from pydantic import ValidationError
+
+    if not isinstance(error, ValidationError):
+        return None
+    found = [
+        one["input"]
+        for one in error.errors(include_url=False)
+        if one["loc"][0] in ("tool_calls", "invalid_tool_calls") and one["loc"][-1] == "args"
+    ]
+    texts = [one if isinstance(one, str) else json.dumps(one) for one in found]
+    return AIMessage(content="\n".join(texts)) if texts else None
+
+
 def calls_of(message: AIMessage) -> list[dict[str, Any]]:
     """The tool calls, those whose arguments are no JSON as well: their tool says so."""
     good = [(call["id"], call["name"], json.dumps(call["args"])) for call in message.tool_calls]

@@ -24,6 +24,7 @@ from agents.proposers.chat import (
     asking,
     calls_of,
     ending_of,
+    misfiled,
     text_of,
     usage_of,
     with_schema,
@@ -290,7 +291,13 @@ class Endpoint:
     def _invoke(
         self, model: ChatOpenAI, question: list[dict[str, Any]], body: dict[str, Any]
     ) -> AIMessage:
-        return self._renewing(lambda: model.invoke(question, extra_body=body))
+        try:
+            return self._renewing(lambda: model.invoke(question, extra_body=body))
+        except ValueError as error:
+            salvaged = misfiled(error)
+            if salvaged is None:
+                raise
+            return salvaged
 
     def _renewing(self, request: Callable[[], T]) -> T:
         """The request; where a login's token is refused, once more with another one."""

@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from agents.proposers import Proposed, Proposer
-from agents.proposers.advisor import Advisor, agreed
+from agents.proposers.advisor import Advisor
+from agents.proposers.judge import agreed
 from agents.proposers.llm import Filling
 from agents.proposers.standing import standing, start_trials
 from agents.report.numbers import number, parameter_text

@@ -170,8 +170,11 @@ def langchain_tools(tools: RunTools) -> list[BaseTool]:
 
 
 def bounded(text: str) -> str:
-    """The answer of a tool, cut to its length."""
-    return text if len(text) <= MAX_ANSWER else text[: MAX_ANSWER - 1] + "…"
+    """The answer of a tool, cut to its length; a quotation that is cut is closed."""
+    if len(text) <= MAX_ANSWER:
+        return text
+    kept = text[: MAX_ANSWER - 2]
+    return kept + ('…"' if kept.count('"') % 2 else "…")
 
 
 __all__ = ["Expectation", "RunTools", "langchain_tools"]

@@ -84,6 +84,18 @@ def test_answers_that_are_of_no_use(tmp_path, script, outcome, words):
     assert words in found["structured output"]["remedy"]
 
 
+def test_a_server_that_hands_on_nothing_is_asked_in_another_way(tmp_path):
+    """As a search does: some take a guided answer for thoughts, and leave it out."""
+
+    def only_tools(body):
+        return says(GOOD if "tools" in body else "")(body)
+
+    with OpenAiServer(only_tools) as server:
+        code, found = examined(tmp_path, server.url)
+    assert (code, found["structured output"]["outcome"]) == (0, "ok"), found["structured output"]
+    assert "asked for by tool" in found["structured output"]["seen"]
+
+
 def test_a_server_without_structured_output_is_worth_a_warning(tmp_path):
     with OpenAiServer(in_text(GOOD), supports=()) as server:
         code, found = examined(tmp_path, server.url)

@@ -95,6 +95,30 @@ def test_a_persons_own_fields_go_with_each_request(lab):
     assert all(own.items() <= request.items() for request in server.requests)
 
 
+@pytest.mark.parametrize("written", [json.dumps, json.loads], ids=["twice", "not at all"])
+def test_arguments_that_a_server_encodes_twice_or_not_at_all(lab, written):
+    def step(body):
+        return Answer(completion(tool_arguments=written(proposals(ONE))))
+
+    with OpenAiServer(step, supports=("tool",)) as server:
+        proposed = lab.proposer(server).propose(EMPTY, 1)
+    assert origins(proposed) == ["llm"]
+    assert dict(proposed.proposals[0].parameters) == {"lr": 0.001, "opt": "adam", "width": 8}
+    assert len(server.requests) == 2  # json_schema was refused
+
+
+def test_of_more_proposals_than_were_wanted_the_first_good_ones_are_taken(lab):
+    outside = {"lr": 7.0, "opt": "adam", "momentum": None}
+    with OpenAiServer(says(proposals(outside, ONE, TWO))) as server:
+        proposed = lab.proposer(server).propose(EMPTY, 1)
+    assert len(server.requests) == 1
+    assert dict(proposed.proposals[0].parameters) == {"lr": 0.001, "opt": "adam", "width": 8}
+    [exchange] = lab.exchanges()
+    assert len(exchange["accepted"]) == 1
+    assert len(exchange["refused"]) == 1
+    assert "lr" in exchange["refused"][0]
+
+
 def test_a_good_answer_is_what_is_proposed(lab):
     with OpenAiServer(says(proposals(ONE, TWO, rationale="a good start"))) as server:
         proposed = lab.proposer(server, temperature=0.3, max_tokens=777).propose(EMPTY, 2)

@@ -110,6 +110,10 @@ def test_words_of_jobs_stay_one_quoted_line_in_every_answer():
         assert len(bounded(text)) <= MAX_ANSWER
         for part in text.split('"')[::2]:
             assert "Your answer" not in part
+    for length in range(MAX_ANSWER - 8, MAX_ANSWER + 8):
+        cut = bounded("x" * (length - 6) + ' "a job says this" and more')
+        assert len(cut) <= MAX_ANSWER
+        assert cut.count('"') % 2 == 0
     names = {tool.name for tool in langchain_tools(TOOLS)}
     assert names == {
         "look_up_run", "compare_runs", "learning_curve", "top_runs", "importances", "failures",
