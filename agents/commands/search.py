@@ -16,6 +16,7 @@ from agents.config import LoadedConfig, load
 from agents.errors import ConfigurationError
 from agents.finished import at_its_end, end_text
 from agents.interrupts import Interrupted, Interrupts
+from agents.resuming import refuse_changes
 from agents.screen import Screen, confirmed_text, duration_text, open_screen
 from agents.search import Search, open_search
 from agents.words import count, named
@@ -118,7 +119,8 @@ def choose(options: SearchOptions) -> tuple[LoadedConfig, Workspace]:
     loaded = load(options.config, overrides)
     left = [] if options.new else _unfinished(loaded)
     if left and _wants_to_resume(left[-1], options.config):
-        return _with_stored(left[-1], loaded), left[-1]
+        refuse_changes(left[-1], loaded)
+        return loaded, left[-1]
     return loaded, _new(loaded)
 
 
@@ -138,10 +140,9 @@ def _resumed(options: SearchOptions, overrides: list[str]) -> tuple[LoadedConfig
     loaded = load(options.config, overrides) if options.config is not None else None
     named = Path(options.resume) if options.resume != LATEST else _latest(loaded).directory
     workspace = existing(named)
-    if loaded is not None:
-        return _with_stored(workspace, loaded), workspace
-    again = load(workspace.config_file, overrides)
-    return _with_stored(workspace, again), workspace
+    again = loaded or load(workspace.config_file, overrides)
+    refuse_changes(workspace, again)
+    return again, workspace
 
 
 def _latest(loaded: LoadedConfig | None) -> Workspace:
@@ -155,29 +156,6 @@ def _latest(loaded: LoadedConfig | None) -> Workspace:
             f"{settings.directories.local_base}; leave --resume out to start one"
         )
     return left[-1]
-
-
-def _with_stored(workspace: Workspace, loaded: LoadedConfig) -> LoadedConfig:
-    """The configuration to go on with. What the trials so far rest on must not have changed."""
-    before = load(workspace.config_file).settings
-    now = loaded.settings
-    changed = [
-        name
-        for name, old, new in (
-            ("experiment.id", before.experiment.id, now.experiment.id),
-            ("experiment.seed", before.experiment.seed, now.experiment.seed),
-            ("objective", before.objective, now.objective),
-            ("search_space", before.search_space, now.search_space),
-            ("constraints", before.constraints, now.constraints),
-        )
-        if old != new
-    ]
-    if changed:
-        raise ConfigurationError(
-            f"{loaded.path}: {', '.join(changed)} differ from {workspace.config_file}, with which "
-            "this run began: undo the change, or start a new run with --new"
-        )
-    return loaded
 
 
 def _wants_to_resume(run: Workspace, config: Path) -> bool:
