@@ -16,6 +16,7 @@ from agents.config import LoadedConfig, load
 from agents.errors import ConfigurationError
 from agents.finished import at_its_end, end_text
 from agents.interrupts import Interrupted, Interrupts
+from agents.report.numbers import measure
 from agents.resuming import refuse_changes
 from agents.screen import Screen, confirmed_text, duration_text, open_screen
 from agents.search import Search, open_search
@@ -229,7 +230,7 @@ def _say_end(search: Search, screen: Screen) -> None:
     else:
         parameters = ", ".join(f"{k}={v}" for k, v in summary.best.parameters.items())
         screen.say(
-            f"best: trial {summary.best.number}, {summary.metric} {summary.best.value:.4f}",
+            f"best: trial {summary.best.number}, {summary.metric} {measure(summary.best.value)}",
             important=True,
         )
         screen.say(f"  {parameters}")
