@@ -119,7 +119,7 @@ def choose(options: SearchOptions) -> tuple[LoadedConfig, Workspace]:
         )
     loaded = load(options.config, overrides)
     left = [] if options.new else _unfinished(loaded)
-    if left and _wants_to_resume(left[-1], options.config):
+    if left and _wants_to_resume(left[-1], options):
         refuse_changes(left[-1], loaded)
         return loaded, left[-1]
     return loaded, _new(loaded)
@@ -159,15 +159,10 @@ def _latest(loaded: LoadedConfig | None) -> Workspace:
     return left[-1]
 
 
-def _wants_to_resume(run: Workspace, config: Path) -> bool:
+def _wants_to_resume(run: Workspace, options: SearchOptions) -> bool:
     """Ask, where there is somebody to ask; else refuse, so that nothing runs twice unnoticed."""
-    command = f"python -m agents.run --config {shlex.quote(str(config))}"
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise ConfigurationError(
-            f"there is an unfinished run of this experiment: {run.directory}\n"
-            f"  to go on with it:   {command} --resume {shlex.quote(str(run.directory))}\n"
-            f"  to start another:   {command} --new"
-        )
+        raise ConfigurationError(_ways_on(run, options))
     print(f"There is an unfinished run of this experiment: {run.directory}")
     while True:
         answer = input("Go on with it [r], start a new one [n], or leave [q]? ").strip().lower()
@@ -175,6 +170,22 @@ def _wants_to_resume(run: Workspace, config: Path) -> bool:
             return answer == "r"
         if answer == "q":
             raise SystemExit(0)
+
+
+def _ways_on(run: Workspace, options: SearchOptions) -> str:
+    """What can be typed where an unfinished run is in the way, with all that was typed before."""
+    directory = shlex.quote(str(run.directory))
+    given = "".join(f" --set {shlex.quote(text)}" for text in options.laid_over)
+    command = f"python -m agents.run --config {shlex.quote(str(options.config))}{given}"
+    if run.is_held:
+        what, way = " that is being worked on", "to look at it:      python -m agents.run watch"
+    else:
+        what, way = "", f"to go on with it:   {command} --resume"
+    return (
+        f"there is an unfinished run of this experiment{what}: {run.directory}\n"
+        f"  {way} {directory}\n"
+        f"  to start another:   {command} --new"
+    )
 
 
 def _to_the_end(search: Search, screen: Screen) -> int:
