@@ -12,6 +12,7 @@ from agents.config.model import Settings
 from agents.confirm import due, is_wanted
 from agents.convergence import StopReason
 from agents.helm import history_of
+from agents.report.numbers import measure
 from agents.report.reading import Reading, read_run, summary_of
 from agents.steering import Steered, steered
 from agents.stopping import reasons_now
@@ -83,7 +84,7 @@ def end_text(workspace: Workspace, end: AtItsEnd) -> str:
     why = facts.stop_reason or end.reasons[0].sentence
     lines = [f"{workspace.directory} has finished ({why}); nothing was run, nothing was changed"]
     if best is not None:
-        lines.append(f"best: trial {best.number}, {end.reading.view.metric} {best.value:.4f}")
+        lines.append(f"best: trial {best.number}, {end.reading.view.metric} {measure(best.value)}")
     keys = " ".join(f"--set {_BOUNDS[reason.rule][0]}=N" for reason in end.reasons)
     where = shlex.quote(str(workspace.directory))
     lines.append(f"to go on: python -m agents.run resume {where} {keys}")

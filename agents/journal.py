@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -30,12 +31,17 @@ class Journal:
             return
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         line = {"time": now, "level": level, "event": name, **finite_or_none(fields)}
-        self._stream.write(json.dumps(line, ensure_ascii=False, default=str) + "\n")
+        text = json.dumps(line, ensure_ascii=False, default=str)
+        # The log is told what happens and decides nothing: a full disk is met where it matters, by
+        # the ledger, and must not be hidden by a log that cannot tell of it.
+        with suppress(OSError):
+            self._stream.write(text + "\n")
 
     def close(self) -> None:
         """Stop listening to the libraries and close the file."""
         logging.getLogger().removeHandler(self._libraries)
-        self._stream.close()
+        with suppress(OSError):
+            self._stream.close()
 
 
 class _Library(logging.Handler):

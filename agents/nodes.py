@@ -23,6 +23,7 @@ from agents.patience import Patience
 from agents.progress import write_heartbeat
 from agents.proposers import Proposed, Proposer
 from agents.proposers.pending import with_pending
+from agents.report.numbers import measure
 from agents.schedule import (
     complete_iterations,
     confirming,
@@ -355,7 +356,7 @@ class SearchNodes:
 
     def _say_iteration(self, known: StudyView, iteration: int) -> None:
         best = known.best
-        text = f"{known.metric} {best.value:.4f} (trial {best.number})" if best else "none yet"
+        text = f"{known.metric} {measure(best.value)} (trial {best.number})" if best else "none yet"
         if iteration in confirming(known.trials):
             self._say_confirmed(known)
             return

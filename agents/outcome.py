@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agents.metrics import Measured, measure
+from agents.report import numbers
 from agents.trial import Trial, TrialState
 from scheduler.job import Cause, Failure
 from scheduler.outcome import Failed, Finished
@@ -93,7 +94,7 @@ def outcome_text(trial: Trial, ended: Outcome, metric: str) -> str:
         return f"{head}: {ended.failure.cause.value}: {_short(ended.failure.message)}"
     if ended.value is None:
         return f"{head}{took} ({trial.origin})"
-    return f"{head}: {metric} {ended.value:.4f}{took} ({trial.origin})"
+    return f"{head}: {metric} {numbers.measure(ended.value)}{took} ({trial.origin})"
 
 
 def _short(message: str) -> str:

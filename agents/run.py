@@ -6,6 +6,7 @@ orchestrator works on the run; 130, 143 a signal asked to leave, and the run can
 
 from __future__ import annotations
 
+import errno
 import io
 import sys
 from enum import StrEnum
@@ -163,6 +164,10 @@ def graph() -> None:
     typer.echo(mermaid())
 
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+"""A disk, a quota or a limit that is reached: a person makes room. Any other is a defect of ours."""
+
+
 def main() -> None:
     """Run the command line; errors of ours become one message and an exit code."""
     _show_every_letter()
@@ -173,6 +178,16 @@ def main() -> None:
         if isinstance(error, Away) and error.remedy:
             print(f"  to go on, type: {error.remedy}", file=sys.stderr)
         sys.exit(exit_code(error))
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        print(
+            f"error: {where}cannot write: {error.strerror}; make room there, then do the same again: "
+            "what was written before is not lost",
+            file=sys.stderr,
+        )
+        sys.exit(1)
     except KeyboardInterrupt:
         print("interrupted; a run that had begun can be resumed with --resume", file=sys.stderr)
         sys.exit(130)

@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
@@ -17,7 +18,7 @@ from agents.errors import RunLocked
 class RunLock:
     """An exclusive hold on a run, until `release` or the process's end, however it comes.
 
-    Raises RunLocked with the holder's host and process number.
+    Raises RunLocked with the holder's host and process number, OSError where the disk is full.
     """
 
     def __init__(self, path: Path) -> None:
@@ -33,17 +34,22 @@ class RunLock:
                 "it there (its jobs go on) and resume here"
             ) from error
         self._refuse_other_host(path)
-        self._stream.seek(0)
-        self._stream.truncate()
-        json.dump(_myself(), self._stream)
-        self._stream.flush()
+        try:
+            self._stream.seek(0)
+            self._stream.truncate()
+            json.dump(_myself(), self._stream)
+            self._stream.flush()
+        except OSError as error:
+            with suppress(OSError):  # closing writes once more
+                self._stream.close()
+            raise OSError(error.errno, error.strerror, str(path)) from error
 
     def _refuse_other_host(self, path: Path) -> None:
         """Some network file systems keep locks on one host only: believe the card then."""
         holder = _holder(self._stream)
         if not holder or holder.get("host") == socket.gethostname():
             return
-        age = datetime.now(UTC).timestamp() - _beat(path.parent)
+        age = max(0.0, _now(path) - _beat(path.parent))
         if age < HEARTBEAT_TIMEOUT_SECONDS:
             self._stream.close()
             raise RunLocked(
@@ -56,8 +62,9 @@ class RunLock:
         """Let go; the card is emptied, so that nobody is taken for the holder."""
         if self._stream.closed:
             return
-        self._stream.seek(0)
-        self._stream.truncate()
+        with suppress(OSError):  # the hold ends all the same
+            self._stream.seek(0)
+            self._stream.truncate()
         self._stream.close()
 
 
@@ -79,6 +86,18 @@ def _lock(stream: IO[str]) -> None:
 
 HEARTBEAT_TIMEOUT_SECONDS = 300
 """After so long without a sign of life, an orchestrator on another host is taken for dead."""
+
+
+def _now(path: Path) -> float:
+    """The time by the clock that stamps files there: those of the hosts that share them may differ.
+
+    By ours where the file may not be written.
+    """
+    try:
+        os.utime(path)
+        return path.stat().st_mtime
+    except OSError:
+        return time.time()
 
 
 def _beat(directory: Path) -> float:
@@ -110,15 +129,15 @@ def is_held(path: Path) -> bool:
     try:
         with open(path, encoding="utf-8") as stream:
             fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            return _is_held_elsewhere(path.parent, _holder(stream))
+            return _is_held_elsewhere(path, _holder(stream))
     except FileNotFoundError:
         return False
     except OSError:
         return True
 
 
-def _is_held_elsewhere(directory: Path, holder: dict[str, Any]) -> bool:
+def _is_held_elsewhere(path: Path, holder: dict[str, Any]) -> bool:
     """Some network file systems keep locks on one host only: believe the card and the heartbeat."""
     if holder.get("host") in (None, socket.gethostname()):
         return False
-    return time.time() - _beat(directory) < HEARTBEAT_TIMEOUT_SECONDS
+    return _now(path) - _beat(path.parent) < HEARTBEAT_TIMEOUT_SECONDS

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 from agents.progress import Progress
+from agents.report.numbers import measure
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -139,7 +140,7 @@ def _jobs(progress: Progress) -> RenderableType:
             job.job_id or "-",
             f"{job.state} ({job.reason})" if job.reason else job.state,
             "-" if job.step is None else str(job.step),
-            "-" if job.accuracy is None else f"{job.accuracy:.4f}",
+            "-" if job.accuracy is None else measure(job.accuracy),
         )
     if len(progress.jobs) > 12:
         table.add_row("…", f"{len(progress.jobs) - 12} more")
@@ -155,15 +156,15 @@ def best_text(progress: Progress) -> str:
     """``accuracy_auc 0.812 (trial 4)``, or ``none yet``."""
     if progress.best_value is None:
         return "none yet"
-    return f"{progress.metric} {progress.best_value:.4f} (trial {progress.best_trial})"
+    return f"{progress.metric} {measure(progress.best_value)} (trial {progress.best_trial})"
 
 
 def confirmed_text(one: Confirmed) -> str:
     """``0.8121 +- 0.0034 in 2 runs (0.8155 before)``."""
-    spread = f" +- {one.deviation:.4f}" if one.deviation is not None else ""
+    spread = f" +- {measure(one.deviation)}" if one.deviation is not None else ""
     runs = f"{len(one.values)} run{'s' if len(one.values) > 1 else ''}"
-    before = "" if one.trial.value is None else f" ({one.trial.value:.4f} before)"
-    return f"{one.mean:.4f}{spread} in {runs}{before}"
+    before = "" if one.trial.value is None else f" ({measure(one.trial.value)} before)"
+    return f"{measure(one.mean)}{spread} in {runs}{before}"
 
 
 def duration_text(seconds: float) -> str:

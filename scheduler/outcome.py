@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from scheduler.job import Cause, Failure, JobState, Observation
+from scheduler.plain import printable
 from training.contract import ContractError, Result, parse_result
 
 
@@ -124,7 +125,7 @@ def _warnings(observation: Observation) -> list[str]:
 
 
 def _failure_in_result(result: Result, observation: Observation, known: Circumstances) -> Failure:
-    said = f"{result.error.type}: {result.error.message}" if result.error else ""
+    said = printable(f"{result.error.type}: {result.error.message}") if result.error else ""
     if result.status == "diverged":
         return _failure(Cause.DIVERGED, said or "training diverged", observation)
     if result.status == "preempted":

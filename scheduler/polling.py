@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from scheduler.batch_system import BatchSystem
 from scheduler.errors import SchedulerAway
 from scheduler.job import JobRef, Listing, Observation
+from scheduler.plain import printable
 from scheduler.shell import FRAMES, Frame, heredoc, home_path
 from training.contract import MAX_RESULT_BYTES
 
@@ -79,7 +80,7 @@ while read -r ph_name ph_dir ph_offset; do
     # A trial of a job that has ended, and that never began: what started it may say why.
     ph_text stderr "$ph_name" "$(tail -c STDERR_MAX "$ph_dir/../job.err")"
   fi
-  if [ -e "$ph_dir/results.json" ]; then
+  if [ -f "$ph_dir/results.json" ]; then
     ph_new=$(wc -c < "$ph_dir/results.json") && ph_new=$((ph_new))
     [ "$ph_new" -gt RESULT_MAX ] && ph_new=RESULT_MAX
     ph_bytes result "$ph_name" "$ph_dir/results.json" "$ph_new" 0
@@ -145,5 +146,5 @@ def _observation(
         exit_code=int(exit_text) if exit_text.isdigit() else None,
         result=files.get("result"),
         new_metrics=files.get("metrics", b""),
-        stderr_tail=files.get("stderr", b"").decode(errors="replace"),
+        stderr_tail=printable(files.get("stderr", b"").decode(errors="replace")),
     )

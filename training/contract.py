@@ -267,13 +267,19 @@ def parse_result(content: bytes) -> Result:
         status=status,
         metrics={name: _finite_number(value) for name, value in metrics.items()},
         curve=_curve(document.get("curve"), where),
-        seconds=_finite_number(document.get("seconds")),
+        seconds=_duration(document.get("seconds")),
         hyperparameters=_object_or_empty(document, "hyperparameters", where),
         environment=_object_or_empty(document, "environment", where),
         error=_error_report(document.get("error")),
         trial=_integer(document, "trial", where) if document.get("trial") is not None else None,
         job=str(document["job"]) if document.get("job") is not None else None,
     )
+
+
+def _duration(value: Any) -> float | None:
+    """Seconds, or None where they are unknown: a clock that was set back makes them negative."""
+    found = _finite_number(value)
+    return found if found is None or found >= 0 else None
 
 
 def _document(content: bytes, name: str) -> dict[str, Any]:

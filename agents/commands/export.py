@@ -11,11 +11,11 @@ from typing import Any, Literal
 
 from agents.errors import ConfigurationError
 from agents.report.documents import summary_document, trial_document
-from agents.report.plain import printable
 from agents.report.reading import Reading, read_run
 from agents.report.study import finite
 from agents.report.write import write_output
 from agents.trial import Trial
+from scheduler.plain import printable
 from training.contract import finite_or_none
 
 Format = Literal["csv", "json", "parquet"]

@@ -15,6 +15,7 @@ from agents.errors import ConfigurationError, LedgerError, RunLocked, Unexpected
 from agents.experiment import Experiment, Standing, explained, has_failed, relative, remedy_of
 from agents.interrupts import Interrupted, Interrupts
 from agents.patience import OneTry
+from agents.report.numbers import measure
 from agents.screen import duration_text
 from agents.search import open_run
 from agents.words import count
@@ -152,7 +153,7 @@ def standing_text(one: Standing, *, named: bool = True) -> str:
     """One line (and what to do, on a second) for a person."""
     parts = [one.state]
     if one.value is not None:
-        parts[0] += f": {one.metric} {one.value:.4f}"
+        parts[0] += f": {one.metric} {measure(one.value)}"
     elif one.why:
         parts[0] += f": {one.why}"
     if one.seconds is not None:

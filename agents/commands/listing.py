@@ -16,6 +16,7 @@ import yaml
 
 from agents.commands.status import RunState, run_state
 from agents.progress import SCHEMA
+from agents.report.numbers import measure
 from agents.workspace import Workspace, runs
 
 _HEADER = ("STATE", "BEST", "METRIC", "TRIALS", "EXPERIMENT", "DIRECTORY")
@@ -95,7 +96,7 @@ def _row(one: Listed) -> tuple[str, ...]:
     state = one.state
     if one.mark.startswith("version"):  # its files may mean something else
         return (one.mark, "-", "-", "-", state.experiment, state.directory)
-    best = "-" if state.best_value is None else f"{state.best_value:.4f}"
+    best = "-" if state.best_value is None else measure(state.best_value)
     trials = str(sum(state.trials.values())) if state.trials else "-"
     metric = f"{state.metric or '-'}"
     return (one.mark or state.state, best, metric, trials, state.experiment, state.directory)

@@ -16,6 +16,8 @@ from agents.config import LoadedConfig, load
 from agents.errors import ConfigurationError
 from agents.finished import at_its_end, end_text
 from agents.interrupts import Interrupted, Interrupts
+from agents.report.numbers import measure
+from agents.resuming import refuse_changes
 from agents.screen import Screen, confirmed_text, duration_text, open_screen
 from agents.search import Search, open_search
 from agents.words import count, named
@@ -117,8 +119,9 @@ def choose(options: SearchOptions) -> tuple[LoadedConfig, Workspace]:
         )
     loaded = load(options.config, overrides)
     left = [] if options.new else _unfinished(loaded)
-    if left and _wants_to_resume(left[-1], options.config):
-        return _with_stored(left[-1], loaded), left[-1]
+    if left and _wants_to_resume(left[-1], options):
+        refuse_changes(left[-1], loaded)
+        return loaded, left[-1]
     return loaded, _new(loaded)
 
 
@@ -138,10 +141,9 @@ def _resumed(options: SearchOptions, overrides: list[str]) -> tuple[LoadedConfig
     loaded = load(options.config, overrides) if options.config is not None else None
     named = Path(options.resume) if options.resume != LATEST else _latest(loaded).directory
     workspace = existing(named)
-    if loaded is not None:
-        return _with_stored(workspace, loaded), workspace
-    again = load(workspace.config_file, overrides)
-    return _with_stored(workspace, again), workspace
+    again = loaded or load(workspace.config_file, overrides)
+    refuse_changes(workspace, again)
+    return again, workspace
 
 
 def _latest(loaded: LoadedConfig | None) -> Workspace:
@@ -157,38 +159,10 @@ def _latest(loaded: LoadedConfig | None) -> Workspace:
     return left[-1]
 
 
-def _with_stored(workspace: Workspace, loaded: LoadedConfig) -> LoadedConfig:
-    """The configuration to go on with. What the trials so far rest on must not have changed."""
-    before = load(workspace.config_file).settings
-    now = loaded.settings
-    changed = [
-        name
-        for name, old, new in (
-            ("experiment.id", before.experiment.id, now.experiment.id),
-            ("experiment.seed", before.experiment.seed, now.experiment.seed),
-            ("objective", before.objective, now.objective),
-            ("search_space", before.search_space, now.search_space),
-            ("constraints", before.constraints, now.constraints),
-        )
-        if old != new
-    ]
-    if changed:
-        raise ConfigurationError(
-            f"{loaded.path}: {', '.join(changed)} differ from {workspace.config_file}, with which "
-            "this run began: undo the change, or start a new run with --new"
-        )
-    return loaded
-
-
-def _wants_to_resume(run: Workspace, config: Path) -> bool:
+def _wants_to_resume(run: Workspace, options: SearchOptions) -> bool:
     """Ask, where there is somebody to ask; else refuse, so that nothing runs twice unnoticed."""
-    command = f"python -m agents.run --config {shlex.quote(str(config))}"
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise ConfigurationError(
-            f"there is an unfinished run of this experiment: {run.directory}\n"
-            f"  to go on with it:   {command} --resume {shlex.quote(str(run.directory))}\n"
-            f"  to start another:   {command} --new"
-        )
+        raise ConfigurationError(_ways_on(run, options))
     print(f"There is an unfinished run of this experiment: {run.directory}")
     while True:
         answer = input("Go on with it [r], start a new one [n], or leave [q]? ").strip().lower()
@@ -196,6 +170,22 @@ def _wants_to_resume(run: Workspace, config: Path) -> bool:
             return answer == "r"
         if answer == "q":
             raise SystemExit(0)
+
+
+def _ways_on(run: Workspace, options: SearchOptions) -> str:
+    """What can be typed where an unfinished run is in the way, with all that was typed before."""
+    directory = shlex.quote(str(run.directory))
+    given = "".join(f" --set {shlex.quote(text)}" for text in options.laid_over)
+    command = f"python -m agents.run --config {shlex.quote(str(options.config))}{given}"
+    if run.is_held:
+        what, way = " that is being worked on", "to look at it:      python -m agents.run watch"
+    else:
+        what, way = "", f"to go on with it:   {command} --resume"
+    return (
+        f"there is an unfinished run of this experiment{what}: {run.directory}\n"
+        f"  {way} {directory}\n"
+        f"  to start another:   {command} --new"
+    )
 
 
 def _to_the_end(search: Search, screen: Screen) -> int:
@@ -251,7 +241,7 @@ def _say_end(search: Search, screen: Screen) -> None:
     else:
         parameters = ", ".join(f"{k}={v}" for k, v in summary.best.parameters.items())
         screen.say(
-            f"best: trial {summary.best.number}, {summary.metric} {summary.best.value:.4f}",
+            f"best: trial {summary.best.number}, {summary.metric} {measure(summary.best.value)}",
             important=True,
         )
         screen.say(f"  {parameters}")

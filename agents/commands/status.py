@@ -15,6 +15,7 @@ from typing import Any
 from agents import requests
 from agents.errors import ConfigurationError
 from agents.progress import read_heartbeat
+from agents.report.numbers import measure
 from agents.screen import duration_text
 from agents.words import count
 from agents.workspace import Workspace
@@ -210,15 +211,14 @@ def _results(state: RunState) -> Iterator[Line]:
     if state.best_value is not None:
         curve = sparkline(state.best_so_far, 24)
         yield Line(
-            "best", f"{state.metric} {state.best_value:.4f} (trial {state.best_trial})  {curve}"
+            "best",
+            f"{state.metric} {measure(state.best_value)} (trial {state.best_trial})  {curve}",
         )
     if state.best_parameters:
         yield Line("with", ", ".join(f"{n}={_number(v)}" for n, v in state.best_parameters.items()))
     for again in state.confirmed:
-        spread = f" +- {again['deviation']:.4f}" if again.get("deviation") is not None else ""
-        text = (
-            f"trial {again['trial']}: {again['mean']:.4f}{spread} with {again['runs']} fresh seeds"
-        )
+        spread = f" +- {measure(again['deviation'])}" if again.get("deviation") is not None else ""
+        text = f"trial {again['trial']}: {measure(again['mean'])}{spread} with {again['runs']} fresh seeds"
         yield Line("confirmed", text)
     rivals = [
         (name, source) for name, source in state.sources.items() if source.get("best") is not None
@@ -227,7 +227,7 @@ def _results(state: RunState) -> Iterator[Line]:
         sign = -1 if state.direction != "minimize" else 1
         rivals.sort(key=lambda rival: sign * rival[1]["best"])
         parts = [
-            f"{name} {source['best']:.4f} in {count(source['trials'], 'trial')}"
+            f"{name} {measure(source['best'])} in {count(source['trials'], 'trial')}"
             for name, source in rivals
         ]
         yield Line("ahead", ", ".join(parts))
@@ -268,7 +268,7 @@ def _jobs(state: RunState) -> Iterator[Line]:
         if job.get("step") is not None:
             parts.append(f"epoch {job['step']}")
         if job.get("accuracy") is not None:
-            parts.append(f"{job['accuracy']:.4f}")
+            parts.append(measure(job["accuracy"]))
         curve = sparkline(job.get("curve") or (), 16)
         text = f"{', '.join(parts)}  {curve}".rstrip()
         yield Line(f"trial {job['trial']}", f"{job.get('origin') or ''}: {text}".lstrip(": "))

@@ -4,6 +4,7 @@ for looking whether a named file exists."""
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Iterator, Sequence
 
@@ -150,7 +151,7 @@ def _proposer_problems(settings: Settings) -> Iterator[Problem]:
         if name in _OURS:
             key = f"llm.extra_body.{name}"
             yield key, f"{key} is set by Pilothouse itself: {_OURS[name]}"
-    if llm.replay is not None and not llm.replay.is_dir():
+    if llm.replay is not None and not os.path.isdir(llm.replay):
         yield "llm.replay", f"llm.replay: there is no run directory {llm.replay}"
 
 
@@ -210,7 +211,7 @@ def _training_problems(settings: Settings) -> Iterator[Problem]:
                 f"training.directory is {str(training.directory)!r}, and jobs run on another "
                 "machine: give the absolute path there",
             )
-    elif not training.directory.is_dir():
+    elif not os.path.isdir(training.directory):
         key = "training.directory"
         yield key, f"{key}: there is no directory {training.directory}"
 
@@ -219,7 +220,7 @@ def _stage_problems(training: TrainingSettings, placeholders: Sequence[str]) -> 
     names = [path.name for path in training.stage]
     for position, path in enumerate(training.stage):
         key = f"training.stage[{position}]"
-        if not path.exists():
+        if not os.path.exists(path):  # a name that is too long raises with Path.exists
             yield key, f"{key}: there is no file or directory {path}"
         elif names.index(path.name) < position:
             yield key, f"{key}: two things of the name {path.name} cannot be in one snapshot"
@@ -242,7 +243,7 @@ def _cluster_problems(settings: Settings) -> Iterator[Problem]:
     if cluster.remote_base is not None and not re.match(r"/|~(?:/|\Z)", cluster.remote_base):
         key = "cluster.remote_base"
         yield key, f"{key} must begin with / or ~/, and it is {cluster.remote_base!r}"
-    if cluster.template is not None and not cluster.template.is_file():
+    if cluster.template is not None and not os.path.isfile(cluster.template):
         key = "cluster.template"
         yield key, f"{key}: there is no file {cluster.template}"
     for name in cluster.environment:

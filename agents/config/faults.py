@@ -126,7 +126,7 @@ def _wanted(details: Sequence[ErrorDetails], leaf: str) -> str:
             words.append(_FORMS.get(leaf, f"text of the form {context['pattern']}"))
         elif kind == "string_too_long":
             words.append(f"at most {context['max_length']} characters long")
-        elif kind == "too_short":
+        elif kind in ("too_short", "string_too_short"):
             words.append("filled")
         else:
             words.append(_WANTED.get(kind, detail["msg"][:1].lower() + detail["msg"][1:]))

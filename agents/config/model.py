@@ -28,7 +28,9 @@ class ObjectiveSettings(Section):
     """What is to be optimized: a metric of results.json."""
 
     metric: str = Field(
-        default="accuracy_auc", description="By its name in results.json, such as final_accuracy."
+        default="accuracy_auc",
+        min_length=1,
+        description="By its name in results.json, such as final_accuracy.",
     )
     direction: Literal["maximize", "minimize"] = Field(
         default="maximize", description="Which values are better."

@@ -12,7 +12,6 @@ from agents.report.facts import RunFacts
 from agents.report.figures import figures
 from agents.report.headline import headline
 from agents.report.numbers import duration, moment
-from agents.report.plain import printable
 from agents.report.reasoning import reasoning
 from agents.report.reproduction import reproduction
 from agents.report.steering import steering
@@ -20,6 +19,7 @@ from agents.report.tables import failures, notes, trial_table
 from agents.report.templates import environment, text
 from agents.report.words import SHAPES
 from agents.trial import StudyView
+from scheduler.plain import printable
 
 if TYPE_CHECKING:
     from markupsafe import Markup

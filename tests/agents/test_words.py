@@ -1,9 +1,11 @@
 """Numbers of things, in words."""
 
 import pytest
-from trials import failed, stop_reason, view
+from trials import failed, stop_reason, trial, view
 
 from agents.config.model import LoopSettings, StopSettings
+from agents.outcome import Outcome, outcome_text
+from agents.trial import TrialState
 from agents.words import count, named
 
 
@@ -20,3 +22,9 @@ def test_one_thing_is_not_many():
     stop = StopSettings(failures_in_a_row=1)
     reason = stop_reason(view(failed(0)), 1, 0.0, LoopSettings(), stop)
     assert reason.sentence.startswith("1 trial failed in a row")
+
+
+@pytest.mark.parametrize(("value", "said"), [(3e-5, "3e-5"), (0.87654, "0.8765"), (1e300, "1e300")])
+def test_a_metric_far_from_one_is_neither_naught_nor_a_line_of_digits(value, said):
+    ended = Outcome(TrialState.COMPLETED, value=value)
+    assert outcome_text(trial(0), ended, "loss").startswith(f"trial 0 completed: loss {said}")

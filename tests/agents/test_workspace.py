@@ -2,11 +2,12 @@ import json
 import multiprocessing
 import os
 import socket
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from agents import run_lock
 from agents.config.model import DirectorySettings
 from agents.errors import ConfigurationError, RunLocked
 from agents.workspace import Workspace, create, existing, runs, unfinished
@@ -95,6 +96,30 @@ def test_an_orchestrator_on_another_host_with_a_fresh_sign_of_life_is_respected(
     os.utime(run.progress_file, (0, 0))
     run.lock().release()
     assert card.read_text() == ""
+
+
+@pytest.mark.parametrize("ahead", [timedelta(hours=1), timedelta(hours=-1)])
+def test_another_host_s_sign_of_life_is_not_held_against_our_clock(tmp_path, monkeypatch, ahead):
+    """A living orchestrator would be taken for dead by a host whose clock is ahead."""
+
+    class Skewed(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return datetime.now(tz) + ahead
+
+    monkeypatch.setattr(run_lock, "datetime", Skewed)
+    monkeypatch.setattr(run_lock.time, "time", lambda: Skewed.now(UTC).timestamp())
+    run = make(tmp_path)
+    card = run.directory / "run.lock"
+    card.write_text(json.dumps({"host": "crux-login-2", "pid": 77}))
+    run.progress_file.write_text("{}")
+    assert run.is_held
+    with pytest.raises(RunLocked, match=r"was worked on \d+ s ago"):
+        run.lock()
+    left = run.progress_file.stat().st_mtime - 400
+    os.utime(run.progress_file, (left, left))
+    assert not run.is_held
+    run.lock().release()
 
 
 @pytest.mark.parametrize("name", ["../elsewhere", "a/b", "..", ".", "", 7, None])

@@ -37,6 +37,7 @@ def test_a_program_that_keeps_the_contract_is_finished(cluster):
         ("import no_such_module", Cause.CANNOT_START, "no_such_module"),
         ("raise MemoryError", Cause.OUT_OF_MEMORY, "MemoryError"),
         ("pass", Cause.CONTRACT, "no results.json"),
+        ("import os; os.mkfifo('results.json')", Cause.CONTRACT, "no results.json"),
         ("open('results.json', 'w').close()", Cause.CONTRACT, "empty"),
         (f"open('results.json', 'w').write('''{GOOD[:40]}''')", Cause.CONTRACT, "not valid JSON"),
         ("open('results.json', 'w').write('[1]')", Cause.CONTRACT, "must hold a JSON object"),

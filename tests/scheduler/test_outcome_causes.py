@@ -2,10 +2,13 @@
 
 import pytest
 
-from scheduler.job import Cause, JobState, Listing, Observation
+from scheduler.batch.slurm import SlurmBatch
+from scheduler.job import Cause, JobRef, JobState, Listing, Observation
 from scheduler.outcome import Circumstances, judge
+from scheduler.polling import read_observations
 from scheduler.retry import Attempt, Resources, decide
-from scheduler.settings import RetrySettings
+from scheduler.settings import RetrySettings, SlurmBatchSettings
+from scheduler.shell import Frame
 
 
 def failure(exit_code, stderr="", listing=None, *, started=True, shares_job=False):
@@ -77,3 +80,19 @@ def test_where_nobody_says_why_a_job_was_stopped_its_time_does(ran_for, cause):
     seen = Observation("job", None, True, 143, None)
     known = Circumstances(0, None, 120.0, walltime_seconds=3600.0, ran_for=ran_for)
     assert judge(seen, known).failure.cause is cause
+
+
+def test_what_a_program_said_is_told_without_its_colours_and_bells():
+    raw = b"90%\r100%\n\x1b[31mValueError:\x1b[0m no \x07\xe2\x80\xaeway\n"
+    frames = [
+        Frame("listing", "0", b"END|"),
+        Frame("exit", "job", b"3"),
+        Frame("stderr", "job", raw),
+    ]
+    batch = SlurmBatch(SlurmBatchSettings(kind="slurm"))
+    seen = read_observations(frames, [JobRef("job", "job", None)], batch)["job"]
+    found = judge(seen, Circumstances(0, 500.0, 120.0))
+    assert (
+        found.failure.message
+        == "the program ended with exit code 3: ValueError: no \ufffd\ufffdway"
+    )

@@ -138,3 +138,9 @@ def test_a_task_comes_back_as_it_was_written():
         "cifar", 7, "job", 11, {"lr": 1e-5, "model": "cnn", "nesterov": True}, {"epochs": 3}
     )
     assert parse_task(to_json_bytes(task.to_json())) == task
+
+
+def test_a_clock_that_was_set_back_costs_no_result_and_no_node_hours():
+    document = {"schema": 1, "status": "completed", "metrics": {"loss": 0.1}, "seconds": -5.0}
+    result = parse_result(to_json_bytes(document))
+    assert (result.metrics, result.seconds) == ({"loss": 0.1}, None)

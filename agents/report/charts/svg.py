@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING
 
-from agents.report.plain import printable
+from scheduler.plain import printable
 
 if TYPE_CHECKING:
     from markupsafe import Markup

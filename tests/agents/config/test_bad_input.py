@@ -25,6 +25,7 @@ def problems(path, overrides=()):
 # Text added to SMALL, then what is said of it. FILE stands for the file's path.
 ADDED = [
     ("loop: {max_iteration: 3}", "FILE:5: loop.max_iteration: there is no such key; did you mean max_iterations?"),
+    ("objective: {metric: ''}", "FILE:5: objective.metric must be filled, and it is ''"),
     ("max_trials: 3", "FILE:5: max_trials: there is no such key; did you mean loop.max_trials?"),
     ("stop:\n  xyz: 3", "FILE:6: stop.xyz: there is no such key; there are target, patience, "
      "minimum_improvement, wall_clock, node_hours, failures_in_a_row"),

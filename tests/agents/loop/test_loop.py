@@ -121,14 +121,19 @@ def test_an_unfinished_run_is_not_started_twice_unnoticed(tmp_path):
     hold(config)
     first = start(config)
     wait_until(lambda: jobs_started(config) == 2)
-    screen = ended(config, code=2)
-    assert f"--resume {run_directory(config)}" in screen
+    more = ("--set", "loop.max_iterations=9")
+    screen = ended(config, *more, code=2)
+    assert f"worked on: {run_directory(config)}" in screen
+    assert f"watch {run_directory(config)}" in screen
+    assert f"{' '.join(more)} --new" in screen
     again = start(config, "--resume", "latest")
     assert again.wait() == 3
     assert f"process {first.pid} on" in again.screen
     first.kill()
     first.wait()
     let_go(config)
+    screen = ended(config, *more, code=2)
+    assert f"{' '.join(more)} --resume {run_directory(config)}" in screen
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
@@ -155,7 +160,7 @@ def test_a_resumed_run_may_not_change_what_its_trials_rest_on(tmp_path):
     screen = ended(
         config, "--resume", str(run_directory(config)), "--set", "search_space.x.high=2", code=2
     )
-    assert "search_space differ" in screen
+    assert "search_space.x.high is 2.0, and was 1.0 when this run was left" in screen
 
 
 def test_a_program_that_always_fails_ends_the_search_with_the_cause(tmp_path):
