@@ -1,7 +1,8 @@
 """The command line: ``python -m agents.run --config FILE`` and its verbs.
 
-Exit codes: 0 the search came to its end; 1 an error while running; 2 bad input; 3 another
-orchestrator works on the run; 130, 143 a signal asked to leave, and the run can be resumed.
+Exit codes: 0 the search came to its end; 1 an error while running, or no trial has completed;
+2 bad input; 3 another orchestrator works on the run; 130, 143 a signal asked to leave, and the run
+can be resumed.
 """
 
 from __future__ import annotations

@@ -49,13 +49,17 @@ class SearchOptions:
         return [*self.overrides, *bound]
 
 
+NOTHING_COMPLETED = 1
+"""Exit code of a search that came to its end without a trial that completed."""
+
+
 def run_search(options: SearchOptions) -> int:
     """Run or resume a search. Returns the exit code."""
     loaded, workspace = choose(options)
     end = at_its_end(workspace, loaded, options.laid_over)
     if end is not None:
         print(end_text(workspace, end))
-        return 0
+        return 0 if end.reading.view.best is not None else NOTHING_COMPLETED
 
     def search(began: Began) -> int:
         return _run(loaded, workspace, options.log_level, began)
@@ -195,8 +199,7 @@ def _to_the_end(search: Search, screen: Screen) -> int:
         screen.close()
         return _leave(search, interrupted)
     screen.close()
-    _say_end(search, screen)
-    return 0
+    return _say_end(search, screen)
 
 
 def _leave(search: Search, interrupted: Interrupted) -> int:
@@ -232,7 +235,8 @@ def _cancel(search: Search) -> None:
     print(f"{count(len(cancelled), 'job')} cancelled.")
 
 
-def _say_end(search: Search, screen: Screen) -> None:
+def _say_end(search: Search, screen: Screen) -> int:
+    """Tell what came of it. Returns the exit code: a script must see that there is nothing to use."""
     summary = search.summary()
     reports = search.workspace.reports
     screen.say(f"stopped: {summary.stop_reason or 'at the end'}", important=True)
@@ -249,3 +253,4 @@ def _say_end(search: Search, screen: Screen) -> None:
             screen.say(f"  trial {one.trial.number} with fresh seeds: {confirmed_text(one)}")
     screen.say(f"elapsed: {duration_text(summary.elapsed)}")
     screen.say(f"report: {reports / 'report.html'}")
+    return 0 if summary.best is not None else NOTHING_COMPLETED

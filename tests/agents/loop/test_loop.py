@@ -165,10 +165,11 @@ def test_a_resumed_run_may_not_change_what_its_trials_rest_on(tmp_path):
 
 def test_a_program_that_always_fails_ends_the_search_with_the_cause(tmp_path):
     config = write_config(tmp_path, "loop: {max_iterations: 9, jobs_per_iteration: 2}\n")
-    screen = ended(config, "--set", "training.command=[/no/such/program]")
+    screen = ended(config, "--set", "training.command=[/no/such/program]", code=1)
     assert "5 trials failed in a row" in screen or "6 trials failed in a row" in screen
     assert "cannot start" in screen
     assert summary(config)["best"] is None
+    assert "has finished" in ended(config, code=1, begin=resume)
 
 
 def test_a_graph_whose_position_is_lost_is_made_again_from_the_ledger(tmp_path):
@@ -232,6 +233,7 @@ def test_a_job_that_is_too_slow_gets_more_time_once(tmp_path):
         "search_space.pause.value=30",
         "--set",
         "cluster.retry.walltime={factor: 2.0}",
+        code=1,
     )
     (best,) = [json.loads(p.read_text()) for p in run_directory(config).glob("reports/*.json")]
     (trial,) = best["trials"]
