@@ -67,8 +67,8 @@ options = read_options({"model": "resnet18", "batch_size": 32, "ema": float(sys.
 settings = Settings(out, device="cpu", checkpoint_every=0)
 made = trainer.Trainer(options, settings, 1, trainer.Found(), lambda: False, ranks)
 made._epoch(1)
-made._accuracy(made._validation)
-model = made._average.model if made._average is not None else made.model
+made.learner.accuracy(made._validation)
+model = made.learner.judged
 sums = [value.double().sum().item() for value in model.state_dict().values()]
 (out / str(ranks.rank)).write_text(str(sums))
 leave()
@@ -110,7 +110,7 @@ NORMALIZED = """
 import sys
 import torch
 from torch import nn
-from training import trainer, train
+from training import learner, train, trainer
 from training.data.synthetic import load
 
 class Small(nn.Sequential):
@@ -121,7 +121,7 @@ class Small(nn.Sequential):
         )
 
 trainer.load_data = lambda name, folder: load(85, 32)  # an odd last batch
-trainer.build_model = lambda options, shape: Small()
+learner.build_model = lambda options, shape: Small()
 flags = ["--batch-size", "32", "--learning-rate", "0.05", "--epochs", "2", "--output-dir"]
 sys.exit(train.main([*flags, *sys.argv[1:]]))
 """
@@ -131,7 +131,7 @@ FAILING = """
 import os, sys, time
 import torch
 from training import train
-from training.trainer import Trainer
+from training.learner import Learner
 
 def step(trainer, *given):
     raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
@@ -140,13 +140,13 @@ def stuck(trainer, *given):
     time.sleep(600)  # as in a wait for the device, which waits for a process that is gone
 
 if os.environ["RANK"] == "0" and sys.argv[1] == "1":
-    Trainer._step = stuck
+    Learner.step = stuck
 
 def trackers(*given):
     raise train.PilothouseError("no tracker")
 
 if sys.argv[1] == os.environ["RANK"] == "1":
-    Trainer._step = step
+    Learner.step = step
 if sys.argv[1] == os.environ["RANK"] == "0":
     train.Trackers = trackers
 sys.exit(train.main(["--batch-size", "500", "--output-dir", *sys.argv[2:]]))
