@@ -81,8 +81,8 @@ class Trainer:
         self.tell: Callable[[int, Mapping[str, float]], None] = lambda epoch, values: None
         self._began = time.monotonic()
         check_settings(settings)
-        if settings.compile is not None:
-            keep_files_in(settings.directory, ranks.rank)
+        is_compiling = settings.compile is not None
+        keep_files_in(settings.directory, ranks.rank, is_compiling=is_compiling)
         self.device = choose_device(settings.device, ranks.local)
         prepare(self.device, seed, deterministic=settings.deterministic)
         join(ranks, self.device)
