@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from training import alarm, trainer
 from training import train as program
-from training import trainer
 from training.contract import parse_metrics, parse_result
 from training.distributed import BadRanks, Ranks, discover, first_host, join, port
 from training.options import BadHyperparameter, read_options
@@ -167,6 +167,45 @@ def test_the_failure_of_one_process_ends_all_and_is_the_result(tmp_path, rank, m
     found = parse_result((tmp_path / "results.json").read_bytes())
     assert found.status == "failed"
     assert found.error.message.startswith(message)
+
+
+ENDING = """
+import atexit, pathlib, sys, threading
+from training import alarm, train
+
+alarm.EVERY = 1e-4  # so that the watch is nearly always in torch
+
+def names():
+    watching = [one.name for one in threading.enumerate() if "_look" in one.name]
+    pathlib.Path(sys.argv[-1], f"threads.{train.os.environ['RANK']}").write_text(str(watching))
+
+atexit.register(names)
+sys.exit(train.main(["--batch-size", "1000", "--width", "2", "--epochs", "1", "--output-dir", sys.argv[-1]]))
+"""
+
+
+def test_processes_that_are_done_end_as_any_other_and_nothing_watches_on(tmp_path):
+    # A thread that is in torch while Python is taken down aborts the process now and then.
+    script = tmp_path / "script.py"
+    script.write_text(ENDING)
+    command = [sys.executable, "-m", *TORCHRUN[:-1], str(script), str(tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=180, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert [(tmp_path / f"threads.{rank}").read_text() for rank in (0, 1)] == ["[]", "[]"]
+
+
+@pytest.mark.parametrize(("backend", "is_long"), [("nccl", True), ("xccl", True), ("gloo", False)])
+def test_who_fails_stays_where_its_end_would_take_the_others_down(monkeypatch, backend, is_long):
+    # NCCL aborts a process that has lost another: the first one must have told the failure by then.
+    slept = []
+    monkeypatch.setattr(alarm.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(alarm.distributed, "get_backend", lambda: backend)
+    monkeypatch.setattr(alarm.time, "sleep", slept.append)
+    alarm.linger()
+    assert [seconds > alarm.EVERY + alarm.GRACE for seconds in slept] == [True] * is_long
 
 
 def test_a_last_batch_that_is_too_small_for_all_processes_is_left_out(tmp_path):
