@@ -78,7 +78,7 @@ def sent(values: torch.Tensor, device: torch.device) -> torch.Tensor:
     A copy from ordinary memory waits until the device is idle, which is then idle until the host
     has found it new work: at each step that is a good part of a small network's time.
     """
-    if device.type not in PINNED_FOR:
+    if device.type not in PINNED_FOR or values.device == device:
         return values.to(device)
     return values.pin_memory().to(device, non_blocking=True)
 

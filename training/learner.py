@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,7 @@ from torch import nn
 from training.augment import augmented, mixed
 from training.compilation import begin_step, compiled
 from training.data import DataSet
-from training.devices import autocast, gradient_scaler, memory_format, number_type
+from training.devices import autocast, gradient_scaler, memory_format, number_type, sent
 from training.distributed import Ranks, summed, take_from_first
 from training.models import build_model
 from training.norms import fewest_images, share_statistics
@@ -158,9 +159,15 @@ class Learner:
         if self._settings.sync_batch_norm:
             share_statistics(self.model)
         ids = [self._device.index] if self._device.type == "cuda" else None
-        return nn.parallel.DistributedDataParallel(self.model, ids)
+        # Statistics of batch normalization are taken from the first process where they are used, which
+        # is in judging: before each step they would be as many messages for nothing.
+        known = inspect.signature(nn.parallel.DistributedDataParallel).parameters
+        word = "forward_sync_buffers"  # torch 2.13's; before it the other
+        buffers = {word if word in known else "broadcast_buffers": False}
+        return nn.parallel.DistributedDataParallel(
+            self.model, ids, gradient_as_bucket_view=True, **buffers
+        )
 
-    @torch.inference_mode()
     def accuracy(self, part: tuple[torch.Tensor, torch.Tensor]) -> float:
         """Share of the images of a part that are classified rightly."""
         model = self.judged
@@ -173,10 +180,10 @@ class Learner:
         right = torch.zeros((), device=self._device)
         for first in range(0, len(labels), EVALUATION_BATCH):
             here = slice(first, first + EVALUATION_BATCH)
-            batch = self._normalized(images[here].to(self._device).float() / 255)
+            batch = self._normalized(sent(images[here], self._device).float() / 255)
             with autocast(self._device, self._numbers):
                 scores = model(batch.contiguous(memory_format=self._format))
-            right += (scores.argmax(1) == labels[here].to(self._device)).sum()
+            right += (scores.argmax(1) == sent(labels[here], self._device)).sum()
         return int(summed(right)) / len(part[1])
 
     def _normalized(self, images: torch.Tensor) -> torch.Tensor:

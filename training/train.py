@@ -99,7 +99,7 @@ def _facts(
     settings: Settings, found: Found, trainer: Trainer | None, started: datetime
 ) -> dict[str, Any]:
     return {
-        **environment(trainer.device if trainer is not None else None),
+        **environment(trainer.described if trainer is not None else {}),
         "data": trainer.data.name if trainer is not None else settings.data,
         "started": started.isoformat(timespec="milliseconds"),
         "ended": datetime.now(UTC).isoformat(timespec="milliseconds"),

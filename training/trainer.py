@@ -22,7 +22,7 @@ from training.contract import (
     write_atomically,
 )
 from training.data import DataSet, Split, load_data
-from training.devices import choose_device, peak_memory_mb, prepare
+from training.devices import choose_device, describe, peak_memory_mb, prepare
 from training.distributed import Ranks, join, summed
 from training.divergence import check_chance, check_loss
 from training.learner import Learner
@@ -85,6 +85,7 @@ class Trainer:
         keep_files_in(settings.directory, ranks.rank, is_compiling=is_compiling)
         self.device = choose_device(settings.device, ranks.local)
         prepare(self.device, seed, deterministic=settings.deterministic)
+        self.described = describe(self.device)
         join(ranks, self.device)
         self.data: DataSet = load_data(settings.data, settings.data_dir)
         _check_batch_size(options.batch_size, self.data, ranks.world)

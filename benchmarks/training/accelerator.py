@@ -171,9 +171,10 @@ def facts(case: Case) -> dict[str, object]:
     import torch
 
     from benchmarks.training.cases import data_of
+    from training.devices import describe
     from training.environment import environment
 
     return {
-        **environment(torch.device(case.device)),
+        **environment(describe(torch.device(case.device))),
         "images": len(data_of(case).train.labels),
     }

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from training import alarm, trainer
+from training import alarm, learner, trainer
 from training import train as program
 from training.contract import parse_metrics, parse_result
 from training.distributed import BadRanks, Ranks, discover, first_host, join, port
@@ -86,6 +86,25 @@ def test_all_processes_judge_the_same_network(tmp_path, ema):
     )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "0").read_text() == (tmp_path / "1").read_text()
+
+
+def test_a_step_exchanges_gradients_and_nothing_else(tmp_path, monkeypatch):
+    # The statistics of batch normalization are used in judging only, and taken from the first one there.
+    monkeypatch.setattr(learner, "take_from_first", lambda values: None)
+    store = torch.distributed.HashStore()
+    torch.distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
+    try:
+        options = read_options({"model": "resnet18", "batch_size": 4})
+        settings = Settings(tmp_path, device="cpu", data="synthetic")
+        made = trainer.Trainer(options, settings, 1, trainer.Found(), lambda: False, Ranks(0, 2))
+        with torch.profiler.profile() as seen:
+            made.learner.step(
+                made.data.train.images[:4], made.data.train.labels[:4], 4, torch.Generator()
+            )
+    finally:
+        torch.distributed.destroy_process_group()
+    names = {event.name for event in seen.events() if event.name.startswith("c10d::")}
+    assert names == {"c10d::allreduce_"}
 
 
 @pytest.mark.parametrize(("flag", "is_equal"), [(["--sync-batch-norm"], True), ([], False)])

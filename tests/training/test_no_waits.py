@@ -54,3 +54,12 @@ def test_a_step_waits_for_nothing(tmp_path, waits, given):
         loss, hits = made.learner.step(images, labels, 40, torch.Generator().manual_seed(3))
     assert loss.device == hits.device == META
     assert waits == []
+
+
+def test_judging_waits_for_nothing_before_its_one_number(tmp_path, waits):
+    settings = Settings(tmp_path, data_on_device="no", workers=0)
+    made = Trainer(read_options({}), settings, 1, Found(), lambda: False, Ranks())
+    waits.clear()
+    with pytest.raises(RuntimeError, match="cannot be called on meta tensors"):  # the number
+        made.learner.accuracy(made._validation)
+    assert waits == []
