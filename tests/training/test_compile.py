@@ -12,6 +12,7 @@ import torch
 from training import compilation
 from training.compilation import compiled
 from training.contract import parse_result
+from training.norms import share_statistics
 from training.settings import BadSetting
 from training.train import main
 
@@ -86,6 +87,24 @@ def test_each_step_says_that_the_one_before_may_be_overwritten(monkeypatch):
     for mode in (None, "default", compilation.GRAPHS):
         compilation.begin_step(mode)
     assert steps == [1]
+
+
+def test_statistics_over_all_processes_are_compiled_with_the_network():
+    store = torch.distributed.HashStore()
+    torch.distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
+    try:
+        network = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4))
+        share_statistics(network)
+        images = torch.rand(5, 3, 8, 8)
+        found = []
+        # A part that cannot be compiled is an error with `fullgraph`; without, all layers run one by one.
+        for run in (network, torch.compile(network, backend="aot_eager", fullgraph=True)):
+            network.zero_grad()
+            run(images).square().sum().backward()
+            found.append(torch.cat([value.grad.flatten() for value in network.parameters()]))
+    finally:
+        torch.distributed.destroy_process_group()
+    assert torch.allclose(*found, atol=1e-4)
 
 
 def run_elsewhere(tmp_path, *more):
