@@ -46,12 +46,17 @@ def choose_device(name: str, local: int = 0) -> torch.device:
     return torch.device(kind, int(place) if colon else local % count)
 
 
-def prepare(device: torch.device, seed: int, *, deterministic: bool) -> None:
-    """Seed all that is random, and set what makes this device fast."""
+def seed_all(seed: int) -> None:
+    """Seed Python, torch and NumPy."""
     random.seed(seed)
     torch.manual_seed(seed % 2**64)
     if "numpy" in sys.modules:  # torch brings it in where it is installed
         sys.modules["numpy"].random.seed(seed % 2**32)
+
+
+def prepare(device: torch.device, seed: int, *, deterministic: bool) -> None:
+    """Seed all that is random, and set what makes this device fast."""
+    seed_all(seed)
     if device.type == "cpu":
         threads = os.environ.get("OMP_NUM_THREADS", "")
         if threads.isdigit():

@@ -163,7 +163,7 @@ class Learner:
         # is in judging: before each step they would be as many messages for nothing.
         known = inspect.signature(nn.parallel.DistributedDataParallel).parameters
         word = "forward_sync_buffers"  # torch 2.13's; before it the other
-        buffers = {word if word in known else "broadcast_buffers": False}
+        buffers: dict[str, Any] = {word if word in known else "broadcast_buffers": False}
         return nn.parallel.DistributedDataParallel(
             self.model, ids, gradient_as_bucket_view=True, **buffers
         )

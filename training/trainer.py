@@ -108,6 +108,7 @@ class Trainer:
         try:
             status = self._epochs()
         finally:
+            self._train.close()
             self._found.peak_memory_mb = peak_memory_mb(self.device)
             self._keeper.write()
         if status == "completed" and self.data.test is not None:
@@ -175,7 +176,8 @@ class Trainer:
         torch.manual_seed(seed + rank * 2**32)  # for dropout
         loss_sum = torch.zeros((), device=self.device)
         right_sum = torch.zeros((), device=self.device)
-        parts = self._train.epoch([batch[rank::world] for batch in batches], seed)
+        mine = [batch[rank::world] for batch in batches]
+        parts = self._train.epoch(mine, seed + rank * 2**32)
         for number, (images, labels) in enumerate(parts):
             # Asking the others is a wait for the device: not at each step.
             if (world == 1 or number % ASK_EVERY == 0) and self._agreed(self._must_stop()):
