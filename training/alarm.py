@@ -28,22 +28,46 @@ def first_failure(report: str) -> str:
     return told.decode()
 
 
-def watch(give_up: Callable[[str], None]) -> None:
-    """Call `give_up` with another process's report once it has failed, from a thread of its own."""
-    threading.Thread(target=_look, args=(give_up,), daemon=True).start()
+def linger() -> None:
+    """Stay, after a failure, until the first process has noticed it and told it.
+
+    Where the connection to another process breaks, NCCL takes a process down before it can tell
+    anything; gloo raises.
+    """
+    if distributed.is_initialized() and distributed.get_backend() != "gloo":
+        time.sleep(EVERY + GRACE + EVERY)
 
 
-def _look(give_up: Callable[[str], None]) -> None:
+def watch(give_up: Callable[[str], None]) -> Callable[[], None]:
+    """Call `give_up` with another process's report once it has failed, from a thread of its own.
+
+    Returns what ends the watch. A process must not end before it: a thread that is in torch when Python
+    is taken down aborts the process, or hangs it.
+    """
+    ended = threading.Event()
+    thread = threading.Thread(target=_look, args=(give_up, ended), daemon=True)
+    thread.start()
+
+    def stop() -> None:
+        ended.set()
+        thread.join()
+
+    return stop
+
+
+def _look(give_up: Callable[[str], None], ended: threading.Event) -> None:
     while not distributed.is_initialized():
-        time.sleep(EVERY)
+        if ended.wait(EVERY):
+            return
     # A connection of its own: the training's may be waiting for an answer.
     store = distributed.distributed_c10d._get_default_store().clone()
     report = None
     while report is None:
-        time.sleep(EVERY)
+        if ended.wait(EVERY):
+            return
         report = _told(store)
-    time.sleep(GRACE)
-    give_up(report)
+    if not ended.wait(GRACE):
+        give_up(report)
 
 
 def _told(store: distributed.Store) -> str | None:

@@ -12,9 +12,9 @@ from training.options import Options
 def augmented(images: torch.Tensor, options: Options, chance: torch.Generator) -> torch.Tensor:
     """The batch (n, c, h, w) cropped, mirrored and blanked as the options say."""
     if options.crop:
-        images = _cropped(images, options.crop, chance)
-    if options.flip:
-        mirrored = sent(torch.rand(len(images), generator=chance) < 0.5, images.device)
+        images = _cropped(images, options.crop, chance, is_mirrored=options.flip)
+    elif options.flip:
+        mirrored = _mirrored(images, chance)
         images = torch.where(mirrored[:, None, None, None], images.flip(3), images)
     if options.cutout:
         images = _cut_out(images, options.cutout, chance)
@@ -39,17 +39,30 @@ def _beta(alpha: float, chance: torch.Generator) -> float:
     return first / (first + second) if first + second > 0 else 0.5
 
 
-def _cropped(images: torch.Tensor, padding: int, chance: torch.Generator) -> torch.Tensor:
-    """A window of the old size at a random place of the padded image, for each image its own."""
-    count, _, height, width = images.shape
+def _mirrored(images: torch.Tensor, chance: torch.Generator) -> torch.Tensor:
+    """Which images of the batch are mirrored."""
+    return sent(torch.rand(len(images), generator=chance) < 0.5, images.device)
+
+
+def _cropped(
+    images: torch.Tensor, padding: int, chance: torch.Generator, *, is_mirrored: bool
+) -> torch.Tensor:
+    """A window of the old size at a random place of the padded image, for each image its own.
+
+    `is_mirrored`: half of them the other way round, in the same go over the pixels.
+    """
+    count, channels, height, width = images.shape
     padded = functional.pad(images, (padding,) * 4)
     places = torch.randint(2 * padding + 1, (2, count), generator=chance)
     tops, lefts = sent(places, images.device)
     rows = tops[:, None] + torch.arange(height, device=images.device)
-    columns = lefts[:, None] + torch.arange(width, device=images.device)
-    which = torch.arange(count, device=images.device)[:, None, None]
-    # Indexing around the channel dimension puts it last.
-    return padded[which, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+    columns = torch.arange(width, device=images.device).expand(count, width)
+    if is_mirrored:
+        columns = torch.where(_mirrored(images, chance)[:, None], columns.flip(1), columns)
+    columns = lefts[:, None] + columns
+    pixels = rows[:, :, None] * padded.shape[3] + columns[:, None, :]
+    pixels = pixels.view(count, 1, height * width).expand(-1, channels, -1)
+    return padded.flatten(2).gather(2, pixels).view(images.shape)
 
 
 def _cut_out(images: torch.Tensor, side: int, chance: torch.Generator) -> torch.Tensor:

@@ -6,14 +6,14 @@ Both give the same batches in the same order; augmentation comes after, on the d
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import TypeAlias
 
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from training.data import DataSet, Split
-from training.devices import PINNED_FOR, free_memory
+from training.devices import PINNED_FOR, free_memory, seed_all
 
 Batch: TypeAlias = tuple[torch.Tensor, torch.Tensor]
 """Images (uint8) and labels."""
@@ -55,22 +55,60 @@ class Resident:
         for here in torch.split(places, [len(batch) for batch in batches]):
             yield self._images[here], self._labels[here]
 
+    def close(self) -> None:
+        """Nothing to end."""
+
 
 class Streamed:
     """Images that stay in the host's memory; worker processes put the batches together."""
 
     def __init__(self, split: Split, device: torch.device, workers: int) -> None:
         """`workers` 0: this process does it itself."""
-        self._images, self._device, self._workers = _Places(split), device, workers
+        self._device = device
+        self._order = Order()
+        self._running: Generator[Batch, None, None] | None = None
+        self._loader: DataLoader[Batch] | None = loader(
+            _Places(split), self._order, device, workers
+        )
 
     def epoch(self, batches: Sequence[torch.Tensor], seed: int) -> Iterator[Batch]:
         """The images at these places, batch after batch; what workers draw follows from `seed`."""
-        for images, labels in loader(self._images, batches, self._device, self._workers, seed):
-            is_pinned = self._device.type in PINNED_FOR
+        self._order.batches, self._order.seed = batches, seed
+        self._running = self._epoch()
+        return self._running
+
+    def _epoch(self) -> Generator[Batch, None, None]:
+        assert self._loader is not None
+        is_pinned = self._device.type in PINNED_FOR
+        for images, labels in self._loader:
             yield (
                 images.to(self._device, non_blocking=is_pinned),
                 labels.to(self._device, non_blocking=is_pinned),
             )
+
+    def close(self) -> None:
+        """Let the workers end, which last from one epoch to the next.
+
+        At Python's own end they would be sent SIGTERM, which they leave to the first process, and be
+        waited for.
+        """
+        if self._running is not None:
+            self._running.close()
+        self._loader = self._running = None
+
+
+class Order:
+    """The places of an epoch's batches, each with a seed of its own; a DataLoader takes this once."""
+
+    batches: Sequence[torch.Tensor] = ()
+    seed = 0
+
+    def __iter__(self) -> Iterator[tuple[torch.Tensor, int]]:
+        for number, places in enumerate(self.batches):
+            yield places, (self.seed * 1_000_003 + number) % 2**62
+
+    def __len__(self) -> int:
+        return len(self.batches)
 
 
 class _Places(Dataset[Batch]):
@@ -83,21 +121,31 @@ class _Places(Dataset[Batch]):
         return self._split.images[places], self._split.labels[places]
 
 
+class _Seeded(Dataset[Batch]):
+    """Seeds a worker for each batch: what it draws does not depend on how many workers there are."""
+
+    def __init__(self, images: Dataset[Batch]) -> None:
+        self._images = images
+
+    def __getitem__(self, asked: tuple[torch.Tensor, int]) -> Batch:
+        places, seed = asked
+        if get_worker_info() is not None:  # elsewhere the chance is the training's own
+            seed_all(seed)
+        return self._images[places]
+
+
 def loader(
-    images: Dataset[Batch],
-    batches: Sequence[torch.Tensor],
-    device: torch.device,
-    workers: int,
-    seed: int,
+    images: Dataset[Batch], order: Order, device: torch.device, workers: int
 ) -> DataLoader[Batch]:
-    """A DataLoader of one epoch. Workers' seeds come from `seed`, torch's own chance is untouched."""
+    """A DataLoader whose workers last. torch's own chance is untouched."""
     return DataLoader(
-        images,
+        _Seeded(images),
         batch_size=None,
-        sampler=batches,
+        sampler=order,
         num_workers=workers,
+        persistent_workers=workers > 0,
         pin_memory=device.type in PINNED_FOR,
-        generator=torch.Generator().manual_seed(seed),
+        generator=torch.Generator(),
         worker_init_fn=_stay,
     )
 

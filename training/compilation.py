@@ -39,15 +39,17 @@ def begin_step(mode: str | None) -> None:
         torch.compiler.cudagraph_mark_step_begin()
 
 
-def keep_files_in(directory: Path, rank: int) -> None:
+def keep_files_in(directory: Path, rank: int, *, is_compiling: bool) -> None:
     """Let the compiler write there, and not into /tmp and the home directory. Call it first of all.
 
-    torch asks for the place once, when an optimizer is made.
+    torch asks for the place once, when an optimizer is made, and makes a directory of it, also where
+    nothing is compiled: then it is the one that is there already.
     """
     # Each process has files of its own: locks between nodes are not to be relied on.
-    own = directory / "compiled" / str(rank)
+    own = directory / "compiled" / str(rank) if is_compiling else directory
     # Who names a place has reasons: trials that share one compile once.
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(own))
-    os.environ.setdefault("TRITON_CACHE_DIR", str(own / "triton"))
-    # For CPUs: these go into /tmp whatever is said.
-    os.environ.setdefault("TORCHINDUCTOR_CPP_CACHE_PRECOMPILE_HEADERS", "0")
+    if is_compiling:
+        os.environ.setdefault("TRITON_CACHE_DIR", str(own / "triton"))
+        # For CPUs: these go into /tmp whatever is said.
+        os.environ.setdefault("TORCHINDUCTOR_CPP_CACHE_PRECOMPILE_HEADERS", "0")

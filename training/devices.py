@@ -46,12 +46,17 @@ def choose_device(name: str, local: int = 0) -> torch.device:
     return torch.device(kind, int(place) if colon else local % count)
 
 
-def prepare(device: torch.device, seed: int, *, deterministic: bool) -> None:
-    """Seed all that is random, and set what makes this device fast."""
+def seed_all(seed: int) -> None:
+    """Seed Python, torch and NumPy."""
     random.seed(seed)
     torch.manual_seed(seed % 2**64)
     if "numpy" in sys.modules:  # torch brings it in where it is installed
         sys.modules["numpy"].random.seed(seed % 2**32)
+
+
+def prepare(device: torch.device, seed: int, *, deterministic: bool) -> None:
+    """Seed all that is random, and set what makes this device fast."""
+    seed_all(seed)
     if device.type == "cpu":
         threads = os.environ.get("OMP_NUM_THREADS", "")
         if threads.isdigit():
@@ -78,7 +83,7 @@ def sent(values: torch.Tensor, device: torch.device) -> torch.Tensor:
     A copy from ordinary memory waits until the device is idle, which is then idle until the host
     has found it new work: at each step that is a good part of a small network's time.
     """
-    if device.type not in PINNED_FOR:
+    if device.type not in PINNED_FOR or values.device == device:
         return values.to(device)
     return values.pin_memory().to(device, non_blocking=True)
 

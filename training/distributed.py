@@ -121,10 +121,10 @@ def leave() -> None:
 
 
 def end(code: int) -> NoReturn:
-    """End this process at once.
+    """End this process at once: for who fails.
 
     Objects that belong to several processes wait for each other when they are taken down: for ever
-    where one has failed, and now and then in torch's own threads.
+    where one has failed.
     """
     sys.stdout.flush()
     sys.stderr.flush()

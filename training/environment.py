@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 
-from training.devices import describe, peak_process_memory_mb
+from training.devices import peak_process_memory_mb
 
 _JOB_VARIABLES = ("SLURM_JOB_ID", "PBS_JOBID")
 _ACCOUNT_VARIABLES = ("SLURM_JOB_ACCOUNT", "PBS_ACCOUNT")
@@ -24,8 +25,12 @@ _ALLOCATION_VARIABLES = (
 )
 
 
-def environment(device: torch.device | None) -> dict[str, Any]:
-    """Versions, host, device, scheduler's job and the state of the code."""
+def environment(device: Mapping[str, Any]) -> dict[str, Any]:
+    """Versions, host, scheduler's job, the state of the code, and what is known of the device.
+
+    `device` comes from `describe`, which is asked while the device is well: after a fault of its own a
+    device may answer no question, and the result has to be written then too.
+    """
     facts: dict[str, Any] = {
         "host": platform.node(),
         "python": platform.python_version(),
@@ -40,7 +45,7 @@ def environment(device: torch.device | None) -> dict[str, Any]:
         },
         **_git(),
     }
-    return facts | (describe(device) if device is not None else {})
+    return facts | dict(device)
 
 
 def _first(names: tuple[str, ...]) -> str | None:

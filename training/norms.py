@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import distributed, nn
-from torch.distributed.nn.functional import all_reduce
 from torch.nn import functional
 
 
@@ -63,13 +64,30 @@ def _over_all(values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.T
     count = torch.full((1,), values.numel() / channels, device=values.device)
     # A row for each process, the others' empty: the sum is what all of them have.
     own = functional.pad(torch.cat([mean, variance, count])[None], (0, 0, rank, world - 1 - rank))
-    means, variances, counts = all_reduce(own).split([channels, channels, 1], dim=1)
+    means, variances, counts = _Sum.apply(own).split([channels, channels, 1], dim=1)
     total = counts.sum()
     shares = counts / total
     mean = (shares * means).sum(0)
     # Not the mean square less the square of the mean: their difference may be all rounding.
     variance = (shares * (variances + (means - mean) ** 2)).sum(0)
     return mean, variance, total
+
+
+class _Sum(torch.autograd.Function):
+    """The sum over all processes. torch's own is deprecated, and what it is in cannot be compiled."""
+
+    @staticmethod
+    def forward(context: Any, values: torch.Tensor) -> torch.Tensor:
+        total = values.clone()
+        distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(context: Any, gradient: torch.Tensor) -> torch.Tensor:
+        """Each process's loss depends on each one's values: all of them count."""
+        total = gradient.clone()
+        distributed.all_reduce(total)
+        return total
 
 
 def _by_channel(values: torch.Tensor) -> torch.Tensor:

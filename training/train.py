@@ -24,7 +24,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-from training.alarm import first_failure, watch
+from training.alarm import first_failure, linger, watch
 from training.compilation import COMPILE_MODES
 from training.contract import (
     RESULTS_FILE,
@@ -71,22 +71,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         result = _result(task, status, found, report, facts, seconds)
         write_result(settings.directory / RESULTS_FILE, result)
 
+    def fail(code: int) -> NoReturn:
+        if not ranks.is_first:
+            linger()
+        end(code)
+
     def give_up(told: str) -> None:
         if told:
             write("failed", ErrorReport(**json.loads(told)))
-        end(1)
+        fail(1)
 
-    if not ranks.is_alone:
-        watch(give_up)
+    stop_watching = watch(give_up) if not ranks.is_alone else lambda: None
     status, report, code = _guarded(task, settings, found, trainer, ranks)
     if report is not None and status == "failed":
         report = ErrorReport(**json.loads(first_failure(json.dumps(asdict(report)))))
     write(status, report)
     if status != "failed":
-        # Who fails alone does not part from the others: they wait for it elsewhere, each for the other.
+        stop_watching()
         leave()
-    if not ranks.is_alone:
-        end(code)
+    elif not ranks.is_alone:
+        # Who fails alone does not part from the others: they wait for it elsewhere, each for the other.
+        fail(code)
     return code
 
 
@@ -94,7 +99,7 @@ def _facts(
     settings: Settings, found: Found, trainer: Trainer | None, started: datetime
 ) -> dict[str, Any]:
     return {
-        **environment(trainer.device if trainer is not None else None),
+        **environment(trainer.described if trainer is not None else {}),
         "data": trainer.data.name if trainer is not None else settings.data,
         "started": started.isoformat(timespec="milliseconds"),
         "ended": datetime.now(UTC).isoformat(timespec="milliseconds"),

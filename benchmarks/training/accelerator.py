@@ -18,6 +18,7 @@ VARIANTS = {
     "fp32": ["--precision", "fp32"],
     "compiled": ["--compile"],
     "graphs": ["--compile", "reduce-overhead"],
+    "data by workers": ["--data-on-device", "no"],
 }
 
 
@@ -38,6 +39,8 @@ class Timed:
 
     runs: list[Run]
     busy: list[float | None]
+    why: list[str]
+    """Of each run: why it is not known how busy the device was."""
 
     @property
     def speed(self) -> float:
@@ -86,7 +89,7 @@ def _recipe(plan: Plan) -> Iterator[Row]:
 
 def _by_turns(plan: Plan, case: Case, parts: dict[str, tuple[str, list[str]]]) -> dict[str, Timed]:
     """Who failed is left out: a rival that runs out of memory costs its own rows only."""
-    timed = {name: Timed([], []) for name in parts}
+    timed = {name: Timed([], [], []) for name in parts}
     for seed in range(plan.repeats):
         for name in list(timed):
             what, flags = parts[name]
@@ -98,6 +101,7 @@ def _by_turns(plan: Plan, case: Case, parts: dict[str, tuple[str, list[str]]]) -
                 continue
             timed[name].runs.append(run)
             timed[name].busy.append(watch.mean(*run.measured))
+            timed[name].why.append(watch.why)
     return timed
 
 
@@ -129,7 +133,9 @@ def _speed(timed: Timed) -> str:
 
 def _busy(timed: Timed) -> str:
     known = [f"{share:.0f}%" for share in timed.busy if share is not None]
-    return ", ".join(known) or "not sampled"
+    reasons = sorted({why.replace("|", "/") for why in timed.why if why})
+    unknown = ": ".join(["not sampled", *reasons[:1]])
+    return ", ".join(known) or unknown
 
 
 def _first_step(timed: Timed) -> str:
@@ -171,9 +177,10 @@ def facts(case: Case) -> dict[str, object]:
     import torch
 
     from benchmarks.training.cases import data_of
+    from training.devices import describe
     from training.environment import environment
 
     return {
-        **environment(torch.device(case.device)),
+        **environment(describe(torch.device(case.device))),
         "images": len(data_of(case).train.labels),
     }

@@ -9,6 +9,8 @@ import time
 
 EVERY = 0.5
 """Seconds between two questions; the driver's own window is a sixth of a second to one second."""
+PATIENCE = 10
+"""Seconds for an answer: the tool of a driver that is in trouble may give none."""
 
 
 class Watch:
@@ -18,6 +20,8 @@ class Watch:
         """`device`: as torch names it; of other makers' nothing is asked."""
         kind, _, place = device.partition(":")
         self._command = _question(int(place or 0)) if kind == "cuda" else None
+        self.why = "nvidia-smi is not there" if kind == "cuda" and not self._command else ""
+        """Why nothing could be asked, or what the last question met with instead of a number."""
         self._samples: list[tuple[float, float]] = []
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._ask, daemon=True)
@@ -41,9 +45,22 @@ class Watch:
     def _ask(self) -> None:
         # A process for each question: what a lasting one holds back in its buffer has no time.
         while self._command and not self._ended.wait(EVERY):
-            told = subprocess.run(self._command, capture_output=True, text=True, check=False).stdout
-            if told.strip().isdecimal():  # "[N/A]" for a part of a device
+            told = _told(self._command)
+            if told.isdecimal():
                 self._samples.append((time.monotonic(), float(told)))
+            else:  # "[N/A]" for a part of a device
+                self.why = f"nvidia-smi: {told}"
+
+
+def _told(command: list[str]) -> str:
+    """The first line of its answer, or of its complaint."""
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=PATIENCE
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return type(error).__name__
+    return next(iter((done.stdout.strip() or done.stderr.strip()).splitlines()), "no answer")
 
 
 def _question(place: int) -> list[str] | None:

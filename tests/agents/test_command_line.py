@@ -258,7 +258,7 @@ def test_on_a_terminal_an_unfinished_run_is_offered(tmp_path):
     screen, code = in_a_terminal(["--config", "quick.yaml"], [(question, "q\n")], tmp_path)
     assert (question in screen, code) == (True, 0)
     screen, code = in_a_terminal(["--config", "quick.yaml"], [(question, "r\n")], tmp_path)
-    assert code == 0
+    assert code == 1
     assert (run / "summary.json").exists()
     assert len(list((tmp_path / "results").iterdir())) == 1
     (run / "summary.json").unlink()

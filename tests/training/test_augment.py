@@ -42,6 +42,12 @@ def test_about_half_of_the_images_are_mirrored():
     assert 150 < sum(mirrored) < 250
 
 
+def test_cropped_and_mirrored_at_once_is_one_after_the_other():
+    batch, drawn = images(count=50), chance()
+    apart = augmented(augmented(batch, Options(crop=3), drawn), Options(flip=True), drawn)
+    assert torch.equal(augmented(batch, Options(crop=3, flip=True), chance()), apart)
+
+
 def test_cutout_blanks_a_square_of_at_most_its_side():
     batch = images(count=50) + 1.0
     cut = augmented(batch, Options(cutout=4), chance())

@@ -1,5 +1,6 @@
 """Data that lie on the device whole, and data that workers bring: the same batches."""
 
+import contextlib
 import json
 import multiprocessing
 import os
@@ -14,7 +15,7 @@ import numpy
 import pytest
 import torch
 
-from training.batches import Resident, Streamed, divided, fits, loader
+from training.batches import Order, Resident, Streamed, divided, fits, loader
 from training.contract import parse_result
 from training.data import Split, load_data
 from training.models import Shape, build_model
@@ -88,17 +89,37 @@ class Draws(torch.utils.data.Dataset):
         return torch.tensor(drawn, dtype=torch.float64), places
 
 
-def test_what_workers_draw_follows_from_the_seed():
-    def drawn(seed):
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_workers_draw_follows_from_seed_and_batch_alone(workers):
+    order = Order()
+    order.batches = [torch.tensor([0])] * 4
+
+    def drawn(made, seed):
+        order.seed = seed
         before = torch.get_rng_state()
-        rows = [row.tolist() for row, _ in loader(Draws(), [torch.tensor([0])] * 4, CPU, 2, seed)]
+        rows = [row.tolist() for row, _ in made]
         assert torch.equal(before, torch.get_rng_state())  # the training's own is left alone
         return rows
 
-    first = drawn(1)
-    assert first == drawn(1)
-    numbers = {number for rows in (first, drawn(2)) for row in rows for number in row}
-    assert len(numbers) == 2 * 4 * 3  # neither seeds nor workers repeat each other
+    made = loader(Draws(), order, CPU, workers)
+    first, second = drawn(made, 1), drawn(made, 2)
+    numbers = {number for rows in (first, second) for row in rows for number in row}
+    assert len(numbers) == 2 * 4 * 3  # neither seeds nor batches repeat each other
+    assert drawn(made, 1) == first  # whatever was drawn before it, as after a resume
+    assert drawn(loader(Draws(), order, CPU, 3 - workers), 1) == first
+
+
+def test_workers_last_from_one_epoch_to_the_next_and_end_with_the_training():
+    split = Split(torch.zeros(6, 1, 1, 2, dtype=torch.uint8), torch.arange(6))
+    source = Streamed(split, CPU, 2)
+    seen = []
+    for seed in range(2):
+        list(source.epoch([torch.tensor([seed])] * 3, seed))
+        seen.append({one.pid for one in multiprocessing.active_children()})
+    assert len(seen[0]) == 2
+    assert seen[0] == seen[1]
+    source.close()
+    assert multiprocessing.active_children() == []
 
 
 @pytest.mark.parametrize(("free", "is_whole"), [(10**9, True), (10**6, False)])
@@ -121,3 +142,24 @@ def test_a_signal_to_the_whole_job_ends_as_preempted_with_workers_too(tmp_path):
     assert process.wait(180) == 1
     found = json.loads((tmp_path / "results.json").read_text())
     assert found["status"] == "preempted", found["error"]
+
+
+INTERRUPTED = """
+import os, signal, sys
+from training import train
+from training.learner import Learner
+
+Learner.step = lambda *given: os.kill(os.getpid(), signal.SIGINT)
+train.main(["--output-dir", sys.argv[1], "--data-on-device", "no"])
+"""
+
+
+def test_who_interrupts_by_keyboard_does_not_wait_for_workers_for_ever(tmp_path):
+    # Python's own end would send them SIGTERM, which they leave to the first process.
+    command = [sys.executable, "-c", INTERRUPTED, str(tmp_path)]
+    process = subprocess.Popen(command, cwd=ROOT, start_new_session=True)
+    try:
+        assert process.wait(120) == -signal.SIGINT
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)

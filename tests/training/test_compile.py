@@ -12,6 +12,7 @@ import torch
 from training import compilation
 from training.compilation import compiled
 from training.contract import parse_result
+from training.norms import share_statistics
 from training.settings import BadSetting
 from training.train import main
 
@@ -88,18 +89,47 @@ def test_each_step_says_that_the_one_before_may_be_overwritten(monkeypatch):
     assert steps == [1]
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(shutil.which("g++") is None, reason="the compiler for CPUs needs g++")
-def test_the_compiler_writes_into_the_directory_only(tmp_path):
+def test_statistics_over_all_processes_are_compiled_with_the_network():
+    store = torch.distributed.HashStore()
+    torch.distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
+    try:
+        network = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4))
+        share_statistics(network)
+        images = torch.rand(5, 3, 8, 8)
+        found = []
+        # A part that cannot be compiled is an error with `fullgraph`; without, all layers run one by one.
+        for run in (network, torch.compile(network, backend="aot_eager", fullgraph=True)):
+            network.zero_grad()
+            run(images).square().sum().backward()
+            found.append(torch.cat([value.grad.flatten() for value in network.parameters()]))
+    finally:
+        torch.distributed.destroy_process_group()
+    assert torch.allclose(*found, atol=1e-4)
+
+
+def run_elsewhere(tmp_path, *more):
+    """The program in a process whose home and temporary directory are empty; all that it leaves there."""
     home, temporary, out = (tmp_path / name for name in ("home", "tmp", "out"))
     home.mkdir()
     temporary.mkdir()
     places = {"HOME": str(home), "TMPDIR": str(temporary)}
-    command = [sys.executable, "-m", "training.train", "--output-dir", str(out), *TINY, "--compile"]
+    command = [sys.executable, "-m", "training.train", "--output-dir", str(out), *TINY, *more]
     done = subprocess.run(
         command, cwd=ROOT, env={**os.environ, **places}, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     assert parse_result((out / "results.json").read_bytes()).status == "completed"
-    assert list((out / "compiled" / "0").rglob("*.so"))
-    assert [path for path in (*home.rglob("*"), *temporary.rglob("*")) if path.is_file()] == []
+    return [*home.rglob("*"), *temporary.rglob("*")]
+
+
+def test_nothing_is_left_elsewhere_not_even_an_empty_directory(tmp_path):
+    assert run_elsewhere(tmp_path) == []
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {"checkpoints", "metrics.jsonl", "results.json"}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="the compiler for CPUs needs g++")
+def test_the_compiler_writes_into_the_directory_only(tmp_path):
+    assert run_elsewhere(tmp_path, "--compile") == []
+    assert list((tmp_path / "out" / "compiled" / "0").rglob("*.so"))

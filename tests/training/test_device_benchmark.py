@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.training import utilization
+from benchmarks.training import accelerator, utilization
+from benchmarks.training.accelerator import Timed
 from benchmarks.training.utilization import Watch
 
 ROOT = Path(__file__).parents[2]
@@ -82,8 +83,31 @@ def test_the_driver_is_asked_for_the_device_that_torch_means(tmp_path, monkeypat
     assert watch.mean(0.0, 1e-9) is None
 
 
-def test_where_nobody_can_be_asked_nothing_is_told(monkeypatch):
-    monkeypatch.setenv("PATH", "/nowhere")
+@pytest.mark.parametrize(
+    ("tool", "why"),
+    [
+        (None, "nvidia-smi is not there"),
+        ("echo [N/A]", "nvidia-smi: [N/A]"),
+        ("echo 'No devices were found' >&2; exit 6", "nvidia-smi: No devices were found"),
+        ("exec sleep 60", "nvidia-smi: TimeoutExpired"),
+    ],
+)
+def test_where_nobody_answers_the_table_says_why(tmp_path, monkeypatch, tool, why):
+    if tool is not None:
+        (tmp_path / "nvidia-smi").write_text(f"#!/bin/sh\n{tool}\n")
+        (tmp_path / "nvidia-smi").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin" if tool else str(tmp_path))
+    monkeypatch.setattr(utilization, "EVERY", 0.01)
+    monkeypatch.setattr(utilization, "PATIENCE", 0.2 if tool == "exec sleep 60" else 60)
     with Watch("cuda:0") as watch:
+        while tool and not watch.why:
+            pass
+    assert watch.mean(0.0, 1e12) is None
+    assert accelerator._busy(Timed([], [None], [watch.why])) == f"not sampled: {why}"
+
+
+def test_of_a_device_that_has_no_such_tool_nothing_is_told():
+    with Watch("cpu") as watch:
         pass
     assert watch.mean(0.0, 1e12) is None
+    assert accelerator._busy(Timed([], [None], [watch.why])) == "not sampled"

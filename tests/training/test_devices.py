@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from training import trainer
+from training import learner
 from training.devices import (
     BadDevice,
     choose_device,
@@ -105,14 +105,14 @@ def test_memory_that_ran_out_is_known_by_its_words(message, is_one):
 )
 def test_images_and_weights_lie_as_the_device_wants(monkeypatch, tmp_path, kind, wanted):
     assert memory_format(torch.device(kind)) == wanted
-    monkeypatch.setattr(trainer, "memory_format", lambda device: wanted)
+    monkeypatch.setattr(learner, "memory_format", lambda device: wanted)
     options = read_options({"batch_size": 40, "crop": 2})
     made = Trainer(options, Settings(tmp_path), 1, Found(), lambda: False, Ranks())
     given = []
-    made.model.register_forward_pre_hook(lambda model, inputs: given.append(inputs[0]))
+    made.learner.model.register_forward_pre_hook(lambda model, inputs: given.append(inputs[0]))
     images, labels = next(made._train.epoch([torch.arange(40)], 0))
-    made._step(images, labels, 40, torch.Generator())
-    made._accuracy((images, labels))
-    weights = [p for p in made.model.parameters() if p.ndim == 4]
+    made.learner.step(images, labels, 40, torch.Generator())
+    made.learner.accuracy((images, labels))
+    weights = [p for p in made.learner.model.parameters() if p.ndim == 4]
     assert len(given) == 2
     assert all(one.is_contiguous(memory_format=wanted) for one in (*given, *weights))

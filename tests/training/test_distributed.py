@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from training import alarm, learner, trainer
 from training import train as program
-from training import trainer
 from training.contract import parse_metrics, parse_result
 from training.distributed import BadRanks, Ranks, discover, first_host, join, port
 from training.options import BadHyperparameter, read_options
@@ -67,8 +67,8 @@ options = read_options({"model": "resnet18", "batch_size": 32, "ema": float(sys.
 settings = Settings(out, device="cpu", checkpoint_every=0)
 made = trainer.Trainer(options, settings, 1, trainer.Found(), lambda: False, ranks)
 made._epoch(1)
-made._accuracy(made._validation)
-model = made._average.model if made._average is not None else made.model
+made.learner.accuracy(made._validation)
+model = made.learner.judged
 sums = [value.double().sum().item() for value in model.state_dict().values()]
 (out / str(ranks.rank)).write_text(str(sums))
 leave()
@@ -86,6 +86,25 @@ def test_all_processes_judge_the_same_network(tmp_path, ema):
     )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "0").read_text() == (tmp_path / "1").read_text()
+
+
+def test_a_step_exchanges_gradients_and_nothing_else(tmp_path, monkeypatch):
+    # The statistics of batch normalization are used in judging only, and taken from the first one there.
+    monkeypatch.setattr(learner, "take_from_first", lambda values: None)
+    store = torch.distributed.HashStore()
+    torch.distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
+    try:
+        options = read_options({"model": "resnet18", "batch_size": 4})
+        settings = Settings(tmp_path, device="cpu", data="synthetic")
+        made = trainer.Trainer(options, settings, 1, trainer.Found(), lambda: False, Ranks(0, 2))
+        with torch.profiler.profile() as seen:
+            made.learner.step(
+                made.data.train.images[:4], made.data.train.labels[:4], 4, torch.Generator()
+            )
+    finally:
+        torch.distributed.destroy_process_group()
+    names = {event.name for event in seen.events() if event.name.startswith("c10d::")}
+    assert names == {"c10d::allreduce_"}
 
 
 @pytest.mark.parametrize(("flag", "is_equal"), [(["--sync-batch-norm"], True), ([], False)])
@@ -110,7 +129,7 @@ NORMALIZED = """
 import sys
 import torch
 from torch import nn
-from training import trainer, train
+from training import learner, train, trainer
 from training.data.synthetic import load
 
 class Small(nn.Sequential):
@@ -121,7 +140,7 @@ class Small(nn.Sequential):
         )
 
 trainer.load_data = lambda name, folder: load(85, 32)  # an odd last batch
-trainer.build_model = lambda options, shape: Small()
+learner.build_model = lambda options, shape: Small()
 flags = ["--batch-size", "32", "--learning-rate", "0.05", "--epochs", "2", "--output-dir"]
 sys.exit(train.main([*flags, *sys.argv[1:]]))
 """
@@ -131,7 +150,7 @@ FAILING = """
 import os, sys, time
 import torch
 from training import train
-from training.trainer import Trainer
+from training.learner import Learner
 
 def step(trainer, *given):
     raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
@@ -140,13 +159,13 @@ def stuck(trainer, *given):
     time.sleep(600)  # as in a wait for the device, which waits for a process that is gone
 
 if os.environ["RANK"] == "0" and sys.argv[1] == "1":
-    Trainer._step = stuck
+    Learner.step = stuck
 
 def trackers(*given):
     raise train.PilothouseError("no tracker")
 
 if sys.argv[1] == os.environ["RANK"] == "1":
-    Trainer._step = step
+    Learner.step = step
 if sys.argv[1] == os.environ["RANK"] == "0":
     train.Trackers = trackers
 sys.exit(train.main(["--batch-size", "500", "--output-dir", *sys.argv[2:]]))
@@ -167,6 +186,45 @@ def test_the_failure_of_one_process_ends_all_and_is_the_result(tmp_path, rank, m
     found = parse_result((tmp_path / "results.json").read_bytes())
     assert found.status == "failed"
     assert found.error.message.startswith(message)
+
+
+ENDING = """
+import atexit, pathlib, sys, threading
+from training import alarm, train
+
+alarm.EVERY = 1e-4  # so that the watch is nearly always in torch
+
+def names():
+    watching = [one.name for one in threading.enumerate() if "_look" in one.name]
+    pathlib.Path(sys.argv[-1], f"threads.{train.os.environ['RANK']}").write_text(str(watching))
+
+atexit.register(names)
+sys.exit(train.main(["--batch-size", "1000", "--width", "2", "--epochs", "1", "--output-dir", sys.argv[-1]]))
+"""
+
+
+def test_processes_that_are_done_end_as_any_other_and_nothing_watches_on(tmp_path):
+    # A thread that is in torch while Python is taken down aborts the process now and then.
+    script = tmp_path / "script.py"
+    script.write_text(ENDING)
+    command = [sys.executable, "-m", *TORCHRUN[:-1], str(script), str(tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=180, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert [(tmp_path / f"threads.{rank}").read_text() for rank in (0, 1)] == ["[]", "[]"]
+
+
+@pytest.mark.parametrize(("backend", "is_long"), [("nccl", True), ("xccl", True), ("gloo", False)])
+def test_who_fails_stays_where_its_end_would_take_the_others_down(monkeypatch, backend, is_long):
+    # NCCL aborts a process that has lost another: the first one must have told the failure by then.
+    slept = []
+    monkeypatch.setattr(alarm.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(alarm.distributed, "get_backend", lambda: backend)
+    monkeypatch.setattr(alarm.time, "sleep", slept.append)
+    alarm.linger()
+    assert [seconds > alarm.EVERY + alarm.GRACE for seconds in slept] == [True] * is_long
 
 
 def test_a_last_batch_that_is_too_small_for_all_processes_is_left_out(tmp_path):

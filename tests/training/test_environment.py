@@ -4,9 +4,11 @@ from datetime import datetime, timedelta
 import pytest
 import torch
 
+from training import devices
 from training.contract import parse_metrics, parse_result
-from training.devices import prepare
+from training.devices import describe, prepare
 from training.environment import environment
+from training.learner import Learner
 from training.train import main
 
 
@@ -14,7 +16,7 @@ def test_the_job_and_its_allocation_are_told(monkeypatch):
     monkeypatch.setenv("SLURM_JOB_ID", "42")
     monkeypatch.setenv("SLURM_JOB_PARTITION", "gpu")
     monkeypatch.delenv("PBS_QUEUE", raising=False)
-    facts = environment(torch.device("cpu"))
+    facts = environment(describe(torch.device("cpu")))
     assert facts["scheduler_job"] == "42"
     assert facts["allocation"]["SLURM_JOB_PARTITION"] == "gpu"
     assert "PBS_QUEUE" not in facts["allocation"]
@@ -63,12 +65,12 @@ def test_accelerators_are_named(monkeypatch, kind, name):
     module = getattr(torch, kind)
     monkeypatch.setattr(module, "get_device_name", lambda device: name)
     monkeypatch.setattr(module, "device_count", lambda: 6)
-    facts = environment(torch.device(kind, 2))
+    facts = environment(describe(torch.device(kind, 2)))
     assert (facts["device"], facts["device_name"], facts["device_count"]) == (f"{kind}:2", name, 6)
 
 
 def test_apples_gpu_is_named():
-    assert environment(torch.device("mps"))["device_name"].startswith("Apple GPU")
+    assert environment(describe(torch.device("mps")))["device_name"].startswith("Apple GPU")
 
 
 @pytest.mark.parametrize("seed", [7, -7, 10**30])
@@ -81,3 +83,20 @@ def test_the_seed_covers_python_numpy_and_torch(seed):
         prepare(torch.device("cpu"), seed, deterministic=False)
         drawn.append((random.random(), numpy.random.rand(), torch.rand(1).item()))
     assert drawn[0] == drawn[1]
+
+
+def test_a_device_that_answers_nothing_any_more_still_gets_a_result(tmp_path, monkeypatch):
+    """After a fault of its own, CUDA refuses every call."""
+
+    def refuse(*given):
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    def fail(learner, *given):
+        monkeypatch.setattr(devices, "_processor", refuse)
+        refuse()
+
+    monkeypatch.setattr(Learner, "step", fail)
+    code, found = train(tmp_path)
+    assert (code, found.status) == (1, "failed")
+    assert "illegal memory access" in found.error.message
+    assert found.environment["device_name"]

@@ -51,6 +51,15 @@ def test_a_step_waits_for_nothing(tmp_path, waits, given):
     images, labels = next(made._train.epoch([places], 0))
     waits.clear()  # the data set and an epoch's order come at once, before the steps
     for _ in range(2):
-        loss, hits = made._step(images, labels, 40, torch.Generator().manual_seed(3))
+        loss, hits = made.learner.step(images, labels, 40, torch.Generator().manual_seed(3))
     assert loss.device == hits.device == META
+    assert waits == []
+
+
+def test_judging_waits_for_nothing_before_its_one_number(tmp_path, waits):
+    settings = Settings(tmp_path, data_on_device="no", workers=0)
+    made = Trainer(read_options({}), settings, 1, Found(), lambda: False, Ranks())
+    waits.clear()
+    with pytest.raises(RuntimeError, match="cannot be called on meta tensors"):  # the number
+        made.learner.accuracy(made._validation)
     assert waits == []

@@ -68,11 +68,13 @@ def test_the_average_does_not_count_a_step_that_the_scaler_skipped(tmp_path):
     settings = Settings(tmp_path, device="cpu", precision="fp16")
     made = Trainer(options, settings, 1, Found(), lambda: False, Ranks())
     images, labels = made.data.train.images[:8], made.data.train.labels[:8]
-    weights = [value.clone() for value in made.model.parameters()]
-    made._scaler = torch.amp.GradScaler("cpu", init_scale=1e38)  # the gradients are infinite
-    made._step(images, labels, 8, torch.Generator())
-    assert made._average.steps == 0
-    assert all(map(torch.equal, weights, made.model.parameters()))
-    made._scaler = torch.amp.GradScaler("cpu", init_scale=1.0)
-    made._step(images, labels, 8, torch.Generator())
-    assert made._average.steps == 1
+    weights = [value.clone() for value in made.learner.model.parameters()]
+    made.learner._scaler = torch.amp.GradScaler(
+        "cpu", init_scale=1e38
+    )  # the gradients are infinite
+    made.learner.step(images, labels, 8, torch.Generator())
+    assert made.learner._average.steps == 0
+    assert all(map(torch.equal, weights, made.learner.model.parameters()))
+    made.learner._scaler = torch.amp.GradScaler("cpu", init_scale=1.0)
+    made.learner.step(images, labels, 8, torch.Generator())
+    assert made.learner._average.steps == 1

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from training.contract import parse_metrics, parse_result
+from training.learner import Learner
 from training.train import main
 from training.trainer import Trainer
 
@@ -127,7 +128,7 @@ def test_the_best_is_the_best_epoch_however_rarely_checkpoints_are_written(
 
     def one(trainer, epoch, metrics):
         monkeypatch.setattr(
-            trainer, "_accuracy", lambda part: 0.9 if epoch == best else 0.1 * epoch
+            trainer.learner, "accuracy", lambda part: 0.9 if epoch == best else 0.1 * epoch
         )
         whole(trainer, epoch, metrics)
 
@@ -141,7 +142,7 @@ def test_the_best_is_the_best_epoch_however_rarely_checkpoints_are_written(
 
 
 def test_the_best_keeps_its_own_weights_while_training_goes_on(tmp_path, monkeypatch):
-    monkeypatch.setattr(Trainer, "_accuracy", lambda trainer, part: 0.5)  # the first is the best
+    monkeypatch.setattr(Learner, "accuracy", lambda learner, part: 0.5)  # the first is the best
     kept = []
     for every in ("1", "100"):
         assert train(tmp_path / every, "--checkpoint-every", every) == 0
