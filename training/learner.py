@@ -168,6 +168,7 @@ class Learner:
             self.model, ids, gradient_as_bucket_view=True, **buffers
         )
 
+    @torch.inference_mode()
     def accuracy(self, part: tuple[torch.Tensor, torch.Tensor]) -> float:
         """Share of the images of a part that are classified rightly."""
         model = self.judged

@@ -63,3 +63,15 @@ def test_judging_waits_for_nothing_before_its_one_number(tmp_path, waits):
     with pytest.raises(RuntimeError, match="cannot be called on meta tensors"):  # the number
         made.learner.accuracy(made._validation)
     assert waits == []
+
+
+def test_judging_keeps_nothing_for_gradients(tmp_path):
+    made = Trainer(read_options({}), Settings(tmp_path), 1, Found(), lambda: False, Ranks())
+    seen = []
+
+    def look(module, given, scores):
+        seen.append(scores.requires_grad)
+
+    made.learner.judged.register_forward_hook(look)
+    made.learner.accuracy((made._validation[0][:20], made._validation[1][:20]))
+    assert seen == [False]
