@@ -20,7 +20,6 @@ import json
 import os
 import random
 import re
-import statistics
 import sys
 import time
 import warnings
@@ -244,12 +243,12 @@ def regret_table(groups, records):
             if not pairs:
                 cells.append("")
                 continue
-            ours, theirs = (statistics.fmean(side) for side in zip(*pairs, strict=True))
-            better = sum(a < b for a, b in pairs)
-            worse = sum(a > b for a, b in pairs)
-            chance = p_value(*(np.array(side) for side in zip(*pairs, strict=True)))
-            against = f" (sampler {theirs:.3f}; {better} better, {worse} worse, p {chance:.2f})"
-            cells.append(f"{ours:.3f}{against if arm != 'sampler' else ''}")
+            ours, theirs = (np.array(side) for side in zip(*pairs, strict=True))
+            against = (
+                f" (sampler {theirs.mean():.3f}; {(ours < theirs).sum()} better, "
+                f"{(ours > theirs).sum()} worse, p {p_value(ours, theirs):.2f})"
+            )
+            cells.append(f"{ours.mean():.3f}{against if arm != 'sampler' else ''}")
         yield "| " + " | ".join(cells) + " |"
 
 

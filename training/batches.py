@@ -13,7 +13,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from training.data import DataSet, Split
-from training.devices import PINNED_FOR, free_memory, seed_all
+from training.devices import PINNED_FOR, derived_seed, free_memory, seed_all
 
 Batch: TypeAlias = tuple[torch.Tensor, torch.Tensor]
 """Images (uint8) and labels."""
@@ -105,7 +105,7 @@ class Order:
 
     def __iter__(self) -> Iterator[tuple[torch.Tensor, int]]:
         for number, places in enumerate(self.batches):
-            yield places, (self.seed * 1_000_003 + number) % 2**62
+            yield places, derived_seed(self.seed, number)
 
     def __len__(self) -> int:
         return len(self.batches)

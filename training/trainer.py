@@ -22,7 +22,7 @@ from training.contract import (
     write_atomically,
 )
 from training.data import DataSet, Split, load_data
-from training.devices import choose_device, describe, peak_memory_mb, prepare
+from training.devices import choose_device, derived_seed, describe, peak_memory_mb, prepare
 from training.distributed import Ranks, join, summed
 from training.divergence import check_chance, check_loss
 from training.learner import Learner
@@ -167,7 +167,7 @@ class Trainer:
         """One pass over the training images: mean loss and accuracy on what it was shown."""
         self.learner.model.train()
         rank, world = self._ranks.rank, self._ranks.world
-        seed = (self._seed * 1_000_003 + epoch) % 2**62
+        seed = derived_seed(self._seed, epoch)
         chance = torch.Generator().manual_seed(seed)
         order = torch.randperm(len(self.data.train.labels), generator=chance)
         batches = divided(order, self._options.batch_size, self.learner.fewest)

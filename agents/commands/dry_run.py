@@ -19,7 +19,7 @@ from agents.jobs import in_packs, job_request, new_job, trial_seed
 from agents.proposers.build import build_card, build_proposer
 from agents.proposers.prompt import require_room
 from agents.proposers.template import prompt_template
-from agents.report.numbers import parameter_text
+from agents.report.numbers import parameters_text
 from agents.schedule import quota
 from agents.screen import duration_text
 from agents.search import open_cluster
@@ -112,7 +112,7 @@ def _trial(settings: Settings, number: int, proposal: Proposal) -> Trial:
 def _proposals_text(trials: list[Trial]) -> str:
     lines = ["The first proposals:"]
     for trial in trials:
-        values = ", ".join(f"{n}={parameter_text(v)}" for n, v in trial.parameters.items())
+        values = parameters_text(trial.parameters)
         lines.append(f"  trial {trial.number} ({trial.origin}: {trial.rationale}): {values}")
     return "\n".join(lines)
 

@@ -11,7 +11,7 @@ from typing import Any
 from agents.config import LoadedConfig
 from agents.errors import ConfigurationError
 from agents.proposers.exchanges import first_trial, read_exchanges
-from agents.report.numbers import number, parameter_text, signed
+from agents.report.numbers import number, parameters_text, signed
 from agents.report.reading import read_run
 from agents.report.usage import total, usage_of
 from agents.trial import Trial
@@ -205,7 +205,7 @@ def _taken(trial: Trial, answers: Sequence[Mapping[str, Any]]) -> str | None:
 
 
 def _lines(one: Explanation) -> list[str]:
-    values = ", ".join(f"{n}={parameter_text(v)}" for n, v in one.parameters.items())
+    values = parameters_text(one.parameters)
     return [
         f"trial {one.trial} of iteration {one.iteration}: {_result(one)}",
         f"  parameters:   {values}",

@@ -116,12 +116,10 @@ def _answer_check(endpoint: Endpoint, llm: LlmSettings) -> Check:
     name = NAMES[2]
     question = [{"role": "user", "content": _QUESTION}]
     try:
-        reply = endpoint.ask(question, _SCHEMA, patient=False)
-        for _ in METHODS[1:]:
+        for _ in METHODS:  # as in a search: who gets nothing asks in another way the next time
+            reply = endpoint.ask(question, _SCHEMA, patient=False)
             if reply.text.strip() or reply.finish_reason == "length":
                 break
-            # As in a search: who gets nothing asks in another way the next time.
-            reply = endpoint.ask(question, _SCHEMA, patient=False)
     except EndpointAway as error:
         return failed(name, *_split(str(error)))
     return _judged(name, reply, llm)

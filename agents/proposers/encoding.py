@@ -6,7 +6,7 @@ Imports Optuna: import this module where it is used.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution
@@ -25,23 +25,35 @@ class Encoder:
         self._distributions = {n: d for n, d in distributions.items() if not d.single()}
 
     def near(self, one: Mapping[str, ParameterValue], other: Mapping[str, ParameterValue]) -> bool:
-        """Whether two points differ by less than `NEAR` in each coordinate."""
-        pairs = zip(self.encode(one), self.encode(other), strict=True)
-        return one.keys() == other.keys() and all(abs(a - b) < NEAR for a, b in pairs)
+        """Whether two points have the same parameters, and none `moved` by as much as `NEAR`."""
+        return one.keys() == other.keys() and next(self._moved(one, other, NEAR), None) is None
+
+    def moved(
+        self, one: Mapping[str, ParameterValue], other: Mapping[str, ParameterValue], by: float
+    ) -> list[str]:
+        """The parameters in which two points differ by this share of a range or more, or that only
+        one of them has."""
+        return list(self._moved(one, other, by))
 
     def encode(self, parameters: Mapping[str, ParameterValue]) -> list[float]:
         """The vector of one point."""
-        vector: list[float] = []
-        for name, distribution in self._distributions.items():
-            value = parameters.get(name)
-            if isinstance(distribution, CategoricalDistribution):
-                here = [name in parameters and choice == value for choice in distribution.choices]
-                vector += [float(one) * math.sqrt(0.5) for one in here]
-            elif isinstance(value, (int, float)):
-                vector.append(_share(distribution, float(value)))
-            else:
-                vector.append(0.5)
-        return vector
+        return [part for name in self._distributions for part in self._part(name, parameters)]
+
+    def _moved(
+        self, one: Mapping[str, ParameterValue], other: Mapping[str, ParameterValue], by: float
+    ) -> Iterator[str]:
+        for name in self._distributions:
+            pairs = zip(self._part(name, one), self._part(name, other), strict=True)
+            if (name in one) != (name in other) or any(abs(a - b) >= by for a, b in pairs):
+                yield name
+
+    def _part(self, name: str, parameters: Mapping[str, ParameterValue]) -> list[float]:
+        """The coordinates of one parameter."""
+        distribution, value = self._distributions[name], parameters.get(name)
+        if isinstance(distribution, CategoricalDistribution):
+            here = [name in parameters and choice == value for choice in distribution.choices]
+            return [float(one) * math.sqrt(0.5) for one in here]
+        return [_share(distribution, float(value)) if isinstance(value, (int, float)) else 0.5]
 
 
 def _share(distribution: Any, value: float) -> float:

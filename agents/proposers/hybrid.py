@@ -12,7 +12,7 @@ from agents.proposers.judge import Objection, agreed
 from agents.proposers.llm import Filling
 from agents.proposers.standing import leads, standing, start_trials
 from agents.proposers.timid import timid
-from agents.report.numbers import number, parameter_text
+from agents.report.numbers import number, parameters_text
 from agents.space import SearchSpace
 from agents.trial import Proposal, StudyView
 from training.contract import ParameterValue
@@ -94,7 +94,9 @@ class Gate:
     def hints(self) -> list[str]:
         """The candidates that would pass, a line each, for the LLM."""
         passing = [one for one in self._pool if self.objection(one) is None]
-        return [f"{_values(one)}; expected {self._expected(one)}" for one in passing]
+        return [
+            f"{parameters_text(one.parameters)}; expected {self._expected(one)}" for one in passing
+        ]
 
     def marked(self, proposal: Proposal) -> Proposal:
         """The proposal; as adopted, where it is one of the candidates."""
@@ -109,7 +111,7 @@ class Gate:
         best = max(self._pool, key=self._bound)
         return (
             f"the model of the runs so far expects {self._expected(proposal)} here, and "
-            f"{self._expected(best)} of the candidate {_values(best)}"
+            f"{self._expected(best)} of the candidate {parameters_text(best.parameters)}"
         )
 
     def expected(self, parameters: Mapping[str, ParameterValue]) -> str:
@@ -123,7 +125,3 @@ class Gate:
     def _expected(self, proposal: Proposal) -> str:
         expected = self._surrogate.predict(proposal.parameters)
         return f"{number(self._sign * expected.mean, 4)} +- {number(expected.deviation, 2)}"
-
-
-def _values(proposal: Proposal) -> str:
-    return ", ".join(f"{name}={parameter_text(v)}" for name, v in proposal.parameters.items())

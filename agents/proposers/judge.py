@@ -11,7 +11,7 @@ from agents.proposers.answer import Suggestion, plain_text, read_answer, withhel
 from agents.proposers.chat import Reply
 from agents.proposers.edges import hugging
 from agents.space import SearchSpace
-from agents.trial import Proposal, StudyView, Trial
+from agents.trial import Proposal, StudyView
 from training.contract import ParameterValue
 
 MOST_JUDGED = 4
@@ -127,19 +127,12 @@ class Judge:
         for trial in view.trials:
             if self._space.same(parameters, trial.parameters):
                 return f"run {trial.number} has had exactly these values ({trial.state.value})"
-            if self._in_space(trial) and encoder.near(parameters, trial.parameters):
+            known_here = self._space.contains(trial.parameters)
+            if known_here and encoder.near(parameters, trial.parameters):
                 return f"run {trial.number} is so near that nothing new would be learnt"
         if any(encoder.near(parameters, other.parameters) for other in known):
             return "your answer has these values twice"
         return None
-
-    def _in_space(self, trial: Trial) -> bool:
-        """False for trials from before the space was changed."""
-        try:
-            self._space.validate(trial.parameters)
-        except ProposalRejected:
-            return False
-        return True
 
 
 class _Objected(ProposalRejected):

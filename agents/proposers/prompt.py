@@ -21,7 +21,7 @@ from agents.proposers.answer import plain_text
 from agents.proposers.curve import condensed
 from agents.proposers.template import prompt_template
 from agents.proposers.tokens import token_estimate
-from agents.report.numbers import as_float, duration, number, parameter_text
+from agents.report.numbers import as_float, duration, number, parameters_text
 from agents.space import SearchSpace
 from agents.trial import Direction, StudyView, Trial, TrialState
 
@@ -269,8 +269,7 @@ def run_line(trial: Trial) -> str:
 
 def values_text(trial: Trial) -> str:
     """The parameters of a run: ``lr=0.001, opt=adam``."""
-    values = ", ".join(f"{n}={parameter_text(v)}" for n, v in trial.parameters.items())
-    return plain_text(values, MAX_VALUES)
+    return plain_text(parameters_text(trial.parameters), MAX_VALUES)
 
 
 def quoted(words: str, limit: int) -> str:

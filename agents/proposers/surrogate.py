@@ -20,7 +20,6 @@ from optuna.distributions import CategoricalDistribution
 from scipy.linalg import cho_solve, solve_triangular  # type: ignore[import-untyped]
 from scipy.optimize import minimize  # type: ignore[import-untyped]
 
-from agents.errors import ProposalRejected
 from agents.proposers.encoding import Encoder
 from agents.space import SearchSpace
 from agents.trial import StudyView, Trial, TrialState
@@ -142,15 +141,7 @@ class Surrogate:
 
 def inside(space: SearchSpace, view: StudyView) -> StudyView:
     """The history without trials that the space, which was changed since, does not hold."""
-
-    def holds(trial: Trial) -> bool:
-        try:
-            space.validate(trial.parameters)
-        except ProposalRejected:
-            return False
-        return True
-
-    return replace(view, trials=[trial for trial in view.trials if holds(trial)])
+    return replace(view, trials=[one for one in view.trials if space.contains(one.parameters)])
 
 
 def has_value(trial: Trial) -> bool:

@@ -23,22 +23,12 @@ def timid(
     """
     from agents.proposers.encoding import Encoder
 
-    found = space.distributions()
-    encoders = {name: Encoder({name: one}) for name, one in found.items() if not one.single()}
-    if len(encoders) <= FEWEST:
+    searched = {name: one for name, one in space.distributions().items() if not one.single()}
+    if len(searched) <= FEWEST:
         return None
+    encoder = Encoder(searched)
     for trial in view.trials:
-        moved = [
-            name
-            for name, encoder in encoders.items()
-            if (name in parameters) != (name in trial.parameters)
-            or any(
-                abs(a - b) >= CLEARLY
-                for a, b in zip(
-                    encoder.encode(parameters), encoder.encode(trial.parameters), strict=True
-                )
-            )
-        ]
+        moved = encoder.moved(parameters, trial.parameters, CLEARLY)
         if len(moved) < FEWEST:
             what = f"in {moved[0]} only" if moved else "in nothing"
             return (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from datetime import datetime
 
 from training.contract import ParameterValue
@@ -54,6 +55,11 @@ def parameter_text(value: ParameterValue) -> str:
         return number(found)
     mantissa, _, exponent = f"{found:.3e}".partition("e")
     return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
+
+
+def parameters_text(parameters: Mapping[str, ParameterValue]) -> str:
+    """A configuration in one line: ``lr=0.001, opt=adam``."""
+    return ", ".join(f"{name}={parameter_text(value)}" for name, value in parameters.items())
 
 
 def as_float(value: object) -> float | None:

@@ -97,6 +97,14 @@ class SearchSpace:
             raise ProposalRejected(reasons)
         return point
 
+    def contains(self, parameters: Mapping[str, Any]) -> bool:
+        """Whether `validate` takes them; not those of trials from before the space was changed."""
+        try:
+            self.validate(parameters)
+        except ProposalRejected:
+            return False
+        return True
+
     def _validate_one(
         self, name: str, given: Mapping[str, Any], point: Point, reasons: list[str]
     ) -> None:

@@ -19,10 +19,9 @@ import numpy as np
 import optuna
 
 from agents.confirm import candidates, confirmed
-from agents.proposers.pending import pending_trial
-from agents.trial import Proposal, StudyView, TrialState
+from agents.trial import StudyView
 from benchmarks.hybrid import BUDGETS, FIRST_SEED, PARTS
-from benchmarks.hybrid.arms import make
+from benchmarks.hybrid.arms import ended, played
 from benchmarks.hybrid.report import interval, p_value
 from benchmarks.hybrid.tables import Task
 
@@ -55,7 +54,7 @@ def main():
 
 def search(task, seed):
     """By plan and budget: the true regret of what is named, and the regret that its number tells."""
-    points, values = sampled(task, seed, BUDGETS[-1])
+    points, values, _ = played("sampler", task, seed, BUDGETS[-1], 1, random.Random(f"{seed}"))
     found = {}
     for budget in BUDGETS:
         seen = [task.sign * value for value in values[:budget]]
@@ -65,21 +64,6 @@ def search(task, seed):
             if budget >= 4 * plan[0] * plan[1]:
                 found[plan, budget] = named_after(task, points, values, budget, plan, seed)
     return found
-
-
-def sampled(task, seed, trials):
-    """The sampler's points, and what was seen of them."""
-    chance = random.Random(f"{seed}")
-    sampler = make("sampler", task, seed, trials)
-    points, values = [], []
-    for _ in range(trials):
-        [point] = sampler.propose(1)
-        value = task.seen(point, chance)
-        sampler.tell([value])
-        points.append(point)
-        values.append(value)
-    sampler.close()
-    return points, values
 
 
 def named_after(task, points, values, budget, plan, seed):
@@ -95,13 +79,8 @@ def named_after(task, points, values, budget, plan, seed):
             value = task.seen(one.parameters, luck)
             again = ended(len(trials), one.parameters, value)
             trials.append(replace(again, confirms=one.number))
-    winner = confirmed(view)[0]
+    winner = confirmed(replace(view, trials=trials))[0]
     return task.regret(winner.trial.parameters), regret_of(task, winner.mean)
-
-
-def ended(number, point, value):
-    trial = pending_trial(number, 1, Proposal(point, "sampler"))
-    return replace(trial, state=TrialState.COMPLETED, value=value)
 
 
 def regret_of(task, value):

@@ -166,13 +166,8 @@ def make(arm, task, seed, trials):
     return Ours(arm, task, seed, trials)
 
 
-def search(arm, task, seed, trials, batch, chance):
-    """What became of one search, after each trial, as regret of true means.
-
-    `regret`: of what looks best so far. `found`: of the best that was tried, which nobody can tell
-    from one noisy run each. `modelled`: of what a Gaussian process takes for the best, at
-    `BUDGETS`.
-    """
+def played(arm, task, seed, trials, batch, chance):
+    """The points of one search, what was seen of each, and how many were repeats or an LLM's."""
     one = make(arm, task, seed, trials)
     points, values, repeats = [], [], 0
     while len(points) < trials:
@@ -181,27 +176,39 @@ def search(arm, task, seed, trials, batch, chance):
         one.tell(seen)
         repeats += sum(point in points for point in asked)
         points, values = [*points, *asked], [*values, *seen]
-    counts = one.counts()
+    counts = {"repeats": repeats, **one.counts()}
     one.close()
+    return points, values, counts
+
+
+def ended(number, point, value):
+    """A trial that has completed."""
+    trial = pending_trial(number, 1, Proposal(point, "sampler"))
+    return replace(trial, state=TrialState.COMPLETED, value=value)
+
+
+def search(arm, task, seed, trials, batch, chance):
+    """What became of one search, after each trial, as regret of true means.
+
+    `regret`: of what looks best so far. `found`: of the best that was tried, which nobody can tell
+    from one noisy run each. `modelled`: of what a Gaussian process takes for the best, at
+    `BUDGETS`.
+    """
+    points, values, counts = played(arm, task, seed, trials, batch, chance)
     truth = [task.regret(point) for point in points]
     looks = [task.sign * value for value in values]
     return {
         "regret": [truth[looks.index(max(looks[: n + 1]))] for n in range(trials)],
         "found": [min(truth[: n + 1]) for n in range(trials)],
         "modelled": [truth[_modelled(task, points[:n], values)] for n in BUDGETS if n <= trials],
-        "repeats": repeats,
         **counts,
     }
 
 
 def _modelled(task, points, values):
     """Which point the surrogate expects most of."""
-    trials = [
-        replace(
-            pending_trial(n, 1, Proposal(point, "sampler")), state=TrialState.COMPLETED, value=v
-        )
-        for n, (point, v) in enumerate(zip(points, values, strict=False))
-    ]
+    pairs = zip(points, values, strict=False)
+    trials = [ended(number, point, value) for number, (point, value) in enumerate(pairs)]
     view = StudyView("bench", task.family.metric, task.family.direction, trials)
     model = Surrogate.fit(task.space, view)
     if model is None:

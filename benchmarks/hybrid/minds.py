@@ -117,8 +117,7 @@ def rules(task, prompt, chance, position):
     known = RULES[task.family_name]
     if tried <= len(known):
         return known[max(0, tried - 1)]
-    found = re.search(r"## Best runs.*?\n- run \d+: [^;]+; ([^;\n]+)", prompt, re.DOTALL)
-    point = _read(task, found.group(1)) if found else dict(known[0])
+    point = _best(task, prompt) or dict(known[0])
     space = task.family.space
     for name in chance.sample(sorted(space), 2):
         point[name] = _step(space[name], point[name], chance)
@@ -126,10 +125,15 @@ def rules(task, prompt, chance, position):
 
 
 def timid(task, prompt, chance, position):
-    found = re.search(r"## Best runs.*?\n- run \d+: [^;]+; ([^;\n]+)", prompt, re.DOTALL)
-    point = _read(task, found.group(1)) if found else dict(task.family.default)
+    point = _best(task, prompt) or dict(task.family.default)
     name = chance.choice(sorted(point))
     return {**point, name: _step(task.family.space[name], point[name], chance)}
+
+
+def _best(task, prompt):
+    """The best run that the prompt shows, or None."""
+    found = re.search(r"## Best runs.*?\n- run \d+: [^;]+; ([^;\n]+)", prompt, re.DOTALL)
+    return _read(task, found.group(1)) if found else None
 
 
 def _read(task, line):
