@@ -243,7 +243,7 @@ class Experiment:
             return ended_standing(trial, where, metric)
         job_id = trial.job.job_id if trial.job else None
         if trial.job is None or job_id is None:
-            why = self.run.flight.held_back.get(trial.number, "")
+            why = self.run.flight.submitting.held_back.get(trial.number, "")
             return Standing(where, trial.number, TO_BE_SUBMITTED, why, metric=metric)
         watch = self.run.flight.watch
         lines = watch.lines(trial)

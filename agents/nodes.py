@@ -295,7 +295,7 @@ class SearchNodes:
         """Bring everything up to what is in force."""
         self._settings = self._helm.settings
         self._flight.configure(self._settings)
-        self._flight.paused = self._helm.now.paused is not None
+        self._flight.submitting.paused = self._helm.now.paused is not None
         self._paperwork.configure(self._settings, self._helm.loaded.resolved)
 
     def _hold(self, position: Position) -> None:
@@ -346,7 +346,7 @@ class SearchNodes:
             doing_since=self._since,
             budgets=budgets_of(known, self._settings, elapsed),
             history=self._helm.history,
-            held_back=self._flight.held_back,
+            held_back=self._flight.submitting.held_back,
         )
         self._screen.show(progress)
         write_heartbeat(self._workspace.progress_file, progress)

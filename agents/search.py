@@ -183,7 +183,7 @@ def open_search(
         )
         with _bell(helm.settings, workspace, screen, run.journal) as bell:
             if bell is not None:
-                run.flight.bell, nodes.rung = bell.url, bell.rung
+                run.flight.submitting.bell, nodes.rung = bell.url, bell.rung
             yield Search(
                 workspace, run.flight, nodes, run.ledger, run.paperwork, run.journal, helm.loaded
             )

@@ -13,10 +13,10 @@ from agents.errors import ConfigurationError
 from agents.report.charts.comparison import comparison_chart, line_sample
 from agents.report.charts.frame import NARROW, WIDE
 from agents.report.cost import cost
+from agents.report.cut import shortened
 from agents.report.facts import RunFacts
 from agents.report.numbers import MISSING, duration, measure, number, parameter_text
 from agents.report.page import policy, presentable, verbatim
-from agents.report.plain import shortened
 from agents.report.progression import Progression, progression
 from agents.report.study import finite
 from agents.report.templates import environment, text

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from agents.report.cut import tail
 from agents.report.facts import RunFacts
 from agents.report.markdown import Ready, code, escape, fenced
 from agents.report.numbers import MISSING, duration, measure, moment, parameter_text, signed
-from agents.report.plain import tail
 from agents.report.study import is_better, until
 from agents.report.templates import environment
 from agents.report.words import origin_name

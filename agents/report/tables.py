@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agents.config.model import FixedParameter, Parameter
+from agents.report.cut import tail
 from agents.report.numbers import MISSING, measure, parameter_text
-from agents.report.plain import tail
 from agents.report.words import origin_name
 from agents.trial import StudyView, Trial
 from agents.words import count

@@ -37,7 +37,7 @@ def answer_with(run, monkeypatch, answer):
 
 
 def waits(run):
-    return run.flight._not_before - time.monotonic()
+    return run.flight.submitting._not_before - time.monotonic()
 
 
 def test_a_limit_is_said_once_and_tried_again_soon_then_less_often(run, monkeypatch):
@@ -52,7 +52,7 @@ def test_a_limit_is_said_once_and_tried_again_soon_then_less_often(run, monkeypa
     assert said == [f"trial 0: submitted later: {LIMIT}"]
     answer_with(run, monkeypatch, lambda r: Submitted(r.name, "1"))
     run.flight.submit()
-    assert not run.flight.held_back
+    assert not run.flight.submitting.held_back
     assert not run.flight.may_submit()
 
 
@@ -68,7 +68,7 @@ def test_the_screen_says_why_a_trial_waits(run, monkeypatch):
         elapsed=0.0,
         doing="wait",
         waiting=None,
-        held_back=run.flight.held_back,
+        held_back=run.flight.submitting.held_back,
     )
     assert [(job.state, job.reason) for job in shown.jobs] == [("to be submitted", LIMIT)]
 

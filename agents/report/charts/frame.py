@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from agents.report.charts.scales import Scale, Tick
 from agents.report.charts.svg import Drawing, Point
-from agents.report.plain import shortened
+from agents.report.cut import shortened
 
 WIDE, NARROW = 880, 360
 """Widths of a chart in pixels: for screens and paper, and for phones."""

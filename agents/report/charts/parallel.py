@@ -11,8 +11,8 @@ from agents.report.charts.frame import LETTER, WIDE
 from agents.report.charts.objective import objective_scale
 from agents.report.charts.scales import CategoryScale, Scale, parameter_scale
 from agents.report.charts.svg import Drawing, Point, polyline
+from agents.report.cut import shortened
 from agents.report.numbers import measure
-from agents.report.plain import shortened
 from agents.report.study import best_first, spread
 from agents.trial import StudyView, Trial
 from agents.words import count

@@ -10,8 +10,8 @@ from agents.report.charts.frame import Frame, draw_bottom, draw_levels, label_ro
 from agents.report.charts.objective import objective_scale
 from agents.report.charts.scales import CategoryScale, parameter_scale
 from agents.report.charts.svg import Drawing, Point, dots, marker
+from agents.report.cut import shortened
 from agents.report.numbers import measure, parameter_text
-from agents.report.plain import shortened
 from agents.report.study import spread, valued
 from agents.report.words import ORIGINS
 from agents.trial import StudyView, Trial

@@ -1,0 +1,173 @@
+"""Which trials get a job next, and what the scheduler answers to that."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from agents.config.model import Settings
+from agents.jobs import in_packs, job_request, new_job, shared_name
+from agents.journal import Journal
+from agents.ledger import Ledger
+from agents.outcome import Outcome
+from agents.patience import Patience
+from agents.trial import Trial, TrialState
+from scheduler.cluster import Cluster
+from scheduler.job import Cause, Failure, InDoubt, JobRequest, Refused, Submitted
+from scheduler.packing import packed
+from scheduler.submission import Answer
+
+MOST_DOUBLINGS = 16
+"""Of the time until a submission that hit a limit is tried again; the ceiling is reached long before."""
+
+
+class Submitting:
+    """Submits jobs of trials, each exactly once. `refused` is called for a trial that no scheduler
+    will take, `said` with a line for a person."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        ledger: Ledger,
+        cluster: Cluster,
+        patience: Patience,
+        journal: Journal,
+        token: str,
+    ) -> None:
+        self._settings = settings
+        self._ledger = ledger
+        self._cluster = cluster
+        self._patience = patience
+        self._journal = journal
+        self._token = token
+        self.refused: Callable[[Trial, Outcome], None] = lambda trial, outcome: None
+        self.said: Callable[[str], None] = lambda text: None
+        self.held_back: dict[int, str] = {}
+        """Why trials could not be submitted so far, by number."""
+        self.paused = False
+        """No job is submitted while it is."""
+        self.bell: str | None = None
+        """What jobs call when they end."""
+        self._again: set[str] = set()
+        """Names of jobs that certainly were not taken."""
+        self._not_before = 0.0
+        self._refusals = 0
+        """Submissions in a row after which a trial had to wait."""
+
+    def configure(self, settings: Settings) -> None:
+        """Go on with other caps."""
+        self._settings = settings
+
+    def due(self, running: Sequence[Trial]) -> list[Trial]:
+        """Those of the running trials without a job id, as many as the caps leave room for."""
+        if self.paused:
+            return []
+        waiting = [t for t in running if t.job is None or t.job.job_id is None]
+        cluster = self._settings.cluster
+        size = cluster.pack.trials if cluster.pack else 1
+        room = len(waiting)
+        if cluster.max_in_flight is not None:
+            in_flight = {t.job.job_id for t in running if t.job is not None and t.job.job_id}
+            room = min(room, (cluster.max_in_flight - len(in_flight)) * size)
+        if cluster.max_per_submission is not None:
+            room = min(room, cluster.max_per_submission * size)
+        return waiting[: max(0, room)]
+
+    def is_time(self) -> bool:
+        """Whether a submission may be tried (again) by now."""
+        return time.monotonic() >= self._not_before
+
+    def certainly_none(self, trial: Trial) -> bool:
+        """Whether the batch system certainly has no job of this trial."""
+        if trial.job is None:
+            return True
+        return trial.job.job_id is None and not self._again.isdisjoint(self._groups([trial]))
+
+    def submit(self, due: Sequence[Trial], code: str | None) -> None:
+        """Submit these in one round trip. `code`: the directory there from which they run, if any."""
+        trials = self._with_jobs(due)
+        groups = self._groups(trials)
+        requests = [self._request(name, group, code) for name, group in groups.items()]
+        again = frozenset(self._again)
+        answers = self._patience(lambda: self._cluster.submit(requests, again))
+        now = datetime.now(UTC)
+        before = dict(self.held_back)
+        for name, group in groups.items():
+            for trial in group:
+                self._take_answer(trial, name, answers[name], now)
+        self._wait_to_submit(trials, before)
+
+    def _with_jobs(self, trials: Sequence[Trial]) -> list[Trial]:
+        """The trials with their jobs; the intention is in the ledger before anything is submitted."""
+        pack = self._settings.cluster.pack
+        known = [
+            trial
+            if trial.job is not None
+            else replace(trial, job=new_job(trial, self._settings, self._token))
+            for trial in trials
+        ]
+        found = in_packs(known, pack.trials) if pack is not None else known
+        for before, trial in zip(trials, found, strict=True):
+            if trial.job is not None and trial.job != before.job:
+                self._ledger.record_job(trial.number, trial.job, trial.attempts)
+        return found
+
+    def _groups(self, trials: Sequence[Trial]) -> dict[str, list[Trial]]:
+        """The trials of each job, by the job's name."""
+        groups: dict[str, list[Trial]] = {}
+        for trial in trials:
+            assert trial.job is not None
+            name = shared_name(trial.job, self._token) or trial.job.name
+            groups.setdefault(name, []).append(trial)
+        return groups
+
+    def _request(self, name: str, trials: Sequence[Trial], code: str | None) -> JobRequest:
+        """What is submitted for the trials of one job."""
+        root = self._cluster.root
+        members = [job_request(trial, self._settings, root, code, self.bell) for trial in trials]
+        job, pack = trials[0].job, self._settings.cluster.pack
+        if job is None or job.pack is None or pack is None:
+            return members[0]
+        template = self._settings.cluster.template
+        return packed(members, name, job.pack, pack, self._cluster.batch, root, template)
+
+    def _take_answer(self, trial: Trial, name: str, answer: Answer, now: datetime) -> None:
+        assert trial.job is not None
+        match answer:
+            case Submitted(job_id=job_id):
+                self._again.discard(name)
+                self.held_back.pop(trial.number, None)
+                job = replace(trial.job, job_id=job_id, submitted_at=now)
+                self._ledger.record_job(trial.number, job, trial.attempts)
+                self._journal.event("submitted", trial=trial.number, job=job.name, job_id=job_id)
+            case Refused(message=message, backpressure=True):
+                self._again.add(name)
+                self._later(trial, message)
+            case Refused(message=message):
+                failure = Failure(Cause.REFUSED, message)
+                self.refused(trial, Outcome(TrialState.FAILED, failure=failure))
+            case InDoubt(seconds=seconds, accepted=accepted):
+                why = ", the scheduler took it without saying its id" if accepted else ""
+                self._later(trial, f"submission in doubt for {seconds:.0f} s{why}")
+
+    def _later(self, trial: Trial, why: str) -> None:
+        self.held_back[trial.number] = why
+        self._journal.event("submit_later", "warning", trial=trial.number, why=why)
+
+    def _wait_to_submit(self, trials: Sequence[Trial], before: Mapping[int, str]) -> None:
+        """When to try again. Soon at first: a job that leaves its sentinel still counts against a
+        site's limit while its scheduler cleans up after it."""
+        held = [trial.number for trial in trials if trial.number in self.held_back]
+        if not held:
+            self._refusals = 0
+            return
+        poll = self._settings.cluster.poll
+        wait = min(poll.ceiling, poll.floor * 2 ** min(self._refusals, MOST_DOUBLINGS))
+        self._not_before = time.monotonic() + wait
+        self._refusals += 1
+        new = [number for number in held if number not in before]
+        if new:
+            which = f"trial {new[0]}" if len(new) == 1 else f"{len(new)} trials"
+            self.said(f"{which}: submitted later: {self.held_back[new[0]].strip()}")
