@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from agents.config.familiar import kind_of
 from agents.config.keys import suggestion
 from agents.config.node import joined
 
@@ -154,12 +155,19 @@ def _hint(parts: Parts, details: Sequence[ErrorDetails], value: Any) -> str:
         arguments = ", ".join(f'"{argument}"' for argument in value.split())
         items = arguments if parts[-1] == "command" else value
         return f": write [{items}]" if len(items) < 40 else ": write it as a list"
+    if len(parts) == 2 and parts[0] == "search_space":
+        if isinstance(value, list):
+            return (
+                ": write {type: categorical, choices: [...]}, or {type: float, low: ..., high: ...}"
+            )
+        return f": write {{type: fixed, value: {shown(value)}}}"
     return ""
 
 
 def _choice(path: str, choices: Sequence[str], value: Any) -> str:
     near = difflib.get_close_matches(str(value), choices, n=1)
-    meant = f"; did you mean {near[0]}?" if near else ""
+    wanted = kind_of(value, choices)
+    meant = f"; write {wanted}" if wanted else f"; did you mean {near[0]}?" if near else ""
     return f"{path} must be {_any_of(choices)}, and it is {shown(value)}{meant}"
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
+from agents.config.familiar import key_of
 from agents.config.model import Settings
 from agents.config.node import Node, joined, mapping_of
 
@@ -28,6 +29,9 @@ def suggestion(parts: Sequence[str | int], data: Any) -> str:
     """What may have been meant by an unknown key, `parts` being its whole path."""
     *above, key = parts
     known = known_keys(above, data) or []
+    wanted = key_of(str(key), known)
+    if wanted is not None:
+        return f"write {wanted}"
     others = _kinds_with(above, str(key))
     if others:
         return f"it goes with {' or '.join(others)}; here there are {', '.join(known)}"

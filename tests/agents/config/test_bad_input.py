@@ -26,6 +26,10 @@ def problems(path, overrides=()):
 ADDED = [
     ("loop: {max_iteration: 3}", "FILE:5: loop.max_iteration: there is no such key; did you mean max_iterations?"),
     ("objective: {metric: ''}", "FILE:5: objective.metric must be filled, and it is ''"),
+    ("cluster: {resources: {partition: gpu}}",
+     "FILE:5: cluster.resources.partition: there is no such key; write queue"),
+    ("cluster: {resources: {qos: high}}",
+     "FILE:5: cluster.resources.qos: there is no such key; write it as a line of directives"),
     ("max_trials: 3", "FILE:5: max_trials: there is no such key; did you mean loop.max_trials?"),
     ("stop:\n  xyz: 3", "FILE:6: stop.xyz: there is no such key; there are target, patience, "
      "minimum_improvement, wall_clock, node_hours, failures_in_a_row"),
@@ -286,3 +290,26 @@ def test_any_value_anywhere_loads_or_is_refused_in_words(tmp_path_factory, key, 
     path.write_text(SMALL)
     text = json.dumps(value).replace("NaN", ".nan").replace("Infinity", ".inf")
     loads_or_says_why(path, [f"{key.replace('*', 'lr')}={text}"])
+
+
+# A parameter as other tools write it, then what is said of it.
+FROM_HABIT = [
+    ("{type: float, low: 0.1, high: 1, log: true}", "search_space.lr.log: there is no such key; write scale: log"),
+    ("{type: loguniform, low: 0.1, high: 1}", "search_space.lr.type must be one of float, int, categorical, "
+     "fixed, and it is 'loguniform'; write float, with scale: log"),
+    ("{type: bool}", "search_space.lr.type must be one of float, int, categorical, fixed, and it is 'bool'; "
+     "write categorical"),
+    ("{type: categorical, choices: [a], values: [a]}", "search_space.lr.values: there is no such key; write choices"),
+    ("[0.1, 1]", "search_space.lr must be a mapping (key: value), and it is a list: write {type: categorical, "
+     "choices: [...]}, or {type: float, low: ..., high: ...}"),
+    ("0.1", "search_space.lr must be a mapping (key: value), and it is 0.1: write {type: fixed, value: 0.1}"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("written", "said"), FROM_HABIT)
+def test_words_of_other_tools_are_answered_with_ours(tmp_path, written, said):
+    path = tmp_path / "config.yaml"
+    path.write_text(
+        f"experiment: {{id: a}}\nsearch_space: {{lr: {written}}}\ntraining: {{command: [train, '{{job_dir}}']}}\n"
+    )
+    assert problems(path) == [f"{path}:2: {said}"]
