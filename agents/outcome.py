@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
+from datetime import datetime
 from typing import Any
 
 from agents.metrics import Measured, measure
@@ -26,6 +27,21 @@ class Outcome:
     environment: Mapping[str, Any] = field(default_factory=dict)
     failure: Failure | None = None
     warnings: Sequence[str] = ()
+
+
+_SHARED = tuple(each.name for each in fields(Outcome))
+"""A finished trial has all that its outcome has, under the same names."""
+
+
+def outcome_of(trial: Trial) -> Outcome:
+    """How a finished trial ended."""
+    return Outcome(**{name: getattr(trial, name) for name in _SHARED})
+
+
+def ended_as(trial: Trial, ended: Outcome, finished_at: datetime | None) -> Trial:
+    """The trial, finished in this way."""
+    known: dict[str, Any] = {name: getattr(ended, name) for name in _SHARED}
+    return replace(trial, finished_at=finished_at, **known)
 
 
 def outcome(verdict: Finished | Failed, metric: str) -> Outcome:

@@ -14,7 +14,7 @@ from agents.convergence import StopReason
 from agents.errors import ConfigurationError
 from agents.experiment import ITERATION, Experiment
 from agents.interrupts import Interrupts
-from agents.outcome import Outcome
+from agents.outcome import outcome_of
 from agents.patience import OneTry
 from agents.search import Run, open_run
 from agents.trial import Proposal, Trial
@@ -95,7 +95,7 @@ def _entered(run: Run, source: Workspace) -> int:
                 source.directory / trial.job.directory, run.workspace.directory
             )
             run.ledger.record_job(number, replace(trial.job, directory=directory))
-        run.ledger.finish(number, _outcome(trial), trial.finished_at or datetime.now(UTC))
+        run.ledger.finish(number, outcome_of(trial), trial.finished_at or datetime.now(UTC))
         new += 1
     return new
 
@@ -103,16 +103,3 @@ def _entered(run: Run, source: Workspace) -> int:
 def _added(run: Run, trial: Trial, mark: str) -> int:
     proposal = Proposal(trial.parameters, trial.origin, mark, trial.predicted)
     return run.ledger.add(proposal, ITERATION, trial.seed)
-
-
-def _outcome(trial: Trial) -> Outcome:
-    return Outcome(
-        state=trial.state,
-        value=trial.value,
-        metrics=trial.metrics,
-        curve=trial.curve,
-        seconds=trial.seconds,
-        environment=trial.environment,
-        failure=trial.failure,
-        warnings=trial.warnings,
-    )

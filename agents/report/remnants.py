@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from agents.config.model import Settings
-from agents.outcome import outcome
+from agents.outcome import ended_as, outcome
 from agents.trial import Job, Origin, PastAttempt, Trial, TrialState
 from scheduler.job import Cause, Failure, Observation, Resources
 from scheduler.outcome import Circumstances, Unfinished, judge
@@ -214,18 +214,7 @@ def with_result(trial: Trial, task: Task, directory: Path, run: Path, settings: 
     if isinstance(verdict, Unfinished):
         return trial
     ended = outcome(verdict, settings.objective.metric)
-    return replace(
-        trial,
-        state=ended.state,
-        value=ended.value,
-        metrics=ended.metrics,
-        curve=ended.curve,
-        seconds=ended.seconds,
-        environment=ended.environment,
-        failure=ended.failure,
-        warnings=tuple(ended.warnings),
-        finished_at=_modified(directory / RESULTS_FILE),
-    )
+    return ended_as(trial, ended, _modified(directory / RESULTS_FILE))
 
 
 def _bytes(path: Path) -> bytes | None:

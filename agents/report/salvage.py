@@ -16,7 +16,7 @@ from typing import Any
 
 from agents.config.model import Settings
 from agents.ledger import Ledger
-from agents.outcome import Outcome
+from agents.outcome import outcome_of
 from agents.report.remnants import (
     JOB_NAME,
     log_events,
@@ -115,18 +115,8 @@ def _enter(ledger: Ledger, space: SearchSpace, trial: Trial) -> None:
     if trial.job is not None:
         ledger.record_job(number, trial.job, trial.attempts)
     if trial.state.is_finished:
-        ended = Outcome(
-            trial.state,
-            trial.value,
-            trial.metrics,
-            trial.curve,
-            trial.seconds,
-            trial.environment,
-            trial.failure,
-            trial.warnings,
-        )
         now = trial.finished_at or datetime.now(UTC)
-        ledger.finish(number, ended, now, trial.job.started_at if trial.job else None)
+        ledger.finish(number, outcome_of(trial), now, trial.job.started_at if trial.job else None)
 
 
 def _fits(space: SearchSpace, name: str, value: Any) -> bool:
