@@ -12,7 +12,7 @@ from agents.bring_back import bring_back, keep_files
 from agents.cancelling import Cancelling
 from agents.code import staged_code
 from agents.config.model import Settings
-from agents.jobs import is_local, next_attempt
+from agents.jobs import is_local, lock_holder, next_attempt
 from agents.journal import Journal
 from agents.ledger import Ledger
 from agents.outcome import Outcome, intermediate_values, outcome
@@ -25,7 +25,7 @@ from agents.watch import LOCAL_GRACE_SECONDS, Watch
 from agents.workspace import Workspace
 from scheduler.cluster import Cluster
 from scheduler.errors import SchedulerError
-from scheduler.job import Failure
+from scheduler.job import Failure, Observation
 from scheduler.outcome import Failed, Unfinished
 
 JITTER = 0.1
@@ -132,6 +132,7 @@ class Flight:
         self.reach()
         refs = self.watch.refs(trials)
         observations = self._patience(lambda: self._cluster.poll(refs))
+        trials = [self._held_by(trial, observations) for trial in trials]
         self.watch.cancelled = set(self._cancelling.jobs())
         ended = self.watch.see(trials, observations)
         self._end_stuck(trials)
@@ -144,6 +145,21 @@ class Flight:
             if trial not in ended:
                 self._report_points(trial)
         return bool(ended)
+
+    def _held_by(self, trial: Trial, observations: Mapping[str, Observation]) -> Trial:
+        """The trial, with the id of the job that runs it where a twin was submitted in doubt: the
+        first to begin took the lock, the other left."""
+        job = trial.job
+        assert job is not None
+        holder = lock_holder(job.job_id, observations[job.name].holder)
+        if holder == job.job_id:
+            return trial
+        self._journal.event(
+            "twin", "warning", trial=trial.number, job_id=job.job_id, runs_as=holder
+        )
+        job = replace(job, job_id=holder)
+        self._ledger.record_job(trial.number, job, trial.attempts)
+        return replace(trial, job=job)
 
     def interval(self) -> float:
         """Seconds until the next poll."""

@@ -27,6 +27,7 @@ class Watched:
     state: JobState = JobState.UNKNOWN
     reason: str = ""
     gone_since: float | None = None
+    unread_since: float | None = None
     running_since: float | None = None
     never_starts_since: float | None = None
     verdict: Verdict | None = None
@@ -84,10 +85,15 @@ class Watch:
             watched.gone_since = None
         elif watched.gone_since is None:
             watched.gone_since = now
+        if not observation.is_result_unread:
+            watched.unread_since = None
+        elif watched.unread_since is None:
+            watched.unread_since = now
         known = Circumstances(
             trial=trial.number,
             gone_for=None if watched.gone_since is None else now - watched.gone_since,
             grace=self._grace,
+            unread_for=None if watched.unread_since is None else now - watched.unread_since,
             cancelled=observation.name in self.cancelled,
             walltime_seconds=trial.job.resources.walltime_seconds if trial.job else None,
             ran_for=None if watched.running_since is None else now - watched.running_since,

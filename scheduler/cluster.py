@@ -13,7 +13,6 @@ from scheduler.polling import poll_script, read_observations
 from scheduler.script import render
 from scheduler.shell import home_path, parse_frames, quote
 from scheduler.submission import (
-    IN_DOUBT_SECONDS,
     Answer,
     Mode,
     Unread,
@@ -70,12 +69,16 @@ class Cluster:
     ) -> dict[str, Answer]:
         """Submit all `requests`, each at most once whatever happened before; answers by name.
 
-        `again` names jobs whose earlier refusal is known. A job in doubt for longer than any
+        `again` names jobs of which it is certain that the batch system does not have them. A job in doubt for longer than any
         scheduler takes to own up to it is submitted anew (its lock keeps a twin from running).
         """
         scripts = {request.name: self.render(request) for request in requests}
         answers = self._submit(requests, scripts, again=again)
-        stale = frozenset(name for name, answer in answers.items() if _did_not_happen(answer))
+        stale = frozenset(
+            name
+            for name, answer in answers.items()
+            if isinstance(answer, InDoubt) and answer.did_not_happen
+        )
         if stale:
             rest = [request for request in requests if request.name in stale]
             answers.update(self._submit(rest, scripts, again=stale))
@@ -145,10 +148,3 @@ class Cluster:
                 f"cannot write to {self.root} on {self.transport.name}: {said}",
                 remedy=f"make room in {self.root}",
             )
-
-
-def _did_not_happen(answer: Answer | Unread) -> bool:
-    """Whether a submission was cut off so long ago that the job would have shown by now."""
-    if not isinstance(answer, InDoubt) or answer.accepted:
-        return False
-    return answer.seconds > IN_DOUBT_SECONDS

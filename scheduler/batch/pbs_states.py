@@ -98,11 +98,15 @@ AWAY = re.compile(
 )
 """Words of a server that did not answer: what was asked of it may still happen."""
 
-AWAY_CODES = frozenset({124, 137, 162, 255})
-"""Exit codes of the same: our own time limit twice, PBSE_NOSERVER modulo 256, no connection."""
+AWAY_CODES = frozenset({162, 255})
+"""Exit codes of the same: PBSE_NOSERVER modulo 256, no connection."""
 
-BACKPRESSURE = re.compile(r"would exceed .*limit|Maximum number of jobs already", re.IGNORECASE)
-"""Words of a refusal that time mends: a limit on the number of jobs (or on what they ask for)."""
+BACKPRESSURE = re.compile(
+    r"would exceed .*limit|Maximum number of jobs already|Queue is not enabled|Failed to save job",
+    re.IGNORECASE,
+)
+"""Words of a refusal that time mends: a limit on the number of jobs (or on what they ask for), a
+queue that is closed for a maintenance, a server's full disk."""
 
 ANSWERED_CODES = frozenset({0, 35, 153})
 """qstat answered: for all, or some of the jobs are finished (35) or unknown (153)."""

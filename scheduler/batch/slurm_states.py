@@ -104,5 +104,6 @@ AWAY = re.compile(
 
 BACKPRESSURE = re.compile(
     r"(?:Assoc|QOS)\w*Submit\w*Limit|temporarily unable to accept job|MaxSubmitJobs\w* limit"
+    r"|partition not available \(inactive or drain\)|operation is presently disabled"
 )
-"""Words of a refusal that time mends: a limit on the number of jobs."""
+"""Words of a refusal that time mends: a limit on the number of jobs, a maintenance."""

@@ -104,9 +104,10 @@ def test_a_server_away_is_no_refusal(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["qsub_max_queued", "qsub_queued_threshold", "qsub_server_max_queued"]
+    "name",
+    ["qsub_max_queued", "qsub_queued_threshold", "qsub_server_max_queued", "qsub_queue_disabled"],
 )
-def test_a_limit_is_backpressure(name):
+def test_a_limit_or_a_closed_queue_is_backpressure(name):
     assert BATCH.is_backpressure(answer(name))
     assert not BATCH.is_away(answer(name))
 
@@ -114,7 +115,8 @@ def test_a_limit_is_backpressure(name):
 @pytest.mark.parametrize(
     "name",
     [name for name, said in RECORDED.items() if name.startswith("qsub_") and said["rc"] in
-     ("170", "187", "188", "166", "32", "173", "159", "2", "154", "175", "6")],
+     ("170", "187", "188", "166", "32", "173", "159", "2", "154", "175", "6")
+     and name != "qsub_queue_disabled"],
 )  # fmt: skip
 def test_a_refusal_is_final(name):
     assert not BATCH.is_away(answer(name))
@@ -144,6 +146,19 @@ def test_a_hung_server_says_nothing_of_any_job():
         listing(codes=(127,))
     with pytest.raises(SchedulerAway, match="cut short"):
         BATCH.parse_listing([], 0, "CODE|0", "")
+
+
+def test_a_call_that_was_never_made_is_no_empty_listing():
+    job = JobRef("ours", "d", "2.server")
+    with pytest.raises(SchedulerAway, match="not asked about all jobs"):
+        BATCH.parse_listing([job], 0, "END|", "mktemp: failed")
+    # Trials of one job are asked about once.
+    assert BATCH.parse_listing([job, job], 0, "CODE|153\nEND|", "") == {}
+
+
+@pytest.mark.parametrize("code", [134, 139, 143])
+def test_a_qsub_that_was_killed_may_have_had_its_job_taken(code):
+    assert BATCH.is_away(SubmitAnswer(code, "", ""))
 
 
 def test_unknown_and_finished_jobs_leave_the_others_listed():
