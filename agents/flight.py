@@ -81,7 +81,8 @@ class Flight:
     def reach(self) -> None:
         """Make the run directory on the cluster and put the code there, once in this process."""
         if not self._ready:
-            self._patience(self._cluster.prepare)
+            known = any(trial.job and trial.job.job_id for trial in self._ledger.trials())
+            self._patience(lambda: self._cluster.prepare(known=known))
             self._code = staged_code(
                 self._settings.training.stage,
                 self._ledger,

@@ -47,18 +47,26 @@ class Cluster:
         self.batch = batch
         self.root = f"{base.rstrip('/')}/{run}"
         self._template = template
+        self._prepared = False
 
-    def prepare(self) -> None:
-        """Make the run directory and learn its absolute path. Idempotent."""
+    def prepare(self, *, known: bool = False) -> None:
+        """Make the run directory and learn its absolute path. Idempotent.
+
+        Raises SchedulerError where it cannot be made, SchedulerAway where it had been: `known`
+        tells that jobs of this run were submitted before, in another process.
+        """
         script = f"mkdir -p {home_path(self.root)} && cd {home_path(self.root)} && pwd -P\n"
         done = self.transport.run(script, timeout=ROUND_TRIP_SECONDS)
         if done.code != 0:
             said = done.stderr.decode(errors="replace").strip()
+            if known or self._prepared:
+                raise self._missing(said)
             raise SchedulerError(
                 f"cannot make {self.root} on {self.transport.name}: {said}; set cluster.remote_base "
                 "(or directories.local_base) to a directory that you can write"
             )
         self.root = done.stdout.decode(errors="replace").strip("\n").split("\n")[-1]
+        self._prepared = True
 
     def render(self, request: JobRequest) -> str:
         """The job script of a request, as it would be submitted."""
@@ -136,13 +144,16 @@ class Cluster:
         )
         self._check(done)
 
+    def _missing(self, said: str) -> SchedulerAway:
+        return SchedulerAway(
+            f"{self.root} on {self.transport.name} is missing or not reachable: {said}",
+            remedy=f"bring {self.root} back (is the file system mounted?)",
+        )
+
     def _check(self, done: Completed) -> None:
         said = done.stderr.decode(errors="replace").strip()[-500:]
         if done.code == ROOT_MISSING:
-            raise SchedulerAway(
-                f"{self.root} on {self.transport.name} is missing or not reachable: {said}",
-                remedy=f"bring {self.root} back (is the file system mounted?)",
-            )
+            raise self._missing(said)
         if done.code == CANNOT_WRITE:
             raise StorageFull(
                 f"cannot write to {self.root} on {self.transport.name}: {said}",

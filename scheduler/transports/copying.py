@@ -230,12 +230,18 @@ def get(
             with tarfile.open(fileobj=io.BytesIO(packed), ignore_zeros=True) as archive:
                 wanted = _wanted(archive, set(names), destination)
                 archive.extractall(destination, members=wanted, filter="data")
+        failed: SchedulerError | None = None
         for each in large:
             if largest is None or each.size <= largest:
                 _check_name(each.path, set(names), destination)
                 parent = parents[each.path.split("/")[0]]
                 far = replace(each, path=f"{parent}/{each.path}")
-                fetch_file(run, where, far, destination / each.path, end)
+                try:
+                    fetch_file(run, where, far, destination / each.path, end)
+                except SchedulerError as error:  # that is no reason to lose the rest
+                    failed = failed or error
+        if failed is not None:
+            raise failed
     except tarfile.FilterError as error:
         raise SchedulerError(f"refused a file from {where}: {error}") from error
     except tarfile.ReadError as error:

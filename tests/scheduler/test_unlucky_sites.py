@@ -1,6 +1,9 @@
 """Sites on a bad day: full temporary directories, files that cannot be read, books that are away."""
 
+import errno
+import os
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -10,7 +13,7 @@ from scheduler.batch.local import LocalBatch
 from scheduler.batch.pbs import PbsBatch
 from scheduler.batch.slurm import SlurmBatch
 from scheduler.cluster import Cluster
-from scheduler.errors import SchedulerAway
+from scheduler.errors import HostOverloaded, SchedulerAway, SchedulerError
 from scheduler.job import (
     Cause,
     InDoubt,
@@ -31,6 +34,7 @@ from scheduler.outcome import (
     judge,
 )
 from scheduler.settings import LocalBatchSettings, PbsBatchSettings, SlurmBatchSettings
+from scheduler.transports import ssh_client
 from scheduler.transports.local import LocalTransport
 
 MONTH_AGO = "1000000000\n"
@@ -171,3 +175,32 @@ def test_a_directory_that_is_away_is_no_refusal(tmp_path, site):
     assert job.directory in answer.message
     Path(cluster.root, job.directory).unlink()
     assert cluster.submit([job]) == {"job": Submitted("job", "7")}
+
+
+@pytest.mark.parametrize("number", [errno.EAGAIN, errno.ENOMEM, errno.EMFILE])
+def test_a_machine_that_can_start_no_process_is_waited_for(tmp_path, monkeypatch, number):
+    cluster = reach(LocalBatch(LocalBatchSettings()), tmp_path)
+
+    def no_more(*command, **how):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(subprocess, "Popen", no_more)
+    with pytest.raises(HostOverloaded, match="this machine could not start"):
+        cluster.poll([JobRef("job", "job", "job")])
+    with pytest.raises(HostOverloaded):
+        ssh_client.call(["ssh", "-V"], timeout=10)
+
+
+def test_a_directory_that_goes_away_is_waited_for_once_it_was_there(tmp_path):
+    base = tmp_path / "disk"
+    batch = LocalBatch(LocalBatchSettings())
+    cluster = reach(batch, base)
+    base.rename(tmp_path / "unmounted")
+    base.write_text("no directory")
+    with pytest.raises(SchedulerAway, match="missing or not reachable"):
+        cluster.prepare()
+    resumed = Cluster(LocalTransport(), batch, str(base), "run")
+    with pytest.raises(SchedulerAway):
+        resumed.prepare(known=True)
+    with pytest.raises(SchedulerError, match=r"set cluster\.remote_base"):
+        resumed.prepare()

@@ -143,7 +143,7 @@ def test_a_file_that_shrinks_while_it_is_read(tmp_path: Path) -> None:
         far.write_bytes(bytes(10))
         return done
 
-    with pytest.raises(ConnectionLost, match="of 1000 bytes"):
+    with pytest.raises(SchedulerError, match="of 1000 bytes"):
         copying.get(run, "x", [str(far)], tmp_path / "back", 180)
 
 
@@ -223,3 +223,28 @@ def test_rubbish_raises_ours_or_is_nothing(
 def test_sources_of_the_same_name_are_a_mistake(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="different last names"):
         copying.get(Flaky(), "x", ["/a/x", "/b/x"], tmp_path, 180)
+
+
+def test_a_large_file_in_a_subdirectory_comes_too(tmp_path: Path) -> None:
+    best = tmp_path / "far" / "job" / "checkpoints" / "best.pt"
+    best.parent.mkdir(parents=True)
+    best.write_bytes(os.urandom(3500))
+    copying.get(Flaky(), "x", [str(tmp_path / "far" / "job")], tmp_path / "here", 180,
+                only=["checkpoints/best.pt"])  # fmt: skip
+    assert (tmp_path / "here/job/checkpoints/best.pt").read_bytes() == best.read_bytes()
+
+
+def test_a_file_that_cannot_be_read_is_an_error_and_costs_no_other(tmp_path: Path) -> None:
+    """Waiting would not mend it: the search must not wait for it either."""
+    far = tmp_path / "far" / "job"
+    far.mkdir(parents=True)
+    for name in ("a", "b", "c"):
+        (far / name).write_bytes(os.urandom(1500))
+
+    class Unreadable(Flaky):
+        def __call__(self, script: str, stdin: bytes, timeout: float) -> Completed:
+            return super().__call__(script.replace("./b ", "./gone "), stdin, timeout)
+
+    with pytest.raises(SchedulerError, match=r"far/job/b on x gave 0 of 1000 bytes.*gone"):
+        copying.get(Unreadable(), "x", [str(far)], tmp_path / "here", 180)
+    assert {path.name for path in (tmp_path / "here/job").glob("[abc]")} == {"a", "c"}
