@@ -165,8 +165,15 @@ class Flight:
     def interval(self) -> float:
         """Seconds until the next poll."""
         poll = self._settings.cluster.poll
+        since_report = self.watch.since_report()
+        since_change = self.watch.since_change()
+        if not self._cluster.batch.files_lag:
+            since_change = min(
+                since_change, since_report
+            )  # nobody else is asked: epochs show at once
         wait = poll_interval(
-            self.watch.since_change(),
+            since_change,
+            since_report,
             self.watch.ages(self.watched()),
             self._durations,
             poll.floor,
@@ -178,7 +185,8 @@ class Flight:
         points = intermediate_values(self.watch.lines(trial), self._settings.objective.metric)
         last = self._reported.get(trial.number, -1)
         stride = 1 + len(points) // MAX_POINTS
-        new = {step: value for step, value in points.items() if step > last and step % stride == 0}
+        kept = list(points.items())[::stride]
+        new = {step: value for step, value in kept if step > last}
         self._ledger.report(trial.number, new)
         self._reported[trial.number] = max(new, default=last)
 
