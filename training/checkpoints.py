@@ -31,7 +31,7 @@ class Keeper:
         if not self._every:
             return
         is_due = is_end or epoch % self._every == 0
-        self._last = state() if is_due else _in_memory(state())
+        self._last = _on_the_host(state(), is_kept=not is_due)
         if is_best:
             self._best = self._last
         if is_due:
@@ -51,14 +51,17 @@ def clean(directory: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _in_memory(value: Any) -> Any:
-    """A copy that training does not change, in the host's memory: the device has none to spare."""
+def _on_the_host(value: Any, *, is_kept: bool) -> Any:
+    """The same in the host's memory, so that a file of it can be read where there is no such device.
+
+    `is_kept`: copied, also from there, so that training does not change it.
+    """
     if isinstance(value, torch.Tensor):
-        return value.detach().to("cpu", copy=True)
+        return value.detach().to("cpu", copy=is_kept)
     if isinstance(value, dict):
-        return {key: _in_memory(inner) for key, inner in value.items()}
+        return {key: _on_the_host(inner, is_kept=is_kept) for key, inner in value.items()}
     if isinstance(value, list):
-        return [_in_memory(inner) for inner in value]
+        return [_on_the_host(inner, is_kept=is_kept) for inner in value]
     return value
 
 
