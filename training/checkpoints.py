@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import threading
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -25,24 +26,31 @@ class Keeper:
         self._directory, self._every = directory, every
         self._last: State | None = None
         self._best: State | None = None
+        self._lock = threading.Lock()
 
     def keep(self, epoch: int, state: Callable[[], State], *, is_best: bool, is_end: bool) -> None:
         """Take in the state after an epoch, and write where it is time to."""
         if not self._every:
             return
         is_due = is_end or epoch % self._every == 0
-        self._last = _on_the_host(state(), is_kept=not is_due)
-        if is_best:
-            self._best = self._last
+        last = _on_the_host(state(), is_kept=not is_due)
+        with self._lock:
+            self._last = last
+            if is_best:
+                self._best = last
         if is_due:
             self.write()
 
     def write(self) -> None:
-        """Write what is not on the disk yet: before any end, also one that nobody wanted."""
-        last, best = self._last, self._best
-        self._last = self._best = None
-        if last is not None:
-            save(self._directory, last, best)
+        """Write what is not on the disk yet: before any end, also one that nobody wanted.
+
+        From any thread; where another is writing, this is a wait until that is done.
+        """
+        with self._lock:
+            last, best = self._last, self._best
+            self._last = self._best = None
+            if last is not None:
+                save(self._directory, last, best)
 
 
 def clean(directory: Path) -> None:

@@ -160,23 +160,31 @@ import torch
 from training import train
 from training.learner import Learner
 
-def step(trainer, *given):
+whole, done = Learner.step, []
+
+def second_epoch(then):
+    def step(*given):
+        done.append(1)
+        if len(done) > 10:
+            then()
+        return whole(*given)
+    Learner.step = step
+
+def fail():
     raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
 
-def stuck(trainer, *given):
+def stuck():
     time.sleep(600)  # as in a wait for the device, which waits for a process that is gone
-
-if os.environ["RANK"] == "0" and sys.argv[1] == "1":
-    Learner.step = stuck
 
 def trackers(*given):
     raise train.PilothouseError("no tracker")
 
-if sys.argv[1] == os.environ["RANK"] == "1":
-    Learner.step = step
-if sys.argv[1] == os.environ["RANK"] == "0":
+if sys.argv[1] == "1":
+    second_epoch(stuck if os.environ["RANK"] == "0" else fail)
+elif os.environ["RANK"] == "0":
     train.Trackers = trackers
-sys.exit(train.main(["--batch-size", "500", "--output-dir", *sys.argv[2:]]))
+flags = ["--batch-size", "500", "--width", "2", "--checkpoint-every", "100"]
+sys.exit(train.main([*flags, "--output-dir", *sys.argv[2:]]))
 """
 
 
@@ -194,6 +202,9 @@ def test_the_failure_of_one_process_ends_all_and_is_the_result(tmp_path, rank, m
     found = parse_result((tmp_path / "results.json").read_bytes())
     assert found.status == "failed"
     assert found.error.message.startswith(message)
+    kept = tmp_path / "checkpoints" / "last.pt"
+    epochs = [torch.load(kept, weights_only=True)["epoch"]] if kept.exists() else []
+    assert epochs == list(found.curve.step) == ([1] if rank == "1" else [])
 
 
 ENDING = """
