@@ -1,6 +1,7 @@
 """The whole program on a device that is not the CPU, and gives the CPU's numbers: see `standin`."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from training.contract import parse_result
 if not hasattr(standin.backend_registration, "_setup_privateuseone_for_python_backend"):
     pytest.skip("this torch lets no device be made in Python", allow_module_level=True)
 
-HERE = Path(__file__).parent
+ROOT = Path(__file__).parents[2]
 QUICK = ["--batch-size", "32", "--width", "4", "--epochs", "2", "--seed", "3"]
 PICTURES = ["--crop", "2", "--flip", "--cutout", "4", "--mixup", "0.4"]
 ASKED = {
@@ -38,12 +39,13 @@ def trained(tmp_path_factory):
         for name in ASKED:
             standin.main(arguments(directory / "here" / name), "cpu")
             resumable(directory, "here", "there", name)
-        program = [sys.executable, str(HERE / "standin.py")]
+        program = [sys.executable, standin.__file__]
         commands = [arguments(directory / "there" / name) for name in ASKED]
         commands += [
             [*arguments(directory / "there" / f"{name}-resumed"), "--resume"] for name in ASKED
         ]
-        subprocess.run([*program, json.dumps(commands)], cwd=HERE.parents[1], check=False)
+        path = {**os.environ, "PYTHONPATH": str(ROOT)}
+        subprocess.run([*program, json.dumps(commands)], env=path, check=False)
         for name in ASKED:
             resumable(directory, "there", "here", name)
             standin.main([*arguments(directory / "here" / f"{name}-resumed"), "--resume"], "cpu")
