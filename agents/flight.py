@@ -18,6 +18,7 @@ from agents.ledger import Ledger
 from agents.outcome import Outcome, intermediate_values, outcome
 from agents.pace import poll_interval
 from agents.patience import Patience
+from agents.pruning import Pruning
 from agents.stuck import Stuck
 from agents.submitting import Submitting
 from agents.trial import PastAttempt, Trial, TrialState
@@ -60,6 +61,7 @@ class Flight:
         grace = poll.grace if cluster.batch.files_lag else min(poll.grace, LOCAL_GRACE_SECONDS)
         self.watch = Watch(grace, token)
         self._cancelling = Cancelling(ledger, cluster, self.watch)
+        self._pruning = Pruning(ledger, cluster, self.watch)
         self._stuck = Stuck(ledger, self.watch, self._cancelling)
         self.submitting = Submitting(settings, ledger, cluster, patience, journal, token)
         self.submitting.refused = self._finish
@@ -137,6 +139,7 @@ class Flight:
         self.watch.cancelled = set(self._cancelling.jobs())
         ended = self.watch.see(trials, observations)
         self._end_stuck(trials)
+        self._prune([trial for trial in trials if trial not in ended])
         if ended and not is_local(self._settings):
             for trial in ended:
                 assert trial.job is not None
@@ -199,6 +202,17 @@ class Flight:
         if due:
             self._patience(lambda: self._stuck.end(due))
 
+    def _prune(self, trials: Sequence[Trial]) -> None:
+        """Ask the weak ones to end, and say so."""
+        due = self._pruning.due(trials, self._settings)
+        if not due:
+            return
+        weak = [trial for trial in trials if trial.number in due]
+        self._patience(lambda: self._pruning.end(weak, due))
+        for number, why in due.items():
+            self.said(f"trial {number} is asked to end: {why}")
+            self._journal.event("prune", trial=number, **asdict(why))
+
     def _bring_back(self, trials: Sequence[Trial]) -> None:
         """Copy the chosen files of ended jobs to this side; what cannot come is said, not fatal."""
         jobs = [trial.job for trial in trials if trial.job is not None]
@@ -226,7 +240,7 @@ class Flight:
             if not (isinstance(verdict, Failed) and self._run_again(trial, verdict.failure)):
                 self._report_points(trial)
                 ended = outcome(verdict, self._settings.objective.metric)
-                ended = self._stuck.as_seen(trial, ended)
+                ended = self._pruning.as_seen(trial, self._stuck.as_seen(trial, ended))
                 self._finish(trial, self._cancelling.as_asked(trial, ended))
             self.watch.forget(trial)
 

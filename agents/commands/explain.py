@@ -72,6 +72,8 @@ class Explanation:
     stop_advice: str | None
     asked: Asked | None
     """None where the LLM had no part in it."""
+    warnings: Sequence[str] = ()
+    """Such as why it was pruned."""
 
 
 def explain(directory: Path, trial: int, *, as_json: bool = False) -> str:
@@ -116,6 +118,7 @@ def explanation(
         trial.adopted,
         trial.stop_advice,
         _asked(trial, exchanges),
+        list(trial.warnings),
     )
 
 
@@ -214,6 +217,7 @@ def _lines(one: Explanation) -> list[str]:
         *_said("expected", _expectation(one)),
         *_said("fallback", one.fallback_reason or ""),
         *_said("recommended", f'to end the search: "{one.stop_advice}"' if one.stop_advice else ""),
+        *(line for text in one.warnings for line in _said("noted", text)),
         *(_asked_lines(one.asked) if one.asked is not None else _unasked(one)),
     ]
 
