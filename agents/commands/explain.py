@@ -16,6 +16,8 @@ from agents.report.reading import read_run
 from agents.report.usage import total, usage_of
 from agents.trial import Trial
 from agents.words import count
+from scheduler.job import Failure
+from scheduler.stages import stage_of
 
 SOURCES = {
     "llm": "the LLM",
@@ -111,7 +113,7 @@ def explanation(
         trial.rationale,
         trial.predicted,
         trial.value,
-        f"{failed.cause.value}: {failed.message}" if failed is not None else None,
+        _failure_text(failed) if failed is not None else None,
         trial.fallback_reason,
         trial.request,
         trial.confirms,
@@ -120,6 +122,10 @@ def explanation(
         _asked(trial, exchanges),
         list(trial.warnings),
     )
+
+
+def _failure_text(failed: Failure) -> str:
+    return f"{failed.cause.value} ({stage_of(failed).value}): {failed.message}"
 
 
 def _asked(trial: Trial, exchanges: Sequence[tuple[Path, Mapping[str, Any]]]) -> Asked | None:
