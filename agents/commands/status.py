@@ -43,7 +43,7 @@ class RunState:
     waiting: dict[str, Any] | None
     seconds_since_sign_of_life: float | None
     direction: str | None
-    elapsed: float | None
+    elapsed_seconds: float | None
     """Seconds since the search began, at its last sign of life."""
     best_parameters: Mapping[str, Any]
     best_so_far: Sequence[float]
@@ -88,7 +88,7 @@ def run_state(workspace: Workspace) -> RunState:
         waiting=beat.get("waiting"),
         seconds_since_sign_of_life=_age(beat),
         direction=beat.get("direction"),
-        elapsed=beat.get("elapsed"),
+        elapsed_seconds=beat.get("elapsed"),
         best_parameters=beat.get("best_parameters") or {},
         best_so_far=beat.get("best_so_far") or [],
         confirmed=beat.get("confirmed") or [],
