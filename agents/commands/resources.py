@@ -6,6 +6,7 @@ import io
 import json
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.table import Table
 
+    from scheduler.transport import Transport
+
 MOST_JOBS = 60
 """Rows of ``queue``; all of mine come first."""
 
@@ -33,14 +36,13 @@ class ClusterAway(PilothouseError):
     """The cluster did not answer. The message says what to type."""
 
 
-def look(loaded: LoadedConfig, with_starts: bool) -> tuple[Inventory, Resources]:
-    """One look at the configuration's cluster, and what a trial of it asks for.
+@contextmanager
+def reached(loaded: LoadedConfig) -> Iterator[Transport]:
+    """The way to the configuration's cluster.
 
     Raises ConfigurationError where there is no scheduler to ask, ClusterAway.
     """
-    from agents.inventory.survey import survey
     from agents.search import connect_command
-    from scheduler.resources import resources_for
     from scheduler.transports import open_transport
 
     cluster = loaded.settings.cluster
@@ -49,15 +51,28 @@ def look(loaded: LoadedConfig, with_starts: bool) -> tuple[Inventory, Resources]
             f"{loaded.path}: cluster.batch_system.kind is local: there is no scheduler to ask; name "
             "slurm or pbs, or see `nproc` and `free`"
         )
-    asked = resources_for(cluster, {})
     transport = open_transport(cluster.transport, connect=connect_command(loaded))
     try:
-        inventory = survey(transport, cluster.batch_system, asked if with_starts else None)
+        yield transport
     except Away as error:
         remedy = f"; to go on, type: {error.remedy}" if error.remedy else ""
         raise ClusterAway(f"{error}{remedy}") from error
     finally:
         transport.close()
+
+
+def look(loaded: LoadedConfig, with_starts: bool) -> tuple[Inventory, Resources]:
+    """One look at the configuration's cluster, and what a trial of it asks for.
+
+    Raises ConfigurationError where there is no scheduler to ask, ClusterAway.
+    """
+    from agents.inventory.survey import survey
+    from scheduler.resources import resources_for
+
+    cluster = loaded.settings.cluster
+    asked = resources_for(cluster, {})
+    with reached(loaded) as transport:
+        inventory = survey(transport, cluster.batch_system, asked if with_starts else None)
     if inventory.silence:
         raise ClusterAway(
             f"{inventory.batch} on {transport.name} does not answer: {inventory.silence}; see the "
@@ -236,11 +251,12 @@ def _job_table(jobs: Sequence[QueuedJob], width: int) -> RenderableType:
     lines = Text()
     for job in jobs:
         lines.append("\n" if lines else "")
-        lines.append("\n".join(_job_lines(job)), style="bold" if job.mine else None)
+        lines.append("\n".join(job_lines(job)), style="bold" if job.mine else None)
     return lines
 
 
-def _job_lines(job: QueuedJob) -> Iterator[str]:
+def job_lines(job: QueuedJob) -> Iterator[str]:
+    """A job for a person, in lines of a narrow screen."""
     yield f"{_mark(job)}{job.job_id} {job.state} {job.name}"
     walltime = duration(job.walltime_seconds) if job.walltime_seconds else "no walltime"
     yield f"  {job.user} in {job.queue}"
