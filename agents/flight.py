@@ -309,6 +309,21 @@ class Flight:
         if due:
             self._patience(lambda: self._cancelling.end(due, running))
 
+    def obey_at_once(self, cancelled: Mapping[int, str]) -> None:
+        """As `obey`, of a search that was left: also jobs whose ids nobody came to enter, by name."""
+        self.obey(cancelled)
+        spared = {t.job.pack for t in self.watched() if t.job and t.number not in cancelled}
+        unknown = [
+            trial
+            for trial in self.watched()
+            if trial.number in cancelled
+            and trial.job is not None
+            and trial.job.job_id is None
+            and (trial.job.pack is None or trial.job.pack not in spared)
+        ]
+        if unknown:
+            self._patience(lambda: self._cancelling.cancel(unknown))
+
     def cancel(self) -> list[int]:
         """Cancel all jobs in flight. Returns their trials. May raise scheduler.errors.Away."""
         trials = self.watched()

@@ -219,9 +219,9 @@ def too_late(history: Sequence[Taken], trials: Sequence[Trial]) -> list[Taken]:
     return [replace(taken, effect=text) if taken.id in left else taken for taken in history]
 
 
-def cancelled_by(taken: Taken) -> str:
+def cancelled_by(person: str) -> str:
     """The message of the failure of a trial that a person cancelled."""
-    return f"cancelled on request of {taken.request.by}"
+    return f"cancelled on request of {person}"
 
 
 def lessons(view: StudyView, now: Steered) -> StudyView:
