@@ -300,7 +300,10 @@ def test_cancel_ends_the_job_of_an_experiment_and_records_who_asked(tmp_path):
     done = run("cancel", one, "0", "--wait", "200", "--json")
     assert done.returncode == 0, done.stdout + done.stderr
     answer = json.loads(done.stdout)
-    assert (answer["state"], answer["effect"]) == ("taken", "trial 0 cancelled, unless ended already")
+    assert (answer["state"], answer["effect"]) == (
+        "taken",
+        "trial 0 cancelled, unless ended already",
+    )
     assert not Path(f"/proc/{script}").exists()
     (found,) = harvested(one, code=1)
     assert found["state"] == "failed"
