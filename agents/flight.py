@@ -170,10 +170,8 @@ class Flight:
         poll = self._settings.cluster.poll
         since_report = self.watch.since_report()
         since_change = self.watch.since_change()
-        if not self._cluster.batch.files_lag:
-            since_change = min(
-                since_change, since_report
-            )  # nobody else is asked: epochs show at once
+        if not self._cluster.batch.files_lag:  # nobody else is asked: epochs show at once
+            since_change = min(since_change, since_report)
         wait = poll_interval(
             since_change,
             since_report,
