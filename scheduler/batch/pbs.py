@@ -228,7 +228,7 @@ class PbsBatch:
     def parse_listing(
         self, jobs: Sequence[JobRef], code: int, stdout: str, stderr: str
     ) -> Mapping[str, Listing]:
-        said = stderr.strip()[-500:]
+        said = _once(stderr)
         if not stdout.rstrip().endswith("END|"):
             raise SchedulerAway(f"qstat's listing is cut short (exit code {code}): {said}")
         for found in re.findall(r"^CODE\|(\d+)$", stdout, re.MULTILINE):
@@ -253,6 +253,12 @@ def pbs_name(name: str, length: int) -> str:
 
 def _said(answer: SubmitAnswer) -> str:
     return answer.stderr + answer.stdout
+
+
+def _once(text: str) -> str:
+    """What a command said, in one line: qstat says it for each job, and in two lines."""
+    lines = (line.strip() for line in text.splitlines())
+    return "; ".join(dict.fromkeys(line for line in lines if line))[-500:]
 
 
 def _select(resources: Resources) -> str:

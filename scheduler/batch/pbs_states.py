@@ -91,18 +91,22 @@ NO_HISTORY = "not configured to maintain job history"
 AWAY = re.compile(
     r"cannot connect to server|Connection refused|Connection timed out|Connection reset"
     r"|Unknown Host|No route to host|Network is unreachable|End of File|Premature end of message"
-    r"|Protocol \(ASN\.1\) error|Server is shutting down|System error|Timeout|Expired credential"
+    r"|Protocol \(ASN\.1\) error|Server is shutting down|System error|Timeout(?!: )|Expired credential"
     r"|could not connect to (?:authentication|comm)|Invalid credential|Communication failure"
     r"|server busy|Batch protocol error",
     re.IGNORECASE,
 )
-"""Words of a server that did not answer: what was asked of it may still happen."""
+"""Words of a server that did not answer: what was asked of it may still happen. Not those of our own
+``timeout: failed to run command 'qsub'``: there is none to be asked."""
 
 AWAY_CODES = frozenset({124, 137, 162, 255})
 """Exit codes of the same: our own time limit twice, PBSE_NOSERVER modulo 256, no connection."""
 
-BACKPRESSURE = re.compile(r"would exceed .*limit|Maximum number of jobs already", re.IGNORECASE)
-"""Words of a refusal that time mends: a limit on the number of jobs (or on what they ask for)."""
+BACKPRESSURE = re.compile(
+    r"would exceed .*limit|Maximum number of jobs already|Queue is not enabled", re.IGNORECASE
+)
+"""Words of a refusal that time mends: a limit on the number of jobs (or on what they ask for), and a
+queue that takes none for now, as before a maintenance."""
 
 ANSWERED_CODES = frozenset({0, 35, 153})
 """qstat answered: for all, or some of the jobs are finished (35) or unknown (153)."""
