@@ -26,6 +26,9 @@ STATES: dict[str, JobState] = {
     "M": JobState.UNKNOWN,
 }
 
+SUSPENDED = frozenset("SU")
+"""It has its place and does not go on: another goes first, or its workstation's owner is there."""
+
 TERMINATED = "91"
 """Substate of a job that was deleted, before it ran or while it did."""
 

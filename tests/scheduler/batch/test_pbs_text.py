@@ -79,6 +79,15 @@ def test_recorded_jobs_mean_what_happened_to_them(name, state, cause, code):
     assert (found.state, found.cause, found.exit_code) == (state, cause, code)
 
 
+def test_a_suspended_job_says_so():
+    why = "Not Running: Insufficient amount of resource: ncpus (R: 10 A: 4 T: 16)"
+    row = f"Job Id: 1.server|Job_Name=ours|job_state=S|substate=45|comment={why}"
+    found = listing(row)["1.server"]
+    assert (found.state, found.reason) == (JobState.RUNNING, f"suspended: {why}")
+    silent = listing("Job Id: 1.server|Job_Name=ours|job_state=U")["1.server"]
+    assert (silent.state, silent.reason) == (JobState.RUNNING, "suspended")
+
+
 def test_what_never_starts_says_so():
     assert "never start" in recorded("qstat_f_json_Q_never").reason
     assert recorded("qstat_f_json_Q_never").never_starts
