@@ -215,8 +215,9 @@ class Flight:
             case Refused(message=message):
                 failure = Failure(Cause.REFUSED, message)
                 self._finish(trial, Outcome(TrialState.FAILED, failure=failure))
-            case InDoubt(seconds=seconds, accepted=accepted):
+            case InDoubt(seconds=seconds, accepted=accepted, why=said):
                 why = ", the scheduler took it without saying its id" if accepted else ""
+                why += f": {said}" if said else ""
                 self._later(trial, f"submission in doubt for {seconds:.0f} s{why}")
 
     def _later(self, trial: Trial, why: str) -> None:

@@ -204,3 +204,5 @@ class InDoubt:
     """How long ago the submission began, by the cluster's clock."""
     accepted: bool = False
     """The batch system said that it took the job, but not under which id: never submit it anew."""
+    why: str = field(default="", compare=False)
+    """In the words of the command that broke off, where it said any."""

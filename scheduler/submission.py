@@ -22,6 +22,7 @@ from typing import Literal
 
 from scheduler.batch_system import BatchSystem, SubmitAnswer
 from scheduler.job import InDoubt, JobRequest, Refused, Submitted
+from scheduler.plain import in_one_line
 from scheduler.shell import FRAMES, Frame, heredoc, home_path
 
 IN_DOUBT_SECONDS = 180
@@ -166,23 +167,25 @@ def _read_answer(name: str, said: Mapping[str, str], batch: BatchSystem) -> Answ
     if "full" in said:
         message = f"cannot write {said['full']} on the cluster (disk full, quota, permissions?)"
         return Refused(name, message, backpressure=True)
+    why = ""
     if "answer" in said:
         answer = _split_answer(said["answer"])
         if not batch.is_away(answer):
             return _from_answer(name, answer, batch)
+        why = in_one_line(answer.stderr or answer.stdout)
     if "doubt" in said:
         seconds, _, found = said["doubt"].partition("\n")
         # A batch system without a memory lists no job that has ended; its lock says that it ran.
         ids = batch.parse_found(found) or said.get("began", "").split()
-        return Submitted(name, ids[0]) if ids else _not_found(name, float(seconds or 0), said)
-    return InDoubt(name, 0.0, accepted="unread" in said)
+        return Submitted(name, ids[0]) if ids else _not_found(name, float(seconds or 0), said, why)
+    return InDoubt(name, 0.0, accepted="unread" in said, why=why)
 
 
-def _not_found(name: str, seconds: float, said: Mapping[str, str]) -> Answer:
+def _not_found(name: str, seconds: float, said: Mapping[str, str], why: str) -> Answer:
     """A job of which neither the batch system nor its lock gives an id."""
     unread = said.get("unread")
     if unread is None or "began" in said or seconds <= IN_DOUBT_SECONDS:
-        return InDoubt(name, seconds, accepted=unread is not None)
+        return InDoubt(name, seconds, accepted=unread is not None, why=why)
     return Refused(
         name,
         f"the batch system said that it took the job, in words without a job id: {unread[:500]!r}; "

@@ -16,6 +16,7 @@ from scheduler.batch.directives import check_directive
 from scheduler.batch_system import SubmitAnswer
 from scheduler.errors import SchedulerAway, SchedulerError
 from scheduler.job import JobRef, Listing, Resources
+from scheduler.plain import in_one_line
 from scheduler.settings import PbsBatchSettings
 from scheduler.shell import quote
 
@@ -228,7 +229,7 @@ class PbsBatch:
     def parse_listing(
         self, jobs: Sequence[JobRef], code: int, stdout: str, stderr: str
     ) -> Mapping[str, Listing]:
-        said = _once(stderr)
+        said = in_one_line(stderr)
         if not stdout.rstrip().endswith("END|"):
             raise SchedulerAway(f"qstat's listing is cut short (exit code {code}): {said}")
         for found in re.findall(r"^CODE\|(\d+)$", stdout, re.MULTILINE):
@@ -253,12 +254,6 @@ def pbs_name(name: str, length: int) -> str:
 
 def _said(answer: SubmitAnswer) -> str:
     return answer.stderr + answer.stdout
-
-
-def _once(text: str) -> str:
-    """What a command said, in one line: qstat says it for each job, and in two lines."""
-    lines = (line.strip() for line in text.splitlines())
-    return "; ".join(dict.fromkeys(line for line in lines if line))[-500:]
 
 
 def _select(resources: Resources) -> str:
