@@ -159,8 +159,9 @@ class Submitting:
             case Refused(message=message):
                 failure = Failure(Cause.REFUSED, message)
                 self.refused(trial, Outcome(TrialState.FAILED, failure=failure))
-            case InDoubt(seconds=seconds, accepted=accepted):
+            case InDoubt(seconds=seconds, accepted=accepted, why=said):
                 why = ", the scheduler took it without saying its id" if accepted else ""
+                why += f": {said}" if said else ""
                 self._later(trial, f"submission in doubt for {seconds:.0f} s{why}")
 
     def _took_the_like(self, trial: Trial) -> bool:

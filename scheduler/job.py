@@ -224,3 +224,5 @@ class InDoubt:
     """The batch system said that it took the job, but not under which id: never submit it anew."""
     did_not_happen: bool = False
     """It is so long ago that the job would have shown by now."""
+    why: str = field(default="", compare=False)
+    """In the words of the command that broke off, where it said any."""

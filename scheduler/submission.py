@@ -25,6 +25,7 @@ from typing import Literal
 
 from scheduler.batch_system import BatchSystem, SubmitAnswer
 from scheduler.job import InDoubt, JobRequest, Refused, Submitted, Unwritable
+from scheduler.plain import in_one_line
 from scheduler.shell import FRAMES, Frame, heredoc, home_path
 
 IN_DOUBT_SECONDS = 180
@@ -174,26 +175,28 @@ def _read_answer(name: str, said: Mapping[str, str], batch: BatchSystem) -> Answ
     if "full" in said:
         message = f"cannot write to {said['full']} on the cluster (disk full, quota, permissions?)"
         return Unwritable(name, message)
+    why = ""
     if "answer" in said:
         answer = _split_answer(said["answer"])
         if not batch.is_away(answer):
             return _from_answer(name, answer, batch)
+        why = in_one_line(answer.stderr or answer.stdout)
     if "doubt" in said or "unbooked" in said:
         seconds, _, found = said.get("doubt", said.get("unbooked", "")).partition("\n")
         # A batch system without a memory lists no job that has ended; its lock says that it ran.
         ids = batch.parse_found(found) or said.get("began", "").split()
-        return Submitted(name, ids[0]) if ids else _not_found(name, float(seconds or 0), said)
-    return InDoubt(name, 0.0, accepted="unread" in said)
+        return Submitted(name, ids[0]) if ids else _not_found(name, float(seconds or 0), said, why)
+    return InDoubt(name, 0.0, accepted="unread" in said, why=why)
 
 
-def _not_found(name: str, seconds: float, said: Mapping[str, str]) -> Answer:
+def _not_found(name: str, seconds: float, said: Mapping[str, str], why: str) -> Answer:
     """A job of which neither the batch system nor its lock gives an id."""
     unread = said.get("unread")
     is_old = seconds > (IN_DOUBT_SECONDS if "doubt" in said else UNBOOKED_SECONDS)
     if unread is None:
-        return InDoubt(name, seconds, did_not_happen=is_old)
+        return InDoubt(name, seconds, did_not_happen=is_old, why=why)
     if not is_old or "began" in said:
-        return InDoubt(name, seconds, accepted=True)
+        return InDoubt(name, seconds, accepted=True, why=why)
     return Refused(
         name,
         f"the batch system said that it took the job, in words without a job id: {unread[:500]!r}; "

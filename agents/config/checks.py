@@ -283,7 +283,7 @@ def _cluster_problems(settings: Settings) -> Iterator[Problem]:
 
 
 def _path_problems(settings: Settings) -> Iterator[Problem]:
-    """Paths in which a colon or a comma would be taken for the end."""
+    """Paths in which a colon or a comma would be taken for the end, or that qsub refuses."""
     cluster = settings.cluster
     if cluster.remote_base is not None:
         paths = {"cluster.remote_base": cluster.remote_base}
@@ -304,6 +304,11 @@ def _path_problems(settings: Settings) -> Iterator[Problem]:
                 key,
                 f"{key} is {path!r}, and {reader} takes a colon or a comma for the end of a path: "
                 "choose one without",
+            )
+        elif reader == "qsub -o" and not (path.isascii() and path.isprintable()):
+            yield (
+                key,
+                f"{key} is {path!r}, and {reader} takes ASCII characters alone: choose a path of such",
             )
 
 

@@ -16,6 +16,7 @@ from scheduler.batch.directives import check_directive
 from scheduler.batch_system import CUT_OFF, SubmitAnswer
 from scheduler.errors import SchedulerAway, SchedulerError
 from scheduler.job import JobRef, Listing, Resources
+from scheduler.plain import in_one_line
 from scheduler.settings import PbsBatchSettings
 from scheduler.shell import quote
 
@@ -226,7 +227,7 @@ class PbsBatch:
     def parse_listing(
         self, jobs: Sequence[JobRef], code: int, stdout: str, stderr: str
     ) -> Mapping[str, Listing]:
-        said = stderr.strip()[-500:]
+        said = in_one_line(stderr)
         if not stdout.rstrip().endswith("END|"):
             raise SchedulerAway(f"qstat's listing is cut short (exit code {code}): {said}")
         codes = re.findall(r"^CODE\|(\d+|none)$", stdout, re.MULTILINE)

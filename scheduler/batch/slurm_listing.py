@@ -11,6 +11,7 @@ from scheduler.batch.slurm_states import (
     NEVER_WORDS,
     REASON_CAUSES,
     REASON_WORDS,
+    SUSPENDED,
     STATES,
 )
 from scheduler.job import Cause, JobRef, JobState, Listing
@@ -136,6 +137,8 @@ def _rank(listing: Listing) -> tuple[int, bool, bool]:
 def _listing(job_id: str, row: Row) -> Listing:
     state, cause = STATES.get(row.state, (JobState.UNKNOWN, None))
     reason = "" if row.reason in ("None", "(null)") else row.reason
+    if row.state in SUSPENDED:
+        reason = "suspended" if not reason else f"suspended: {reason}"
     code = exit_code(row.exit_code) if row.state in ("COMPLETED", "FAILED") else None
     if cause is None and row.state in ("FAILED", "COMPLETING"):
         cause = REASON_CAUSES.get(reason)

@@ -44,6 +44,9 @@ STATES: dict[str, tuple[JobState, Cause | None]] = {
 }
 """State and, where the state itself tells, the cause. What is not here is UNKNOWN."""
 
+SUSPENDED = frozenset({"SUSPENDED", "STOPPED"})
+"""It has its nodes and does not go on: another goes first, or somebody stopped it."""
+
 REASON_CAUSES: dict[str, Cause] = {
     "TimeLimit": Cause.WALLTIME,
     "OutOfMemory": Cause.OUT_OF_MEMORY,

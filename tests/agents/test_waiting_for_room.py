@@ -72,6 +72,14 @@ def test_a_limit_is_said_once_and_tried_again_soon_then_less_often(run, monkeypa
     assert not run.flight.may_submit()
 
 
+def test_a_submission_in_doubt_is_said_with_its_reason(run, monkeypatch):
+    said = []
+    run.flight.said = said.append
+    answer_with(run, monkeypatch, lambda r: InDoubt(r.name, 3.0, why="Connection refused"))
+    run.flight.submit()
+    assert said == ["trial 0: submitted later: submission in doubt for 3 s: Connection refused"]
+
+
 def test_the_screen_says_why_a_trial_waits(run, monkeypatch):
     answer_with(run, monkeypatch, lambda r: Refused(r.name, LIMIT, backpressure=True))
     run.flight.submit()

@@ -79,6 +79,15 @@ def test_recorded_jobs_mean_what_happened_to_them(name, state, cause, code):
     assert (found.state, found.cause, found.exit_code) == (state, cause, code)
 
 
+def test_a_suspended_job_says_so():
+    why = "Not Running: Insufficient amount of resource: ncpus (R: 10 A: 4 T: 16)"
+    row = f"Job Id: 1.server|Job_Name=ours|job_state=S|substate=45|comment={why}"
+    found = listing(row)["1.server"]
+    assert (found.state, found.reason) == (JobState.RUNNING, f"suspended: {why}")
+    silent = listing("Job Id: 1.server|Job_Name=ours|job_state=U")["1.server"]
+    assert (silent.state, silent.reason) == (JobState.RUNNING, "suspended")
+
+
 def test_what_never_starts_says_so():
     assert "never start" in recorded("qstat_f_json_Q_never").reason
     assert recorded("qstat_f_json_Q_never").never_starts
@@ -115,12 +124,19 @@ def test_a_limit_or_a_closed_queue_is_backpressure(name):
 @pytest.mark.parametrize(
     "name",
     [name for name, said in RECORDED.items() if name.startswith("qsub_") and said["rc"] in
-     ("170", "187", "188", "166", "32", "173", "159", "2", "154", "175", "6")
-     and name != "qsub_queue_disabled"],
+     ("170", "187", "188", "166", "32", "159", "2", "154", "175", "6")],
 )  # fmt: skip
 def test_a_refusal_is_final(name):
     assert not BATCH.is_away(answer(name))
     assert not BATCH.is_backpressure(answer(name))
+
+
+@pytest.mark.parametrize(
+    ("code", "why"), [(127, "No such file or directory"), (126, "Permission denied")]
+)
+def test_a_qsub_that_cannot_be_run_was_asked_nothing(code, why):
+    said = f"timeout: failed to run command 'qsub': {why}"
+    assert not BATCH.is_away(SubmitAnswer(code, "", said))
 
 
 def test_every_job_taken_has_its_id():
@@ -137,6 +153,14 @@ def test_a_server_that_is_down_says_nothing_of_any_job(name):
     said = RECORDED[name]
     with pytest.raises(SchedulerAway):
         listing(codes=(int(said["rc"]),), stderr=said["err"])
+
+
+def test_a_server_that_is_down_is_told_once_and_in_one_line():
+    refused = "Connection refused\nqstat: cannot connect to server pbs-host (errno=15010)\n"
+    with pytest.raises(SchedulerAway) as error:
+        listing(codes=(255,), stderr=refused * 3)
+    said = "Connection refused; qstat: cannot connect to server pbs-host (errno=15010)"
+    assert str(error.value) == f"qstat failed (exit code 255): {said}"
 
 
 def test_a_hung_server_says_nothing_of_any_job():

@@ -206,6 +206,11 @@ def test_the_books_being_away_leaves_the_end_open():
     assert listing("U|1")["1"].is_forgotten
 
 
+def test_a_suspended_job_says_that_it_is():
+    assert listing("Q|1|SUSPENDED|ours|None")["1"].reason == "suspended"
+    assert listing("Q|1|RUNNING|ours|None")["1"].reason == ""
+
+
 def test_a_job_that_only_the_books_still_have_is_forgotten():
     found = listing("A|1|RUNNING|0:0|ours|lab")["1"]
     assert found.is_forgotten
