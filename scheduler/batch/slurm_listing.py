@@ -11,8 +11,8 @@ from scheduler.batch.slurm_states import (
     NEVER_WORDS,
     REASON_CAUSES,
     REASON_WORDS,
-    SUSPENDED,
     STATES,
+    SUSPENDED,
 )
 from scheduler.job import Cause, JobRef, JobState, Listing
 
