@@ -9,7 +9,7 @@ from datetime import datetime
 from agents.doctor.heard import Heard
 from agents.doctor.words import one_line
 from agents.inventory import Gpus, Inventory, Queue, QueuedJob, counted
-from agents.inventory.slurm import seconds
+from agents.inventory.times import seconds
 from scheduler.batch.pbs import BRIEF
 from scheduler.batch.pbs_listing import fields_of
 

@@ -7,7 +7,7 @@ import time
 from dataclasses import replace
 
 from agents.doctor.heard import Heard, heard, shell
-from agents.inventory import Inventory, Start, guessed, pbs, slurm
+from agents.inventory import Inventory, Start, guessed, pbs, slurm, slurm_starts
 from scheduler.batch import build_batch_system
 from scheduler.errors import ConnectionLost
 from scheduler.job import Resources
@@ -31,9 +31,9 @@ def survey(transport: Transport, batch: BatchSettings, asked: Resources | None) 
     inventory = slurm.read(_ask(transport, prelude, slurm.LOOK))
     if asked is None:
         return inventory
-    questions = slurm.start_questions(asked, inventory.queues)
-    told = slurm.read_starts(_ask(transport, prelude, questions))
-    return replace(inventory, starts=tuple(slurm.with_guesses(told, inventory, time.time())))
+    questions = slurm_starts.start_questions(asked, inventory.queues)
+    told = slurm_starts.read_starts(_ask(transport, prelude, questions))
+    return replace(inventory, starts=tuple(slurm_starts.with_guesses(told, inventory, time.time())))
 
 
 def tell(transport: Transport, batch: BatchSettings, questions: str) -> Heard:

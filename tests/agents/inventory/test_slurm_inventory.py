@@ -16,7 +16,9 @@ from lab_fixtures import plain_slurm  # noqa: F401
 
 from agents.doctor.heard import Word
 from agents.inventory import Start
-from agents.inventory.slurm import gres, read, read_starts, seconds, with_guesses
+from agents.inventory.slurm import gres, read
+from agents.inventory.slurm_starts import read_starts, with_guesses
+from agents.inventory.times import seconds
 
 ROOT = Path(__file__).parents[3]
 CONFIG = """\
