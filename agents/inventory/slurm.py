@@ -119,20 +119,32 @@ def _gpus(rows: Sequence[Sequence[str]]) -> Iterator[Gpus]:
     used: dict[str, int] = {}
     down: dict[str, int] = {}
     for row in rows:
-        for kind, count in gres(row[5]):
+        own = list(gres(row[5]))
+        for kind, count in own:
             total[kind] = total.get(kind, 0) + count
             if _node_state(row[2]) == "down":
                 down[kind] = down.get(kind, 0) + count
         if _node_state(row[2]) != "down":
             for kind, count in gres(row[6]):
-                used[kind] = used.get(kind, 0) + count
+                known = _known(kind, [name for name, _ in own])
+                used[known] = used.get(known, 0) + count
     for kind, count in total.items():
         yield Gpus(kind, count, used.get(kind, 0), down.get(kind, 0))
 
 
+def _known(kind: str, kinds: Sequence[str]) -> str:
+    """The kind as the node's own GRES names it: one of the two may leave the type out."""
+    return kind if kind in kinds or not kinds else kinds[0]
+
+
+# A type may begin with a digit (2080ti, a MIG's 1g.5gb), or be `(null)` where devices have indices and
+# no type; a number that no other follows is the count.
+_GRES = re.compile(r"\bgpu(?::(?:\(null\)|([^:,()=\s]+))(?=[:=]\d))?[:=](\d+)")
+
+
 def gres(text: str) -> Iterator[tuple[str, int]]:
     """Kind and number of the GPUs in a text such as ``gpu:a100:4(S:0-1),gpu:2``."""
-    for match in re.finditer(r"\bgpu(?::([A-Za-z][\w.-]*))?:(\d+)", text):
+    for match in _GRES.finditer(text):
         yield match[1] or "", int(match[2])
 
 

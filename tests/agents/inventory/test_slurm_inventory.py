@@ -16,7 +16,7 @@ from lab_fixtures import plain_slurm  # noqa: F401
 
 from agents.doctor.heard import Word
 from agents.inventory import Start
-from agents.inventory.slurm import gres, read
+from agents.inventory.slurm import _WIDTHS, gres, read
 from agents.inventory.slurm_starts import read_starts, with_guesses
 from agents.inventory.times import seconds
 
@@ -234,6 +234,51 @@ def test_gpus_in_all_spellings():
     text = "gpu:a100:4(S:0-1),gpu:2,shard:8,gpu:tesla_v100-sxm2:1(IDX:0),gres:gpu:3"
     assert list(gres(text)) == [("a100", 4), ("", 2), ("tesla_v100-sxm2", 1), ("", 3)]
     assert list(gres("(null)")) == []
+
+
+KINDS = st.one_of(st.none(), st.from_regex(r"[A-Za-z0-9][\w.-]{0,20}", fullmatch=True))
+ENDS = st.sampled_from(["", "(S:0-1)", "(IDX:0-3)", "(IDX:0,2-3)", "(IDX:N/A)", "(S:0,CPU:1:2)"])
+GPUS = st.tuples(
+    KINDS, st.integers(0, 10**4), ENDS, st.sampled_from(["gpu", "gres:gpu", "gres/gpu"])
+)
+
+
+@given(st.lists(GPUS), st.booleans())
+def test_gpus_of_any_kind_are_counted_and_no_kind_is_a_count(gpus, nulls):
+    def text(kind, count, end, name):
+        kind = f":{kind}" if kind is not None else ":(null)" if nulls else ""
+        return f"{name}{kind}:{count}{end}"
+
+    written = ",".join(text(*one) for one in gpus)
+    assert list(gres(written)) == [(kind or "", count) for kind, count, _, _ in gpus]
+
+
+def test_types_that_begin_with_a_digit_or_are_none_at_all():
+    text = "gpu:2080ti:8,gpu:3090:4(S:0-1),gpu:1g.5gb:7,gpu:(null):3(IDX:0-2),gres/gpu:a100=4"
+    assert list(gres(text)) == [("2080ti", 8), ("3090", 4), ("1g.5gb", 7), ("", 3), ("a100", 4)]
+    assert list(gres("gres/gpu=4")) == [("", 4)]
+
+
+def node(name, queue, state, gpus, used, cpus="0/64/0/64"):
+    cells = (name, queue, state, cpus, "256000", gpus, used)
+    return "".join(cell.ljust(width) for cell, width in zip(cells, _WIDTHS, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("gpus", "used", "free"),
+    [
+        ("gpu:4", "gpu:(null):4(IDX:0-3)", [("", 0)]),
+        ("gpu:4", "gpu:(null):0(IDX:N/A)", [("", 4)]),
+        ("gpu:4", "gpu:a100:3(IDX:0-2)", [("", 1)]),
+        ("gpu:a100:4", "gpu:3", [("a100", 1)]),
+        ("gpu:a100:4,gpu:1g.5gb:7", "gpu:a100:4(IDX:0-3),gpu:1g.5gb:2(IDX:4-5)",
+         [("a100", 0), ("1g.5gb", 5)]),
+    ],
+)  # fmt: skip
+def test_gpus_in_use_are_not_free(gpus, used, free):
+    seen = {"nodes": Word(0, node("n1", "gpu", "mixed", gpus, used))}
+    [queue] = read(seen).queues
+    assert [(one.kind, one.free) for one in queue.gpus] == free
 
 
 @given(st.integers(0, 10**7))
