@@ -240,7 +240,7 @@ def configuration(
     queue = none if is_local else choices.queue_of(wishes, inventory, ask)
     account = none if is_local else choices.account_of(wishes, inventory, ask)
     base, python = choices.base_of(wishes, seen), choices.python_of(wishes, seen)
-    found = inventory.queue(queue.value) if queue.value else None
+    found = choices.strictest(queue, inventory)
     cpus, gpus = choices.size_of(wishes, found)
     batch_system = {"kind": seen.batch}
     if seen.bin_directory:

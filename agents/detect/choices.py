@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from agents.detect.machine import Machine
 from agents.errors import ConfigurationError
-from agents.inventory import Inventory, Queue
+from agents.inventory import Inventory, Queue, names_of
 
 Ask = Callable[[str, str, Sequence[str], str | None], str]
 """``ask(option, question, choices, default)``: a person's answer, or an error that names the option."""
@@ -40,9 +40,11 @@ def queue_of(wishes: Wishes, inventory: Inventory, ask: Ask) -> Choice:
     """The queue: as said, the default, the only open one, or asked for."""
     open_ones = [queue.name for queue in inventory.queues if queue.is_open]
     if wishes.queue is not None:
-        if inventory.queues and inventory.queue(wishes.queue) is None:
+        unknown = [name for name in names_of(wishes.queue) if inventory.queue(name) is None]
+        if inventory.queues and unknown:
             raise ConfigurationError(
-                f"--queue {wishes.queue}: there are {', '.join(q.name for q in inventory.queues)}"
+                f"--queue {','.join(unknown)}: there are "
+                f"{', '.join(q.name for q in inventory.queues)}"
             )
         return Choice(wishes.queue, "as you said")
     default = next((q.name for q in inventory.queues if q.is_default and q.is_open), None)
@@ -55,6 +57,12 @@ def queue_of(wishes: Wishes, inventory: Inventory, ask: Ask) -> Choice:
         return Choice(None, "none was found: the scheduler's default")
     answer = ask("--queue", "Which queue?", open_ones, None)
     return Choice(answer, f"as you said; open: {', '.join(open_ones)}")
+
+
+def strictest(choice: Choice, inventory: Inventory) -> Queue | None:
+    """Of several chosen queues the one with the shortest limit: what it allows, the others do."""
+    known = inventory.named(names_of(choice.value or ""))
+    return min(known, key=lambda queue: queue.longest_seconds or float("inf"), default=None)
 
 
 def account_of(wishes: Wishes, inventory: Inventory, ask: Ask) -> Choice:

@@ -9,6 +9,7 @@ from agents.doctor.check import Check, failed, ok, skipped, warning
 from agents.doctor.heard import Heard, Word
 from agents.doctor.prober import REQUEST, SCHEDULER
 from agents.doctor.words import listed, one_line
+from agents.inventory import names_of
 from scheduler.batch.slurm import SlurmBatch
 from scheduler.job import Resources
 from scheduler.settings import SlurmBatchSettings
@@ -89,18 +90,24 @@ def _taken(text: str, seen: Heard, asked: Resources) -> Check:
     found = re.search(r"to start at (\S+)(?: using .*)? in partition (\S+)", text)
     start = f", in {found[2]} at {found[1].replace('T', ' ')} (estimated)" if found else ""
     queue = asked.queue or (found[2] if found else None)
-    row = next((row for row in _rows(seen) if row[0] == queue), None)
-    if row is not None and row[1] != "up":
+    names = names_of(queue or "")
+    rows = [row for row in _rows(seen) if row[0] in names]
+    if {row[0] for row in rows} != {*names}:  # sinfo does not show one of them, sbatch knows it
+        return ok(REQUEST, f"Slurm would take the job{start}")
+    up = [row for row in rows if row[1] == "up"]
+    if rows and not up:
         return warning(
             REQUEST,
-            f"the partition {queue} is {row[1]}: jobs wait until it is up",
+            f"the partition {queue} is {rows[0][1]}: jobs wait until it is up",
             f"set cluster.resources.queue to one of: {_partitions(seen)}",
         )
-    limit = limit_seconds(row[2]) if row else None
-    if limit is not None and (asked.walltime_seconds or 0) > limit and row is not None:
+    # Of several partitions one that takes the job is enough.
+    limits = [limit_seconds(row[2]) for row in up]
+    if up and all(limit is not None and (asked.walltime_seconds or 0) > limit for limit in limits):
         return failed(
             REQUEST,
-            f"the partition {queue} allows {row[2]}: a longer job would wait for ever",
+            f"the partition {queue} allows {', '.join(dict.fromkeys(row[2] for row in up))}: "
+            "a longer job would wait for ever",
             "lower cluster.resources.walltime to the partition's limit, or choose another: "
             f"{_partitions(seen, limits=True)}",
         )

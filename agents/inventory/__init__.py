@@ -54,6 +54,11 @@ class Queue:
         return max(0, self.nodes - self.free - self.partly - self.down)
 
 
+def names_of(text: str) -> tuple[str, ...]:
+    """The queues that a request names: Slurm takes several, with commas between."""
+    return tuple(dict.fromkeys(name for name in text.split(",") if name))
+
+
 @dataclass(frozen=True)
 class QueuedJob:
     """A job that waits or runs."""
@@ -64,6 +69,7 @@ class QueuedJob:
     state: str
     """In the scheduler's word: PENDING, RUNNING, Q, R, H …"""
     queue: str
+    """Of a job that waits for whichever is free first: all of them, with commas between."""
     nodes: int
     cpus: int
     gpus: str
@@ -75,6 +81,10 @@ class QueuedJob:
     mine: bool = False
     waited_seconds: float | None = None
     """Of a job that runs: how long it could have run and did not. None: not told."""
+
+    @property
+    def queues(self) -> tuple[str, ...]:
+        return names_of(self.queue)
 
     @property
     def waits(self) -> bool:
@@ -106,6 +116,10 @@ class Inventory:
         """The queue of that name."""
         return next((queue for queue in self.queues if queue.name == name), None)
 
+    def named(self, names: Sequence[str]) -> list[Queue]:
+        """Those of that name that there are."""
+        return [queue for queue in map(self.queue, names) if queue is not None]
+
 
 @dataclass(frozen=True)
 class Start:
@@ -123,7 +137,7 @@ class Start:
 
 def counted(queue: Queue, jobs: Sequence[QueuedJob]) -> Queue:
     """The queue with its numbers of jobs."""
-    own = [job for job in jobs if job.queue == queue.name]
+    own = [job for job in jobs if queue.name in job.queues]
     waiting = sum(job.waits for job in own)
     return replace(queue, queued=waiting, running=len(own) - waiting)
 
@@ -142,7 +156,7 @@ def guessed(queue: Queue, jobs: Sequence[QueuedJob], walltime: int | None, now: 
     waits = [
         job.waited_seconds
         for job in jobs
-        if job.queue == queue.name and job.waited_seconds is not None
+        if queue.name in job.queues and job.waited_seconds is not None
     ]
     if not waits:
         return Start(queue.name, walltime, None)

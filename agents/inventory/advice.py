@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from agents.inventory import Inventory, Start
+from agents.inventory import Inventory, Queue, Start, names_of
 from agents.report.numbers import duration
 from scheduler.job import Resources
 
@@ -30,11 +30,11 @@ def _told(starts: Sequence[Start]) -> list[Start]:
     )
 
 
-def _own(inventory: Inventory, asked: Resources) -> str | None:
-    """The queue that the request goes to."""
+def _own(inventory: Inventory, asked: Resources) -> tuple[str, ...]:
+    """The queues that the request goes to: it starts in whichever is free first."""
     if asked.queue is not None:
-        return asked.queue
-    return next((queue.name for queue in inventory.queues if queue.is_default), None)
+        return names_of(asked.queue)
+    return tuple(queue.name for queue in inventory.queues if queue.is_default)
 
 
 def _first(inventory: Inventory, asked: Resources, now: float) -> Iterator[str]:
@@ -45,15 +45,15 @@ def _first(inventory: Inventory, asked: Resources, now: float) -> Iterator[str]:
         yield "nothing says when a job would start: no estimate from the scheduler, no history"
         return
     best, own = told[0], _own(inventory, asked)
-    mine = next((start for start in told if start.queue == own), None)
+    mine = next((start for start in told if start.queue in own), None)
     guess = " (a guess, from how long others waited)" if best.guess else ""
     when = wait_text(best, now)
-    if mine is None and own is not None:
-        why = next((s.words for s in whole if s.queue == own and s.words), "no estimate")
-        yield f"queue {own}: {why}; first start: {best.queue}, {when}{guess}"
+    if mine is None and own:
+        why = next((s.words for s in whole if s.queue in own and s.words), "no estimate")
+        yield f"queue {', '.join(own)}: {why}; first start: {best.queue}, {when}{guess}"
     elif mine is not None and (mine.starts_at or 0) - (best.starts_at or 0) > SOONER_SECONDS:
         yield (
-            f"first start: queue {best.queue}, {when}{guess}; in {own} {wait_text(mine, now)}: "
+            f"first start: queue {best.queue}, {when}{guess}; in {mine.queue} {wait_text(mine, now)}: "
             f"set cluster.resources.queue to {best.queue} if its rules suit you"
         )
     else:
@@ -71,7 +71,7 @@ def wait_text(start: Start, now: float) -> str:
 def _shorter(inventory: Inventory, asked: Resources, now: float) -> Iterator[str]:
     """A walltime with which the same queue would start clearly sooner (backfill)."""
     own = _own(inventory, asked)
-    told = [start for start in _told(inventory.starts) if start.queue == own]
+    told = [start for start in _told(inventory.starts) if start.queue in own]
     whole = next((s for s in told if s.walltime_seconds == asked.walltime_seconds), None)
     if whole is None:
         return
@@ -91,12 +91,19 @@ def _shorter(inventory: Inventory, asked: Resources, now: float) -> Iterator[str
 
 def _limits(inventory: Inventory, asked: Resources) -> Iterator[str]:
     own = _own(inventory, asked)
-    queue = inventory.queue(own) if own else None
-    if own is not None and queue is None and inventory.queues:
-        names = ", ".join(each.name for each in inventory.queues)
-        yield f"there is no queue {own}: set cluster.resources.queue to one of {names}"
-    if queue is None:
-        return
+    known = inventory.named(own)
+    for name in own:
+        if inventory.queues and inventory.queue(name) is None:
+            names = ", ".join(each.name for each in inventory.queues)
+            yield f"there is no queue {name}: set cluster.resources.queue to one of {names}"
+    hindered = [list(_hindrances(queue, asked)) for queue in known]
+    if all(hindered):  # else one of them takes the job
+        for said in hindered:
+            yield from said
+
+
+def _hindrances(queue: Queue, asked: Resources) -> Iterator[str]:
+    """Why the queue does not take the request."""
     if not queue.is_open:
         yield f"queue {queue.name} is closed: jobs wait there until it opens"
     longest = queue.longest_seconds
@@ -115,9 +122,8 @@ def _limits(inventory: Inventory, asked: Resources) -> Iterator[str]:
 def _other_device(inventory: Inventory, asked: Resources, devices: Sequence[str]) -> Iterator[str]:
     """Other hardware than that of earlier trials: times, and accuracies, do not compare."""
     own = _own(inventory, asked)
-    queue = inventory.queue(own) if own else None
-    kinds = [asked.gpu_type] if asked.gpu_type else [g.kind for g in queue.gpus] if queue else []
-    kinds = [kind for kind in kinds if kind]
+    there = [gpus.kind for queue in inventory.named(own) for gpus in queue.gpus]
+    kinds = [kind for kind in dict.fromkeys([asked.gpu_type] if asked.gpu_type else there) if kind]
     if not devices or not kinds or not asked.gpus:
         return
     if not any(_is_kind(device, kind) for kind in kinds for device in devices):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from agents.doctor.heard import Heard, Word
-from agents.inventory import Inventory, Queue, Start, guessed
+from agents.inventory import Inventory, Queue, Start, guessed, names_of
 from agents.inventory.times import moment
 from scheduler.batch.slurm import SlurmBatch
 from scheduler.job import Resources
@@ -43,13 +43,14 @@ def _directives(asked: Resources) -> list[str]:
 
 
 def _worth_asking(asked: Resources, queues: Sequence[Queue]) -> list[Queue]:
-    """The asked queue first, then others that could take the request; eight at most."""
+    """The asked queues first, then others that could take the request; eight at most."""
     fitting = [
         queue
         for queue in queues
         if queue.is_open and (not asked.gpus or queue.gpus) and queue.nodes > queue.down
     ]
-    return sorted(fitting, key=lambda queue: (queue.name != asked.queue, not queue.is_default))[:8]
+    own = names_of(asked.queue or "")
+    return sorted(fitting, key=lambda queue: (queue.name not in own, not queue.is_default))[:8]
 
 
 def _walltimes(asked: int | None, longest: int | None) -> list[int | None]:
