@@ -22,7 +22,7 @@ from agents.detect.choices import Ask, Wishes
 from agents.detect.machine import Machine, Scheduler
 from agents.doctor.heard import heard
 from agents.errors import ConfigurationError
-from agents.inventory import Inventory
+from agents.inventory import Inventory, Queue
 from agents.words import count
 from scheduler.errors import Away, LoginNeeded
 from scheduler.script import rendered_text
@@ -320,7 +320,7 @@ def _say(
     say(
         f"{seen.user}@{seen.host}: {seen.batch}, {seen.cores} cores here, Python {seen.python_version}"
     )
-    for queue in inventory.queues:
+    for queue in _shown(inventory):
         gpus = ", ".join(f"{each.total} {each.kind or 'GPUs'}" for each in queue.gpus)
         say(f"  queue {queue.name}: {count(queue.nodes, 'node')}{', ' + gpus if gpus else ''}")
     if inventory.silence:
@@ -332,6 +332,11 @@ def _say(
     say("next:")
     for command in _next(options, seen, transport):
         say(f"  {command}")
+
+
+def _shown(inventory: Inventory) -> list[Queue]:
+    """The queues that are no secret."""
+    return [queue for queue in inventory.queues if not queue.is_hidden]
 
 
 def _next(
@@ -369,7 +374,7 @@ def _document(
                 "nodes": queue.nodes,
                 "gpus": [{"kind": each.kind, "total": each.total} for each in queue.gpus],
             }
-            for queue in inventory.queues
+            for queue in _shown(inventory)
         ],
         "silence": inventory.silence or None,
         "missing": [*inventory.missing],

@@ -221,6 +221,7 @@ def _queue_lines(queues: Sequence[Queue]) -> Iterator[str]:
 
 def _name(queue: Queue) -> str:
     marks = ["default"] * queue.is_default + ["closed"] * (not queue.is_open)
+    marks += ["hidden"] * queue.is_hidden
     return f"{queue.name} ({', '.join(marks)})" if marks else queue.name
 
 

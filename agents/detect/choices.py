@@ -38,13 +38,12 @@ class Choice:
 
 def queue_of(wishes: Wishes, inventory: Inventory, ask: Ask) -> Choice:
     """The queue: as said, the default, the only open one, or asked for."""
-    open_ones = [queue.name for queue in inventory.queues if queue.is_open]
+    open_ones = [queue.name for queue in inventory.queues if queue.is_offered]
     if wishes.queue is not None:
         unknown = [name for name in names_of(wishes.queue) if inventory.queue(name) is None]
         if inventory.queues and unknown:
             raise ConfigurationError(
-                f"--queue {','.join(unknown)}: there are "
-                f"{', '.join(q.name for q in inventory.queues)}"
+                f"--queue {','.join(unknown)}: there are {', '.join(inventory.offered)}"
             )
         return Choice(wishes.queue, "as you said")
     default = next((q.name for q in inventory.queues if q.is_default and q.is_open), None)

@@ -32,6 +32,8 @@ class Queue:
     name: str
     is_open: bool = True
     """Takes jobs and starts them."""
+    is_hidden: bool = False
+    """The scheduler shows it only to those who ask for all: hidden, or for groups that are not mine."""
     is_default: bool = False
     longest_seconds: int | None = None
     """Of one job's walltime; None: no limit, or not told."""
@@ -48,6 +50,11 @@ class Queue:
     gpus: Sequence[Gpus] = ()
     queued: int = 0
     running: int = 0
+
+    @property
+    def is_offered(self) -> bool:
+        """Whether to name it to a person who looks for one."""
+        return self.is_open and not self.is_hidden
 
     @property
     def busy(self) -> int:
@@ -115,6 +122,12 @@ class Inventory:
     def queue(self, name: str) -> Queue | None:
         """The queue of that name."""
         return next((queue for queue in self.queues if queue.name == name), None)
+
+    @property
+    def offered(self) -> list[str]:
+        """Names of the queues to choose from; all where none is offered."""
+        names = [queue.name for queue in self.queues if queue.is_offered]
+        return names or [queue.name for queue in self.queues]
 
     def named(self, names: Sequence[str]) -> list[Queue]:
         """Those of that name that there are."""

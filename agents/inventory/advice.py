@@ -94,7 +94,7 @@ def _limits(inventory: Inventory, asked: Resources) -> Iterator[str]:
     known = inventory.named(own)
     for name in own:
         if inventory.queues and inventory.queue(name) is None:
-            names = ", ".join(each.name for each in inventory.queues)
+            names = ", ".join(inventory.offered)
             yield f"there is no queue {name}: set cluster.resources.queue to one of {names}"
     hindered = [list(_hindrances(queue, asked)) for queue in known]
     if all(hindered):  # else one of them takes the job

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
 
 from agents.doctor.heard import Heard
@@ -20,7 +21,8 @@ LOOK = f"""
 ph_hear clock date +%s
 ph_hear me id -un
 ph_hear nodes sinfo -h -a -N -O {_COLUMNS}
-ph_hear queues scontrol -o show partition
+ph_hear queues scontrol -a -o show partition
+ph_hear visible sinfo -h -o %R
 ph_hear jobs env SLURM_TIME_FORMAT=%s squeue -h -a -o '{_SQUEUE}'
 ph_hear accounts sacctmgr -nP show assoc where user="$(id -un)" \\
   format=Account,Partition,QOS,MaxJobs,MaxSubmitJobs
@@ -35,7 +37,11 @@ def read(seen: Heard) -> Inventory:
     me = seen["me"].text if "me" in seen else ""
     jobs = tuple(_jobs(_text(seen, "jobs"), me))
     limits = dict(_partitions(_text(seen, "queues")))
-    queues = tuple(counted(queue, jobs) for queue in _queues(_text(seen, "nodes"), limits))
+    shown = _text(seen, "visible").split()
+    queues = tuple(
+        replace(counted(queue, jobs), is_hidden=_is_hidden(queue, limits, shown))
+        for queue in _queues(_text(seen, "nodes"), limits)
+    )
     accounts, rules = _accounts(_text(seen, "accounts"))
     return Inventory("slurm", queues, jobs, accounts, rules, tuple(_missing(seen)))
 
@@ -74,6 +80,12 @@ def _partitions(text: str) -> Iterator[tuple[str, Mapping[str, str]]]:
             yield fields["PartitionName"], fields
 
 
+def _is_hidden(queue: Queue, limits: Mapping[str, Mapping[str, str]], shown: Sequence[str]) -> bool:
+    """Operators are shown all: to them the partition's own word counts."""
+    is_secret = limits.get(queue.name, {}).get("Hidden") == "YES"
+    return is_secret or (bool(shown) and queue.name not in shown)
+
+
 def _queues(text: str, limits: Mapping[str, Mapping[str, str]]) -> Iterator[Queue]:
     # A fixed width in bytes; a shorter last row has lost its blanks.
     rows = [_cut(line) for line in text.splitlines() if line.strip()]
@@ -85,7 +97,8 @@ def _queues(text: str, limits: Mapping[str, Mapping[str, str]]) -> Iterator[Queu
         states = [_node_state(row[2]) for row in own]
         yield Queue(
             name=name,
-            is_open=known.get("State", "UP") == "UP",
+            # One that scontrol leaves out is none to count on; where it failed, all may be open.
+            is_open=known.get("State", "" if limits else "UP") == "UP",
             is_default=known.get("Default") == "YES",
             longest_seconds=seconds(known.get("MaxTime", "")),
             nodes=len(own),

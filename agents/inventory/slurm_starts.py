@@ -44,12 +44,15 @@ def _directives(asked: Resources) -> list[str]:
 
 def _worth_asking(asked: Resources, queues: Sequence[Queue]) -> list[Queue]:
     """The asked queues first, then others that could take the request; eight at most."""
+    own = names_of(asked.queue or "")
     fitting = [
         queue
         for queue in queues
-        if queue.is_open and (not asked.gpus or queue.gpus) and queue.nodes > queue.down
+        if queue.is_open
+        and (queue.is_offered or queue.name in own)
+        and (not asked.gpus or queue.gpus)
+        and queue.nodes > queue.down
     ]
-    own = names_of(asked.queue or "")
     return sorted(fitting, key=lambda queue: (queue.name not in own, not queue.is_default))[:8]
 
 

@@ -14,11 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lab_fixtures import plain_slurm  # noqa: F401
 
+from agents.detect.choices import Wishes, queue_of
 from agents.doctor.heard import Word
+from agents.errors import ConfigurationError
 from agents.inventory import Start
+from agents.inventory.advice import advice
 from agents.inventory.slurm import _WIDTHS, gres, read
-from agents.inventory.slurm_starts import read_starts, with_guesses
+from agents.inventory.slurm_starts import read_starts, start_questions, with_guesses
 from agents.inventory.times import seconds
+from scheduler.job import Resources
 
 ROOT = Path(__file__).parents[3]
 CONFIG = """\
@@ -216,6 +220,64 @@ def test_partitions_are_known_without_their_nodes():
     assert (queue.name, queue.is_default, queue.longest_seconds, queue.nodes) == (
         "gpu", True, 7200, 0,
     )  # fmt: skip
+
+
+PARTITIONS = """\
+PartitionName=debug Default=YES Hidden=NO MaxTime=00:10:00 State=UP
+PartitionName=secret Hidden=YES MaxTime=1-00:00:00 State=UP
+PartitionName=group AllowGroups=physics Hidden=NO MaxTime=1-00:00:00 State=UP"""
+
+
+def hidden(**changes):
+    names = ("debug", "secret", "group", "gone")
+    words = {
+        "nodes": "\n".join(node("n1", name, "idle", "(null)", "gpu:0") for name in names),
+        "queues": PARTITIONS,
+        "visible": "debug",
+        **changes,
+    }
+    return read({k: v if isinstance(v, Word) else Word(0, v) for k, v in words.items()})
+
+
+def test_partitions_that_are_not_shown_to_me_are_not_offered():
+    found = hidden()
+    assert [q.name for q in found.queues if q.is_hidden] == ["gone", "group", "secret"]
+    assert found.queue("secret").longest_seconds == 86400
+    assert not found.queue("gone").is_open
+    choice = queue_of(Wishes(), found, None)
+    assert (choice.value, choice.why) == ("debug", "the default")
+    with pytest.raises(ConfigurationError, match=r"--queue nosuch: there are debug$"):
+        queue_of(Wishes(queue="nosuch"), found, None)
+    said = advice(found, Resources(queue="nosuch"), [], 0.0)
+    assert said[-1].endswith("to one of debug")
+
+
+def test_a_hidden_partition_is_taken_where_a_person_names_it():
+    found = hidden()
+    assert queue_of(Wishes(queue="secret"), found, None).value == "secret"
+    assert "start:secret:" in start_questions(Resources(queue="secret"), found.queues)
+    assert "start:secret:" not in start_questions(Resources(queue="debug"), found.queues)
+    assert len(advice(found, Resources(queue="secret"), [], 0.0)) == 1  # and that is of starts
+
+
+def test_where_scontrol_or_sinfo_says_nothing_no_partition_is_taken_for_hidden():
+    found = hidden(queues=Word(1, "error"))
+    assert all(queue.is_open for queue in found.queues)
+    found = hidden(visible=Word(1, "error"))
+    assert [q.name for q in found.queues if q.is_hidden] == ["secret"]
+
+
+@pytest.mark.cluster
+def test_a_real_partition_that_is_hidden(site, tmp_path):
+    site.client("scontrol", "update", "partition=scavenge", "Hidden=YES", check=True)
+    try:
+        found = json.loads(run(tmp_path, "resources", "--json").stdout)
+    finally:
+        site.client("scontrol", "update", "partition=scavenge", "Hidden=NO", check=True)
+    by_name = {queue["name"]: queue for queue in found["queues"]}
+    assert [name for name, queue in by_name.items() if queue["is_hidden"]] == ["scavenge"]
+    assert by_name["scavenge"]["longest_seconds"] == 86400
+    assert {start["queue"] for start in found["starts"]} == {"debug", "urgent"}
 
 
 @pytest.mark.cluster
