@@ -14,26 +14,43 @@ from scheduler.job import Resources
 from scheduler.shell import quote
 
 
-def start_questions(asked: Resources, queues: Sequence[Queue]) -> str:
-    """Asks when the request would start, as it is and shorter, in each queue that is open."""
+def start_questions(asked: Resources, queues: Sequence[Queue], seconds: int) -> str:
+    """Asks when the request would start, as it is and shorter, in each queue that is open.
+
+    Begins no question after `seconds`: where each takes long, the look as a whole would fail.
+    """
     batch_lines = "\n".join(
         line
         for line in _directives(asked)
         if not re.match(r"#SBATCH --(partition|time|output|job-name)\b", line)
     )
     script = quote(f"#!/bin/sh\n{batch_lines}\ntrue\n")
-    rows = [f"ph_script={script}\nph_hung="]
+    rows = [f"ph_script={script}\nph_until=$(($(date +%s) + {seconds}))\n{_ASK}"]
     for queue in _worth_asking(asked, queues):
-        for seconds in _walltimes(asked.walltime_seconds, queue.longest_seconds):
-            limit = f"--time={max(1, seconds // 60)} " if seconds else ""
-            name = f"start:{queue.name}:{seconds or 0}"
-            # One that hangs is enough: the others would only take their time as well.
-            rows.append(
-                f'[ -n "$ph_hung" ] || ph_hear {quote(name)} sh -c \'printf %s "$1" | env SLURM_TIME_FORMAT=%s '
-                f'sbatch --test-only {limit}--partition="$2"\' sh "$ph_script" {quote(queue.name)} '
-                "|| case $? in 124 | 137) ph_hung=1 ;; esac"
-            )
-    return "\n".join(rows) + "\n"
+        for walltime in _walltimes(asked.walltime_seconds, queue.longest_seconds):
+            limit = f" --time={max(1, walltime // 60)}" if walltime else ""
+            name = f"start:{queue.name}:{walltime or 0}"
+            rows.append(f"ph_ask {quote(name)} {quote(queue.name)}{limit}")
+    return "\n".join(rows) + f'\nph_text {_UNASKED} 0 "$ph_late"\n'
+
+
+# One that hangs is enough: the others would only take their time as well.
+_ASK = """\
+ph_hung=
+ph_late=0
+ph_ask() {
+  [ -z "$ph_hung" ] || return 0
+  [ "$(date +%s)" -lt "$ph_until" ] || { ph_late=$((ph_late + 1)); return 0; }
+  ph_hear "$1" sh -c 'printf %s "$1" | env SLURM_TIME_FORMAT=%s sbatch --test-only --partition="$2" $3' \\
+    sh "$ph_script" "$2" "${3:-}" || case $? in 124 | 137) ph_hung=1 ;; esac
+}"""
+_UNASKED = "unasked"
+
+
+def read_unasked(seen: Heard) -> int:
+    """How many questions there was no time for."""
+    word = seen.get(_UNASKED)
+    return int(word.text) if word is not None and word.text.isdigit() else 0
 
 
 def _directives(asked: Resources) -> list[str]:

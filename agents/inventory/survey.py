@@ -8,8 +8,9 @@ from dataclasses import replace
 
 from agents.doctor.heard import Heard, heard, shell
 from agents.inventory import Inventory, Start, guessed, pbs, slurm, slurm_starts
+from agents.words import count
 from scheduler.batch import build_batch_system
-from scheduler.errors import ConnectionLost
+from scheduler.errors import Away, ConnectionLost
 from scheduler.job import Resources
 from scheduler.settings import BatchSettings
 from scheduler.transport import Transport
@@ -17,6 +18,8 @@ from scheduler.transport import Transport
 QUESTION_SECONDS = 20
 """Time limit of one command there."""
 LOOK_SECONDS = 180.0
+ASK_SECONDS = 120
+"""Nothing more is asked about starts after this; the last question still has its time."""
 
 
 def survey(transport: Transport, batch: BatchSettings, asked: Resources | None) -> Inventory:
@@ -31,9 +34,27 @@ def survey(transport: Transport, batch: BatchSettings, asked: Resources | None) 
     inventory = slurm.read(_ask(transport, prelude, slurm.LOOK))
     if asked is None:
         return inventory
-    questions = slurm_starts.start_questions(asked, inventory.queues)
-    told = slurm_starts.read_starts(_ask(transport, prelude, questions))
-    return replace(inventory, starts=tuple(slurm_starts.with_guesses(told, inventory, time.time())))
+    return _with_starts(transport, prelude, inventory, asked)
+
+
+def _with_starts(
+    transport: Transport, prelude: str, inventory: Inventory, asked: Resources
+) -> Inventory:
+    """The inventory with what Slurm tells of starts. Where it tells nothing, the rest is no less true."""
+    questions = slurm_starts.start_questions(asked, inventory.queues, ASK_SECONDS)
+    try:
+        heard_there = _ask(transport, prelude, questions)
+    except Away as error:
+        missing = (*inventory.missing, f"sbatch --test-only: {error}")
+        return replace(inventory, starts=tuple(_guesses(inventory, asked)), missing=missing)
+    told = slurm_starts.with_guesses(slurm_starts.read_starts(heard_there), inventory, time.time())
+    unasked = slurm_starts.read_unasked(heard_there)
+    missing = (f"sbatch --test-only: it is slow, no time for {count(unasked, 'more question')}",)
+    return replace(
+        inventory,
+        starts=tuple(told),
+        missing=(*inventory.missing, *(missing if unasked else ())),
+    )
 
 
 def tell(transport: Transport, batch: BatchSettings, questions: str) -> Heard:
@@ -45,12 +66,14 @@ def tell(transport: Transport, batch: BatchSettings, questions: str) -> Heard:
 
 
 def _guesses(inventory: Inventory, asked: Resources | None) -> list[Start]:
-    """PBS has no question for a job that is not there yet."""
+    """From how long others waited: PBS has no question for a job that is not there yet."""
     if asked is None:
         return []
     walltime, now = asked.walltime_seconds, time.time()
     return [
-        guessed(queue, inventory.jobs, walltime, now) for queue in inventory.queues if queue.is_open
+        guessed(queue, inventory.jobs, walltime, now)
+        for queue in inventory.queues
+        if queue.is_offered
     ]
 
 

@@ -53,7 +53,7 @@ def test_the_first_start_of_several_is_that_of_the_request():
     said = advice(Inventory("slurm", KNOWN.queues, starts=starts), asked, ["Tesla P100"], 0.0)
     assert said[0] == "first start: queue v100, now"
     assert "new ones would run on rtx8000 or v100" in said[-1]
-    questions = start_questions(asked, KNOWN.queues)
+    questions = start_questions(asked, KNOWN.queues, 9)
     assert questions.index("start:rtx:") < questions.index("start:a100:")
 
 

@@ -255,8 +255,8 @@ def test_partitions_that_are_not_shown_to_me_are_not_offered():
 def test_a_hidden_partition_is_taken_where_a_person_names_it():
     found = hidden()
     assert queue_of(Wishes(queue="secret"), found, None).value == "secret"
-    assert "start:secret:" in start_questions(Resources(queue="secret"), found.queues)
-    assert "start:secret:" not in start_questions(Resources(queue="debug"), found.queues)
+    assert "start:secret:" in start_questions(Resources(queue="secret"), found.queues, 9)
+    assert "start:secret:" not in start_questions(Resources(queue="debug"), found.queues, 9)
     assert len(advice(found, Resources(queue="secret"), [], 0.0)) == 1  # and that is of starts
 
 
