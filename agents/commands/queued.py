@@ -12,6 +12,7 @@ from agents.doctor.heard import Word
 from agents.errors import ConfigurationError
 from agents.inventory import QueuedJob
 from agents.words import count
+from scheduler.plain import printable
 from scheduler.shell import quote
 
 _JOB_ID = re.compile(r"[0-9][A-Za-z0-9_.+\[\]-]*")
@@ -34,9 +35,9 @@ def tell_jobs(loaded: LoadedConfig, jobs: Sequence[str]) -> int:
     for job in jobs:
         word = words[job]
         if word.code == 0 and word.text:
-            print(word.text)
+            print(printable(word.text))
         else:
-            print(f"error: {job}: {word.text or 'not known'}", file=sys.stderr)
+            print(f"error: {job}: {printable(word.text) or 'not known'}", file=sys.stderr)
     return 0 if all(word.code == 0 and word.text for word in words.values()) else 1
 
 
@@ -62,7 +63,8 @@ def cancel_jobs(loaded: LoadedConfig, jobs: Sequence[str], yes: bool) -> int:
         if word.code == 0:
             print(f"cancelled: {job.job_id} ({job.name})")
         else:
-            print(f"error: {job.job_id}: {word.text or f'exit code {word.code}'}", file=sys.stderr)
+            why = printable(word.text) or f"exit code {word.code}"
+            print(f"error: {job.job_id}: {why}", file=sys.stderr)
     return 1 if any(word.code for word in words.values()) else 0
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from agents.report.numbers import duration
+from scheduler.plain import printable
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,11 @@ class Queue:
     @property
     def busy(self) -> int:
         return max(0, self.nodes - self.free - self.partly - self.down)
+
+
+def plain(text: str) -> str:
+    """What others wrote, such as a job's name, fit for one line of a terminal."""
+    return re.sub(r"[\n\t]", " ", printable(text))
 
 
 def names_of(text: str) -> tuple[str, ...]:

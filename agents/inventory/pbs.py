@@ -8,7 +8,7 @@ from datetime import datetime
 
 from agents.doctor.heard import Heard
 from agents.doctor.words import one_line
-from agents.inventory import Gpus, Inventory, Queue, QueuedJob, counted
+from agents.inventory import Gpus, Inventory, Queue, QueuedJob, counted, plain
 from agents.inventory.times import seconds
 from scheduler.batch.pbs import BRIEF
 from scheduler.batch.pbs_listing import fields_of
@@ -149,8 +149,8 @@ def _jobs(text: str, me: str) -> Iterator[QueuedJob]:
         running = row.get("job_state") in ("R", "E")
         yield QueuedJob(
             job_id=row["Job Id"],
-            name=row.get("Job_Name", ""),
-            user=user,
+            name=plain(row.get("Job_Name", "")),
+            user=plain(user),
             state=row.get("job_state", ""),
             queue=row.get("queue", ""),
             nodes=_number(row, "Resource_List.nodect"),
@@ -158,7 +158,7 @@ def _jobs(text: str, me: str) -> Iterator[QueuedJob]:
             gpus=f"gpu x {gpus}" if gpus else "",
             walltime_seconds=seconds(row.get("Resource_List.walltime", "")),
             starts_at=_moment(row.get("stime" if running else "estimated.start_time", "")),
-            reason="" if running else row.get("comment", ""),
+            reason="" if running else plain(row.get("comment", "")),
             mine=user == me,
             waited_seconds=_waited(row) if running else None,
         )

@@ -9,7 +9,7 @@ from itertools import groupby
 
 from agents.doctor.heard import Heard
 from agents.doctor.words import one_line
-from agents.inventory import Gpus, Inventory, Queue, QueuedJob, counted
+from agents.inventory import Gpus, Inventory, Queue, QueuedJob, counted, plain
 from agents.inventory.times import moment, seconds
 
 # Columns of a fixed width: values may hold spaces, and 22.05 has no separator for -O.
@@ -171,8 +171,8 @@ def _jobs(text: str, me: str) -> Iterator[QueuedJob]:
         )
         yield QueuedJob(
             job_id=job_id,
-            name=name,
-            user=user,
+            name=plain(name),
+            user=plain(user),
             state=state,
             queue=queue,
             nodes=_number(nodes),
@@ -180,7 +180,7 @@ def _jobs(text: str, me: str) -> Iterator[QueuedJob]:
             gpus=", ".join(f"{kind or 'gpu'} x {count}" for kind, count in gres(asked)),
             walltime_seconds=seconds(limit),
             starts_at=moment(start),
-            reason="" if reason == "None" else reason,
+            reason="" if reason == "None" else plain(reason),
             mine=user == me,
             waited_seconds=_waited(state, submitted, start),
         )

@@ -71,6 +71,29 @@ def test_a_job_of_pbs(tmp_path):
     assert "Unknown Job Id" in unknown.stderr
 
 
+EVIL = r"9|mallory\033[2J|PENDING|debug|1|4|1:00:00|N/A|Why\033]0;x\007|N/A|1795667757|evil\033[31mred\033]0;pwned\007"
+
+
+def test_no_job_of_another_user_writes_to_my_terminal(tmp_path):
+    listing = {"squeue": f"printf '{EVIL}\\n'", "scontrol": f"printf '{EVIL}\\nline two\\n'"}
+    run = site(tmp_path, "slurm", {**SLURM, **listing})
+    for words in (["--all"], ["--all", "--json"], ["9"]):
+        done = run(*words)
+        assert done.returncode == 0, done.stderr
+        assert "evilred" in done.stdout, words
+        assert not {"\x1b", "\x07"} & {*done.stdout}
+    assert "line two" in done.stdout.splitlines()
+
+
+def test_no_line_of_a_listing_is_a_job_s_name(tmp_path):
+    row = r"Job Id: 5.srv|Job_Name=a\\nmy job\033[0m|Job_Owner=eve@x|job_state=Q|queue=q|comment=no\\nroom"
+    run = site(tmp_path, "pbs", {"qstat": f"""case "$*" in *dsv) printf '{row}\\n';; esac"""})
+    shown = run("--all").stdout
+    assert "a my job" in shown
+    assert "no room" in shown
+    assert "\x1b" not in shown
+
+
 def test_a_job_that_is_cancelled_is_mine_and_named(slurm, tmp_path):
     done = slurm("7", "--cancel")
     assert (done.returncode, done.stdout) == (0, "cancelled: 7 (mine one)\n"), done.stderr
