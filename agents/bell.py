@@ -11,14 +11,20 @@ import os
 import secrets
 import socket
 import threading
+import time
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 from scheduler.settings import BellSettings
 
 TOKEN_FILE = "bell.token"
 SLOW_SECONDS = 5.0
 """A caller who takes longer to say what he wants is not listened to."""
+MOST_CALLERS = 32
+"""At a time. The address is open to a whole network, and each caller costs a descriptor and a thread
+of the search; one who is turned away rang in vain, and the next poll sees the same."""
 
 
 def bell_url(settings: BellSettings, token: str) -> str:
@@ -56,6 +62,37 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     # A search that is resumed at once listens where it did: its jobs know no other address.
     allow_reuse_address = True
+    # Jobs that end together ring together; beyond it the kernel has them wait a second.
+    request_queue_size = MOST_CALLERS
+
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        super().__init__(address, handler)
+        self._until: dict[socket.socket, float] = {}
+        self._lock = threading.Lock()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        with self._lock:
+            is_full = len(self._until) >= MOST_CALLERS
+            if not is_full:
+                self._until[request] = time.monotonic() + SLOW_SECONDS
+        if is_full:
+            self.shutdown_request(request)
+        else:
+            super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        super().shutdown_request(request)
+        with self._lock:
+            self._until.pop(request, None)
+
+    def service_actions(self) -> None:
+        """Hang up on who is late: a timeout of the socket begins anew with each byte."""
+        now = time.monotonic()
+        with self._lock:
+            late = [request for request, until in self._until.items() if until < now]
+        for request in late:
+            with suppress(OSError):
+                request.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A caller who hangs up is no news."""

@@ -5,7 +5,10 @@ import json
 import shutil
 import socket
 import stat
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -72,6 +75,49 @@ def test_a_caller_who_says_nothing_keeps_nobody_else_away(bell, capfd):
         done = list(pool.map(lambda _: ask(bell, "POST", path_of(bell)), range(8)))
     assert done == [204] * 8
     assert capfd.readouterr() == ("", "")
+
+
+def test_callers_beyond_a_number_are_turned_away_and_a_place_is_free_again(tmp_path, monkeypatch):
+    monkeypatch.setattr("agents.bell.SLOW_SECONDS", 600.0)
+    monkeypatch.setattr("agents.bell.MOST_CALLERS", 8, raising=False)
+    bell = Bell(settings(), tmp_path)
+    before = threading.active_count()
+    with ExitStack() as stack:
+        callers = [stack.enter_context(a_caller(bell)) for _ in range(24)]
+        assert [one.recv(1) for one in callers[8:]] == [b""] * 16
+        assert threading.active_count() - before <= 8
+    for _ in range(1000):  # the server sees them leave when it does
+        try:
+            status = ask(bell, "POST", path_of(bell))
+            break
+        except OSError:
+            time.sleep(0.02)
+    assert status == 204
+    assert bell.rung()
+    bell.close()
+
+
+def a_caller(bell):
+    _, port = settings(int(bell.url.split(":")[2].split("/")[0])).address
+    caller = socket.create_connection(("127.0.0.1", port), timeout=10)
+    caller.sendall(b"P")
+    return caller
+
+
+def test_a_caller_who_never_finishes_is_hung_up_on(bell, monkeypatch):
+    monkeypatch.setattr("agents.bell.SLOW_SECONDS", 0.5)
+    with a_caller(bell) as caller:
+        for _ in range(100):
+            try:
+                caller.settimeout(0.1)
+                assert caller.recv(1) == b""
+                break
+            except TimeoutError:
+                caller.sendall(b"x")
+            except OSError:
+                break
+        else:
+            pytest.fail("still listened to, ten seconds on")
 
 
 def test_after_a_resume_jobs_still_know_the_address(tmp_path):
