@@ -100,7 +100,7 @@ def _rows(text: str, key: str) -> Iterator[Row]:
 
 
 def _queue(row: Row, nodes: Sequence[Row], default: str) -> Queue:
-    own = [node for node in nodes if node.get("queue", row["Queue"]) == row["Queue"]]
+    own = _nodes_of(row, nodes)
     states = [_node_state(node) for node in own]
     return Queue(
         name=row["Queue"],
@@ -115,6 +115,28 @@ def _queue(row: Row, nodes: Sequence[Row], default: str) -> Queue:
         memory_mb=max((_memory(node) for node in own), default=0),
         gpus=tuple(_gpus(own)),
     )
+
+
+def _nodes_of(queue: Row, nodes: Sequence[Row]) -> list[Row]:
+    """The nodes that jobs of the queue may run on: its own, or those that none has for itself, and of
+    these the ones with what each chunk of its jobs asks for (``default_chunk.debug=True``)."""
+    free_for_it = [node for node in nodes if node.get("queue", queue["Queue"]) == queue["Queue"]]
+    wanted = [
+        (f"resources_available.{key.removeprefix('default_chunk.')}", value)
+        for key, value in queue.items()
+        if key.startswith("default_chunk.") and not _AMOUNT.fullmatch(value)
+    ]
+    # What no node has is no property of nodes (a file system, a licence): it chooses none.
+    wanted = [(key, value) for key, value in wanted if any(key in node for node in nodes)]
+    return [
+        node
+        for node in free_for_it
+        if all(value in re.split(r'[,"]', node.get(key, "")) for key, value in wanted)
+    ]
+
+
+_AMOUNT = re.compile(r"\d+(\.\d+)?([kmgtp]?[bw])?", re.IGNORECASE)
+"""Of cores, memory: what a job takes of a node, not what the node is."""
 
 
 def _node_state(node: Row) -> str:

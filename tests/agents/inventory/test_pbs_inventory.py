@@ -45,6 +45,33 @@ def test_queues_with_their_nodes_gpus_and_jobs():
     assert "queue debug: max_queued [u:PBS_GENERIC=1]" in found.limits
 
 
+def node(name, **has):
+    row = {"state": "free", "resources_available.ncpus": 64, "resources_assigned.ncpus": 0}
+    row |= {f"resources_available.{key}": value for key, value in has.items()}
+    return f"Name={name}|" + "|".join(f"{key}={value}" for key, value in row.items())
+
+
+@pytest.mark.parametrize(
+    ("chunk", "nodes"),
+    [
+        ("default_chunk.debug=True", 2),
+        ("default_chunk.debug=True|default_chunk.ncpus=1|default_chunk.mem=500mb", 2),
+        ("default_chunk.of=small", 3),
+        ("default_chunk.of=small|default_chunk.debug=True", 1),
+        ("default_chunk.of=mall", 0),
+        ("default_chunk.filesystems=home", 5),
+        ("total_jobs=0", 5),
+    ],
+)
+def test_a_queue_has_the_nodes_that_its_jobs_may_run_on(chunk, nodes):
+    there = [node("a", debug="True", of="large"), node("b", debug="True", of="small\\,large")]
+    there += [node(name, debug="False", of="small") for name in "cd"] + [node("e")]
+    row = f"Queue: debug|queue_type=Execution|enabled=True|started=True|{chunk}"
+    [queue] = pbs.read(seen(queues=row, nodes="\n".join(there), jobs="")).queues
+    assert (queue.nodes, queue.free) == (nodes, nodes)
+    assert (guessed(queue, (), 60, now=9.0).starts_at is not None) == (nodes > 0)
+
+
 def test_jobs_with_what_they_need():
     mine, other = pbs.read(seen()).jobs
     assert (mine.mine, mine.waits, mine.cpus, mine.gpus) == (True, True, 64, "gpu x 8")
