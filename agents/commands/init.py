@@ -322,7 +322,8 @@ def _say(
     )
     for queue in _shown(inventory):
         gpus = ", ".join(f"{each.total} {each.kind or 'GPUs'}" for each in queue.gpus)
-        say(f"  queue {queue.name}: {count(queue.nodes, 'node')}{', ' + gpus if gpus else ''}")
+        nodes = "a route" if queue.is_route else count(queue.nodes, "node")
+        say(f"  queue {queue.name}: {nodes}{', ' + gpus if gpus else ''}")
     if inventory.silence:
         say(f"  {inventory.batch} does not answer: {inventory.silence}")
         say("  written for it all the same; --batch local is for runs on this machine alone")
@@ -335,8 +336,8 @@ def _say(
 
 
 def _shown(inventory: Inventory) -> list[Queue]:
-    """The queues that are no secret."""
-    return [queue for queue in inventory.queues if not queue.is_hidden]
+    """The queues that a person may ask for."""
+    return [each for each in inventory.queues if not (each.is_hidden or each.by_route_only)]
 
 
 def _next(

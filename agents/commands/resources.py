@@ -184,14 +184,23 @@ def _queue_table(inventory: Inventory, width: int) -> RenderableType:
         table.add_row(
             _name(each),
             duration(each.longest_seconds) if each.longest_seconds else "-",
-            f"{each.free} / {each.partly} / {each.busy} / {each.down}",
-            _gpu_text(each) or "-",
-            str(each.cpus),
-            f"{each.memory_mb / 1024:.0f} GiB",
+            *_room_cells(each),
             str(each.queued),
             str(each.running),
         )
     return table if _fits(table, width) else Text("\n".join(_queue_lines(inventory.queues)))
+
+
+def _room_cells(queue: Queue) -> tuple[str, str, str, str]:
+    if queue.is_route:
+        return _way(queue), "-", "-", "-"
+    nodes = f"{queue.free} / {queue.partly} / {queue.busy} / {queue.down}"
+    memory = f"{queue.memory_mb / 1024:.0f} GiB"
+    return nodes, _gpu_text(queue) or "-", str(queue.cpus), memory
+
+
+def _way(queue: Queue) -> str:
+    return f"leads to {', '.join(queue.leads_to or ()) or 'other queues'}"
 
 
 def _fits(table: Table, width: int) -> bool:
@@ -210,18 +219,25 @@ def _fits(table: Table, width: int) -> bool:
 def _queue_lines(queues: Sequence[Queue]) -> Iterator[str]:
     for each in queues:
         yield _name(each)
-        longest = duration(each.longest_seconds) if each.longest_seconds else "not limited"
-        memory = f"{each.memory_mb / 1024:.0f} GiB"
-        yield f"  longest job: {longest}; a node: {count(each.cpus, 'core')}, {memory}"
-        yield f"  nodes: {each.free} free, {each.partly} partly, {each.busy} busy, {each.down} down"
+        yield from _room_lines(each)
         if each.gpus:
             yield f"  GPUs free: {_gpu_text(each)}"
         yield f"  jobs: {each.queued} waiting, {each.running} running"
 
 
+def _room_lines(queue: Queue) -> Iterator[str]:
+    if queue.is_route:
+        yield f"  {_way(queue)}"
+        return
+    longest = duration(queue.longest_seconds) if queue.longest_seconds else "not limited"
+    memory = f"{queue.memory_mb / 1024:.0f} GiB"
+    yield f"  longest job: {longest}; a node: {count(queue.cpus, 'core')}, {memory}"
+    yield f"  nodes: {queue.free} free, {queue.partly} partly, {queue.busy} busy, {queue.down} down"
+
+
 def _name(queue: Queue) -> str:
     marks = ["default"] * queue.is_default + ["closed"] * (not queue.is_open)
-    marks += ["hidden"] * queue.is_hidden
+    marks += ["hidden"] * queue.is_hidden + ["by a route alone"] * queue.by_route_only
     return f"{queue.name} ({', '.join(marks)})" if marks else queue.name
 
 

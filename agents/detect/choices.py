@@ -45,11 +45,13 @@ def queue_of(wishes: Wishes, inventory: Inventory, ask: Ask) -> Choice:
             raise ConfigurationError(
                 f"--queue {','.join(unknown)}: there are {', '.join(inventory.offered)}"
             )
-        return Choice(wishes.queue, "as you said")
+        _check_reach(names_of(wishes.queue), inventory)
+        return Choice(wishes.queue, "as you said" + _bounds(wishes.queue, inventory))
     default = next((q.name for q in inventory.queues if q.is_default and q.is_open), None)
     others = ", ".join(name for name in open_ones if name != default)
     if default is not None:
-        return Choice(default, "the default" + (f"; also open: {others}" if others else ""))
+        also = f"; also open: {others}" if others else ""
+        return Choice(default, f"the default{_bounds(default, inventory)}{also}")
     if len(open_ones) == 1:
         return Choice(open_ones[0], "the only one that is open")
     if not open_ones:
@@ -58,9 +60,27 @@ def queue_of(wishes: Wishes, inventory: Inventory, ask: Ask) -> Choice:
     return Choice(answer, f"as you said; open: {', '.join(open_ones)}")
 
 
+def _check_reach(names: Sequence[str], inventory: Inventory) -> None:
+    for queue in inventory.named(names):
+        if queue.by_route_only:
+            raise ConfigurationError(
+                f"--queue {queue.name}: it takes jobs from a route alone; there are "
+                f"{', '.join(inventory.routes_to(queue.name) or inventory.offered)}"
+            )
+
+
+def _bounds(names: str, inventory: Inventory) -> str:
+    """What a job there must be like; an `init` asks for one node."""
+    places = inventory.places(names_of(names))
+    if any(place.takes_nodes(1) for place in places):
+        return ""
+    fewest = min((place.fewest_nodes or 1 for place in places), default=1)
+    return f"; it takes {fewest} nodes at least" if fewest > 1 else ""
+
+
 def strictest(choice: Choice, inventory: Inventory) -> Queue | None:
     """Of several chosen queues the one with the shortest limit: what it allows, the others do."""
-    known = inventory.named(names_of(choice.value or ""))
+    known = inventory.places(names_of(choice.value or ""))
     return min(known, key=lambda queue: queue.longest_seconds or float("inf"), default=None)
 
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import cast
 
 from agents.doctor.check import Check, failed, ok, skipped, warning
 from agents.doctor.heard import Heard, Word
+from agents.doctor.pbs_limits import hindrance, is_route, open_queues
 from agents.doctor.prober import REQUEST, SCHEDULER
-from agents.doctor.words import listed, one_line
+from agents.doctor.words import one_line
 from scheduler.batch.pbs import PbsBatch
 from scheduler.job import Resources
-from scheduler.settings import PbsBatchSettings, parse_duration
+from scheduler.settings import PbsBatchSettings
 
 _LOOK = """
 if ph_hear server qstat -B -f; then
@@ -76,50 +76,34 @@ class PbsProber:
             return failed(
                 REQUEST,
                 "no queue is asked for, and the server has no default",
-                f"set cluster.resources.queue to one of: {_open(queues)}",
+                f"set cluster.resources.queue to one of: {open_queues(queues)}",
             )
         name = name.partition("@")[0]
         if name not in queues:
             return failed(
                 REQUEST,
                 f"there is no queue {name}",
-                f"set cluster.resources.queue to one of: {_open(queues)}",
+                f"set cluster.resources.queue to one of: {open_queues(queues)}",
             )
         return _queue_check(name, queues, asked)
 
 
 def _queue_check(name: str, queues: Mapping[str, Mapping[str, str]], asked: Resources) -> Check:
     queue = queues[name]
-    if queue.get("enabled", "True") != "True":
-        return failed(
-            REQUEST,
-            f"the queue {name} takes no jobs (enabled = False)",
-            f"set cluster.resources.queue to one of: {_open(queues)}",
-        )
-    most, least = (_seconds(queue.get(f"resources_{end}.walltime")) for end in ("max", "min"))
-    wanted = asked.walltime_seconds
-    if wanted is not None and most is not None and wanted > most:
-        return failed(
-            REQUEST,
-            f"the queue {name} allows {queue['resources_max.walltime']}, and the job asks for more",
-            "lower cluster.resources.walltime, or choose another queue",
-        )
-    if wanted is not None and least is not None and wanted < least:
-        return failed(
-            REQUEST,
-            f"the queue {name} wants at least {queue['resources_min.walltime']}",
-            "raise cluster.resources.walltime, or choose another queue",
-        )
+    why = hindrance(name, queues, asked)
+    if why is not None:
+        return failed(REQUEST, why.seen, why.remedy)
     if queue.get("started", "True") != "True":
         return warning(
             REQUEST,
             f"the queue {name} takes jobs and starts none (started = False)",
-            f"jobs wait until it is started; other queues: {_open(queues)}",
+            f"jobs wait until it is started; other queues: {open_queues(queues)}",
         )
+    does = "passes jobs on" if is_route(queue) else "takes and starts jobs"
     account = (
         f"; the account {asked.account} is seen by the first job alone" if asked.account else ""
     )
-    return ok(REQUEST, f"the queue {name} takes and starts jobs{account}")
+    return ok(REQUEST, f"the queue {name} {does}{account}")
 
 
 def sections(text: str, kind: str) -> dict[str, dict[str, str]]:
@@ -143,21 +127,3 @@ def _default_queue(seen: Heard) -> str | None:
         if "default_queue" in server:
             return server["default_queue"]
     return None
-
-
-def _open(queues: Mapping[str, Mapping[str, str]]) -> str:
-    names = [
-        name
-        for name, queue in queues.items()
-        if queue.get("enabled", "True") == "True" and queue.get("started", "True") == "True"
-    ]
-    return listed(names) or "(`qstat -Q` lists them)"
-
-
-def _seconds(walltime: str | None) -> float | None:
-    if walltime is None:
-        return None
-    try:
-        return cast(float, parse_duration(walltime))
-    except ValueError:
-        return None

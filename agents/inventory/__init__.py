@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from agents.report.numbers import duration
+from agents.words import count
 from scheduler.plain import printable
 
 
@@ -36,9 +37,17 @@ class Queue:
     """Takes jobs and starts them."""
     is_hidden: bool = False
     """The scheduler shows it only to those who ask for all: hidden, or for groups that are not mine."""
+    by_route_only: bool = False
+    """Takes jobs that a route passes on, and no others (PBS)."""
+    leads_to: Sequence[str] | None = None
+    """Of a route (PBS), which has no nodes: the queues that it passes jobs on to, as far as is told.
+    None: no route."""
     is_default: bool = False
     longest_seconds: int | None = None
     """Of one job's walltime; None: no limit, or not told."""
+    fewest_nodes: int | None = None
+    """Of one job; None: not limited, or not told."""
+    most_nodes: int | None = None
     nodes: int = 0
     free: int = 0
     """Nodes with nothing on them."""
@@ -56,7 +65,25 @@ class Queue:
     @property
     def is_offered(self) -> bool:
         """Whether to name it to a person who looks for one."""
-        return self.is_open and not self.is_hidden
+        return self.is_open and not self.is_hidden and not self.by_route_only
+
+    @property
+    def is_route(self) -> bool:
+        return self.leads_to is not None
+
+    def takes_nodes(self, number: int) -> bool:
+        """Whether it takes a job on so many nodes."""
+        return (self.fewest_nodes or 0) <= number <= (self.most_nodes or number)
+
+    @property
+    def bounds(self) -> str:
+        """How many nodes a job of it may have; empty where that is not limited."""
+        least, most = self.fewest_nodes, self.most_nodes
+        if least and most:
+            return count(most, "node") if least == most else f"{least} to {count(most, 'node')}"
+        if least:
+            return f"{count(least, 'node')} at least"
+        return f"{count(most, 'node')} at most" if most else ""
 
     @property
     def busy(self) -> int:
@@ -140,6 +167,20 @@ class Inventory:
         """Those of that name that there are."""
         return [queue for queue in map(self.queue, names) if queue is not None]
 
+    def routes_to(self, name: str) -> list[str]:
+        """Routes that lead to the queue."""
+        return [queue.name for queue in self.queues if name in (queue.leads_to or ())]
+
+    def places(self, names: Sequence[str]) -> list[Queue]:
+        """Those in which jobs for `names` run: of a route the queues that it leads to."""
+        found: dict[str, Queue] = {}
+        for queue in self.named(names):
+            found[queue.name] = queue
+        for _ in self.queues:  # a route may lead to a route, and in circles
+            for queue in [queue for queue in found.values() if queue.leads_to]:
+                found |= {each.name: each for each in self.named(queue.leads_to or ())}
+        return [queue for queue in found.values() if not queue.is_route]
+
 
 @dataclass(frozen=True)
 class Start:
@@ -162,16 +203,20 @@ def counted(queue: Queue, jobs: Sequence[QueuedJob]) -> Queue:
     return replace(queue, queued=waiting, running=len(own) - waiting)
 
 
-def guessed(queue: Queue, jobs: Sequence[QueuedJob], walltime: int | None, now: float) -> Start:
-    """When a job might start in `queue`: at once where a node is free and nobody waits, else after
+def guessed(
+    queue: Queue, jobs: Sequence[QueuedJob], walltime: int | None, now: float, nodes: int = 1
+) -> Start:
+    """When a job might start in `queue`: at once where nodes are free and nobody waits, else after
     the median of what those that run now have waited; not told where nobody runs, where it is closed
-    or takes no job of that length."""
+    or takes no job of that size or length."""
     if not queue.is_open:
         return Start(queue.name, walltime, None)
+    if not queue.takes_nodes(nodes):
+        return Start(queue.name, walltime, None, words=f"it takes {queue.bounds}")
     longest = queue.longest_seconds
     if longest and walltime and walltime > longest:
         return Start(queue.name, walltime, None, words=f"it allows {duration(longest)}")
-    if queue.free and not queue.queued:
+    if queue.free >= max(1, nodes) and not queue.queued:
         return Start(queue.name, walltime, now, guess=True)
     waits = [
         job.waited_seconds

@@ -96,7 +96,15 @@ def _limits(inventory: Inventory, asked: Resources) -> Iterator[str]:
         if inventory.queues and inventory.queue(name) is None:
             names = ", ".join(inventory.offered)
             yield f"there is no queue {name}: set cluster.resources.queue to one of {names}"
-    hindered = [list(_hindrances(queue, asked)) for queue in known]
+    for queue in known:
+        if queue.by_route_only:
+            yield (
+                f"queue {queue.name} takes jobs from a route alone: set cluster.resources.queue to "
+                f"one of {', '.join(inventory.routes_to(queue.name) or inventory.offered)}"
+            )
+        if queue.is_route:
+            yield from _hindrances(queue, asked)
+    hindered = [list(_hindrances(queue, asked)) for queue in inventory.places(own)]
     if all(hindered):  # else one of them takes the job
         for said in hindered:
             yield from said
@@ -106,12 +114,16 @@ def _hindrances(queue: Queue, asked: Resources) -> Iterator[str]:
     """Why the queue does not take the request."""
     if not queue.is_open:
         yield f"queue {queue.name} is closed: jobs wait there until it opens"
+    if not queue.takes_nodes(asked.nodes):
+        yield f"queue {queue.name} takes {queue.bounds}: see cluster.resources.nodes ({asked.nodes})"
     longest = queue.longest_seconds
     if longest and asked.walltime_seconds and asked.walltime_seconds > longest:
         yield (
             f"queue {queue.name} allows {duration(longest)}: shorten cluster.resources.walltime "
             f"({duration(asked.walltime_seconds)})"
         )
+    if queue.is_route:
+        return
     kinds = [gpus.kind for gpus in queue.gpus]
     if asked.gpus and not kinds:
         yield f"queue {queue.name} has no GPUs, and {asked.gpus} are asked for"
@@ -122,7 +134,7 @@ def _hindrances(queue: Queue, asked: Resources) -> Iterator[str]:
 def _other_device(inventory: Inventory, asked: Resources, devices: Sequence[str]) -> Iterator[str]:
     """Other hardware than that of earlier trials: times, and accuracies, do not compare."""
     own = _own(inventory, asked)
-    there = [gpus.kind for queue in inventory.named(own) for gpus in queue.gpus]
+    there = [gpus.kind for queue in inventory.places(own) for gpus in queue.gpus]
     kinds = [kind for kind in dict.fromkeys([asked.gpu_type] if asked.gpu_type else there) if kind]
     if not devices or not kinds or not asked.gpus:
         return

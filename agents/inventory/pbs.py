@@ -56,7 +56,6 @@ def read(seen: Heard) -> Inventory:
     queues = tuple(
         counted(_queue(row, nodes, server.get("default_queue", "")), jobs)
         for row in _rows(_text(seen, "queues"), "Queue")
-        if row.get("queue_type") != "Route"
     )
     limits = tuple(
         f"queue {row['Queue']}: {key} {row[key]}"
@@ -100,13 +99,18 @@ def _rows(text: str, key: str) -> Iterator[Row]:
 
 
 def _queue(row: Row, nodes: Sequence[Row], default: str) -> Queue:
-    own = _nodes_of(row, nodes)
+    is_route = row.get("queue_type") == "Route"
+    own = [] if is_route else _nodes_of(row, nodes)
     states = [_node_state(node) for node in own]
     return Queue(
         name=row["Queue"],
         is_open=row.get("enabled") == "True" and row.get("started") == "True",
+        by_route_only=row.get("from_route_only") == "True",
+        leads_to=destinations(row) if is_route else None,
         is_default=row["Queue"] == default,
         longest_seconds=seconds(row.get("resources_max.walltime", "")),
+        fewest_nodes=_number(row, "resources_min.nodect") or None,
+        most_nodes=_number(row, "resources_max.nodect") or None,
         nodes=len(own),
         free=states.count("free"),
         partly=states.count("partly"),
@@ -115,6 +119,12 @@ def _queue(row: Row, nodes: Sequence[Row], default: str) -> Queue:
         memory_mb=max((_memory(node) for node in own), default=0),
         gpus=tuple(_gpus(own)),
     )
+
+
+def destinations(queue: Row) -> tuple[str, ...]:
+    """Where a route leads to; on another server (``queue@server``) too."""
+    told = queue.get("route_destinations", "").split(",")
+    return tuple(name for one in told if (name := one.partition("@")[0].strip()))
 
 
 def _nodes_of(queue: Row, nodes: Sequence[Row]) -> list[Row]:

@@ -7,7 +7,8 @@ import time
 from dataclasses import replace
 
 from agents.doctor.heard import Heard, heard, shell
-from agents.inventory import Inventory, Start, guessed, pbs, slurm, slurm_starts
+from agents.inventory import Inventory, Start, pbs, slurm, slurm_starts
+from agents.inventory.guesses import guesses
 from agents.words import count
 from scheduler.batch import build_batch_system
 from scheduler.errors import Away, ConnectionLost
@@ -30,7 +31,7 @@ def survey(transport: Transport, batch: BatchSettings, asked: Resources | None) 
     prelude = build_batch_system(batch).submit_shell()
     if batch.kind == "pbs":
         inventory = pbs.read(_ask(transport, prelude, pbs.LOOK))
-        return replace(inventory, starts=tuple(_guesses(inventory, asked)))
+        return replace(inventory, starts=_guesses(inventory, asked))
     inventory = slurm.read(_ask(transport, prelude, slurm.LOOK))
     if asked is None:
         return inventory
@@ -46,7 +47,7 @@ def _with_starts(
         heard_there = _ask(transport, prelude, questions)
     except Away as error:
         missing = (*inventory.missing, f"sbatch --test-only: {error}")
-        return replace(inventory, starts=tuple(_guesses(inventory, asked)), missing=missing)
+        return replace(inventory, starts=_guesses(inventory, asked), missing=missing)
     told = slurm_starts.with_guesses(slurm_starts.read_starts(heard_there), inventory, time.time())
     unasked = slurm_starts.read_unasked(heard_there)
     missing = (f"sbatch --test-only: it is slow, no time for {count(unasked, 'more question')}",)
@@ -65,16 +66,9 @@ def tell(transport: Transport, batch: BatchSettings, questions: str) -> Heard:
     return _ask(transport, build_batch_system(batch).submit_shell(), questions)
 
 
-def _guesses(inventory: Inventory, asked: Resources | None) -> list[Start]:
-    """From how long others waited: PBS has no question for a job that is not there yet."""
-    if asked is None:
-        return []
-    walltime, now = asked.walltime_seconds, time.time()
-    return [
-        guessed(queue, inventory.jobs, walltime, now)
-        for queue in inventory.queues
-        if queue.is_offered
-    ]
+def _guesses(inventory: Inventory, asked: Resources | None) -> tuple[Start, ...]:
+    """PBS has no question for a job that is not there yet."""
+    return () if asked is None else tuple(guesses(inventory, asked, time.time()))
 
 
 def _ask(transport: Transport, prelude: str, questions: str) -> Heard:

@@ -32,8 +32,8 @@ def seen(**changes):
 
 def test_queues_with_their_nodes_gpus_and_jobs():
     found = pbs.read(seen())
-    assert [queue.name for queue in found.queues] == ["debug", "large"]
-    debug, large = found.queues
+    assert [queue.name for queue in found.queues] == ["debug", "prod", "large"]
+    debug, _, large = found.queues
     assert (debug.is_default, debug.is_open, debug.longest_seconds) == (True, True, 3600)
     assert (debug.nodes, debug.free, debug.busy, debug.down) == (3, 1, 1, 1)
     assert (debug.cpus, debug.memory_mb) == (64, 512 * 1024)
@@ -82,7 +82,7 @@ def test_jobs_with_what_they_need():
 
 def test_a_guess_comes_from_how_long_others_waited():
     inventory = pbs.read(seen())
-    debug, large = inventory.queues
+    debug, _, large = inventory.queues
     start = guessed(debug, inventory.jobs, 1800, now=1000.0)
     assert (start.queue, start.starts_at, start.guess) == ("debug", 1600.0, True)
     assert guessed(large, inventory.jobs, 1800, now=1000.0).starts_at is None
@@ -141,5 +141,5 @@ def test_a_kind_is_known_in_the_spellings_of_sites(kind, device, same):
 
 def test_what_could_not_be_asked_is_said_and_the_rest_is_used():
     found = pbs.read(seen(nodes=Word(1, "cannot connect to server"), jobs=Word(124, "")))
-    assert [queue.name for queue in found.queues] == ["debug", "large"]
+    assert [queue.name for queue in found.queues] == ["debug", "prod", "large"]
     assert found.missing == ("pbsnodes: cannot connect to server", "qstat: it hung")
