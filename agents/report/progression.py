@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from agents.report.cost import cost_of
+from agents.cost import cost_of
 from agents.report.facts import RunFacts
-from agents.report.spans import Span, spans
 from agents.report.study import is_better
+from agents.spans import Span, spans
 from agents.trial import StudyView, Trial, TrialState
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
