@@ -94,9 +94,10 @@ class Surrogate:
         return model.given(known) if model is not None else None
 
     def given(self, view: StudyView) -> Surrogate:
-        """The model with assumptions about those of the history that have no value."""
-        waiting = [t.parameters for t in view.trials if t.state is TrialState.RUNNING]
-        ended = [t.parameters for t in view.trials if t.state.is_finished and not has_value(t)]
+        """The model with assumptions about those of the history that teach and have no value."""
+        unknown = [t for t in view.trials if t.teaches and not has_value(t)]
+        waiting = [t.parameters for t in unknown if t.state is TrialState.RUNNING]
+        ended = [t.parameters for t in unknown if t.state.is_finished]
         return self.assuming(waiting, ended)
 
     def assuming(
@@ -145,13 +146,13 @@ def inside(space: SearchSpace, view: StudyView) -> StudyView:
 
 
 def has_value(trial: Trial) -> bool:
-    """Whether it completed with a finite objective."""
+    """Whether it completed with a finite objective that is a lesson."""
     completed = trial.state is TrialState.COMPLETED and trial.value is not None
-    return completed and math.isfinite(trial.value or 0.0)
+    return completed and trial.teaches and math.isfinite(trial.value or 0.0)
 
 
 def _chosen(view: StudyView) -> Sequence[Trial]:
-    trials = [t for t in view.completed if t.value is not None and math.isfinite(t.value)]
+    trials = [trial for trial in view.trials if has_value(trial)]
     if len(trials) <= MAX_TRIALS:
         return trials
     sign = -1.0 if view.direction == "maximize" else 1.0
