@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 
 from agents.config.model import ConfirmSettings, LoopSettings, StopSettings
 from agents.cost import cost_of, node_hours
+from agents.schedule import complete_iterations
 from agents.spans import spans
 from agents.trial import Direction, StudyView, Trial, TrialState
 from agents.words import count
@@ -55,7 +56,7 @@ def stop_reasons(
         _failures(view, stop, cancelled),
         _iterations(iteration, loop),
         _trials(view, loop),
-        _patience(view, stop),
+        _patience(view, loop, stop),
         _wall_clock(elapsed, stop, kept.seconds),
         _node_hours(view, stop, kept.node_hours),
     )
@@ -124,10 +125,12 @@ def _trials(view: StudyView, loop: LoopSettings) -> StopReason | None:
     )
 
 
-def _patience(view: StudyView, stop: StopSettings) -> StopReason | None:
+def _patience(view: StudyView, loop: LoopSettings, stop: StopSettings) -> StopReason | None:
     if stop.patience is None:
         return None
-    idle = idle_iterations(view, stop.minimum_improvement)
+    # In schedule steady, iterations begin long before those before them have ended.
+    complete = set(complete_iterations(view.trials, loop))
+    idle = [one for one in idle_iterations(view, stop.minimum_improvement) if one in complete]
     advised = len(stop_advised(view).intersection(idle))
     if len(idle) + advised < stop.patience:
         return None

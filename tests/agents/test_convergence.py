@@ -74,6 +74,16 @@ def test_patience_counts_iterations_since_the_last_real_improvement():
     assert iterations_without_improvement(known, 0.0) == 0
 
 
+@pytest.mark.parametrize(("in_the_second", "held"), [(1, False), (3, False), (4, True)])
+def test_patience_counts_no_iteration_that_has_hardly_begun(in_the_second, held):
+    """In schedule steady: a slot is filled as soon as it is free."""
+    first = [trial(n, 0.5, iteration=1) for n in range(4)]
+    second = [trial(4 + n, 0.4 if n < in_the_second else None, iteration=2) for n in range(4)]
+    third = [trial(8 + n, iteration=3) for n in range(in_the_second)]
+    steady = {"schedule": "steady", "jobs_per_iteration": 4, "stop": stop(patience=1)}
+    assert (rule(view(*first, *second, *third), **steady) == "patience") is held
+
+
 def test_small_steps_add_up_to_an_improvement():
     known = view(*(trial(i, 0.5 + 0.0004 * i) for i in range(6)))
     assert iterations_without_improvement(known, 0.001) == 2
