@@ -33,6 +33,21 @@ def node_hours(view: StudyView, now: datetime | None = None) -> float:
     return cost_of(spans(view, now or datetime.now(UTC))).node_hours
 
 
+class Meter:
+    """Node-hours, attempt by attempt: a job that trials share costs what its longest trial takes."""
+
+    def __init__(self) -> None:
+        self.node_hours = 0.0
+        self._of: dict[tuple[object, ...], float] = {}
+
+    def add(self, span: Span) -> None:
+        """Take in one more attempt."""
+        job, hours = _job_of(span), _node_hours([span])
+        more = max(0.0, hours - self._of.get(job, 0.0))
+        self._of[job] = self._of.get(job, 0.0) + more
+        self.node_hours += more
+
+
 def cost_of(found: Sequence[Span]) -> Cost:
     """What these attempts took."""
     groups = _jobs(found)
@@ -51,9 +66,12 @@ def _jobs(found: Sequence[Span]) -> list[list[Span]]:
     """The attempts by the job that they ran in."""
     groups: dict[tuple[object, ...], list[Span]] = {}
     for span in found:
-        alone = (span.trial.number, span.job.attempt)
-        groups.setdefault((span.job.pack,) if span.job.pack else alone, []).append(span)
+        groups.setdefault(_job_of(span), []).append(span)
     return list(groups.values())
+
+
+def _job_of(span: Span) -> tuple[object, ...]:
+    return (span.job.pack,) if span.job.pack else (span.trial.number, span.job.attempt)
 
 
 def _seconds(group: Sequence[Span]) -> float:

@@ -22,8 +22,13 @@ Span = tuple[datetime, datetime]
 
 def elapsed_seconds(kept: Mapping[str, Any], started: datetime, until: datetime) -> float:
     """Seconds at work from `started` to `until`; `kept` is what is kept with the study."""
-    idle = sum((_within(span, started, until) for span in spans(kept)), timedelta())
-    return max(0.0, (until - started - idle).total_seconds())
+    return seconds_at_work(spans(kept), started, until)
+
+
+def seconds_at_work(idle: Sequence[Span], started: datetime, until: datetime) -> float:
+    """Seconds from `started` to `until` that are not of the `idle` times."""
+    rest = sum((_within(span, started, until) for span in idle), timedelta())
+    return max(0.0, (until - started - rest).total_seconds())
 
 
 def with_idle(kept: Mapping[str, Any], since: datetime, until: datetime) -> list[list[str]]:
