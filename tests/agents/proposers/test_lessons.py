@@ -1,6 +1,7 @@
 """What a history teaches about its points, and what it does not."""
 
 import math
+import random
 from dataclasses import replace
 
 import pytest
@@ -9,11 +10,11 @@ from trials import failed, trial, view
 from agents.config.model import FloatParameter
 from agents.proposers.mirror import Mirror
 from agents.proposers.standing import standing
-from agents.proposers.surrogate import Surrogate
+from agents.proposers.surrogate import MAX_TRIALS, Surrogate
 from agents.proposers.tools import RunTools
 from agents.space import SearchSpace
 from agents.steering import Steered, lessons
-from agents.trial import NOT_OF_THE_POINT
+from agents.trial import NOT_OF_THE_POINT, TrialState
 from scheduler.job import Cause, Failure
 
 REAL = FloatParameter(type="float", low=0, high=1)
@@ -80,3 +81,32 @@ def test_an_llm_that_looks_a_confirming_run_up_is_told_what_came_of_it():
     assert "run 7: 0.987" in told and "runs run 3 again with another seed" in told
     assert "proposed by" not in told
     assert "proposed by" not in RunTools(SPACE, known).look_up(8)
+
+
+def long(completed, pruned, running=0):
+    """A history of three sorts, mixed."""
+    chance = random.Random(1)
+    states = [TrialState.COMPLETED] * completed + [TrialState.PRUNED] * pruned
+    chance.shuffle(states)
+    found = []
+    for n, state in enumerate([*states, *[TrialState.RUNNING] * running]):
+        x, y = chance.random(), chance.random()
+        value = 1 - (x - 0.5) ** 2 - (y - 0.5) ** 2 if state is TrialState.COMPLETED else None
+        found.append(trial(n, value, state=state, parameters={"x": x, "y": y}))
+    return view(*found)
+
+
+@pytest.mark.parametrize(
+    ("history", "without_value"),
+    [
+        (long(90, 100, 10), 110),
+        (long(400, 100), 50),
+        (long(50, 700), MAX_TRIALS),
+        (long(700, 1400, 300), 2 * MAX_TRIALS),
+    ],
+)
+def test_the_model_of_a_long_history_is_bounded_in_fair_proportion(history, without_value):
+    with_value = len(Surrogate.fit(SPACE, history)._y)
+    assert with_value <= MAX_TRIALS
+    added = len(Surrogate.of(SPACE, history)._y) - with_value
+    assert 0.8 * without_value <= added <= without_value  # less where the best are latest, too
