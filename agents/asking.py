@@ -21,7 +21,7 @@ from agents.errors import ConfigurationError, ProposalRejected
 from agents.space import SearchSpace
 from agents.space.checks import constraint_problems
 from agents.space.constraint import Constraint
-from agents.space.values import drawn
+from agents.space.values import drawn, evenly
 from agents.steering import LONGEST_NOTE, SETTABLE
 from training.contract import ParameterValue
 
@@ -130,9 +130,7 @@ def checked_region(space: SearchSpace, expression: str) -> Region:
     if faults:
         raise ConfigurationError([f"forbid: {fault}" for fault in faults])
     left = without(space, [expression])
-    chance = random.Random(0)
-    points = [_point(space, chance) for _ in range(POINTS)]
-    allowed = [point for point in points if space.allows(point)]
+    allowed = _allowed_points(space)
     kept = sum(left.allows(point) for point in allowed)
     if kept < LEAST * len(allowed):
         raise ConfigurationError(
@@ -142,8 +140,19 @@ def checked_region(space: SearchSpace, expression: str) -> Region:
     return Region(left, 1 - kept / len(allowed) if allowed else 0.0)
 
 
-def _point(space: SearchSpace, chance: random.Random) -> dict[str, Any]:
-    return space.active_part({name: drawn(p, chance) for name, p in space.parameters.items()})
+def _allowed_points(space: SearchSpace) -> list[dict[str, Any]]:
+    """Points drawn evenly; where hardly one keeps the constraints, ends of ranges more often."""
+    chance = random.Random(0)
+    found: list[dict[str, Any]] = []
+    for draw in (evenly, drawn):
+        points = (
+            space.active_part({name: draw(p, chance) for name, p in space.parameters.items()})
+            for _ in range(POINTS)
+        )
+        found = [point for point in points if space.allows(point)]
+        if len(found) >= LEAST * POINTS:
+            break
+    return found
 
 
 # -- note ----------------------------------------------------------------------------------------

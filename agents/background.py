@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from agents.errors import ConfigurationError
+
 LAST_LINES = 20
 """Of the log, shown where the search does not begin."""
 
@@ -21,8 +23,7 @@ def in_background(search: Callable[[Began], int], log: Path, told: Callable[[int
     a word on it (`told`, of the process's number); where it ends before, its last words and its exit
     code. In the new process this returns what `search` does.
     """
-    log.parent.mkdir(parents=True, exist_ok=True)
-    start = log.stat().st_size if log.exists() else 0
+    start = _begun(log)
     hears, says = os.pipe()
     sys.stdout.flush()
     sys.stderr.flush()
@@ -43,6 +44,18 @@ def in_background(search: Callable[[Began], int], log: Path, told: Callable[[int
         lines = stream.read().decode(errors="replace").splitlines()
     print("\n".join(lines[-LAST_LINES:]), file=sys.stderr)
     return os.waitstatus_to_exitcode(status)
+
+
+def _begun(log: Path) -> int:
+    """Where in the log the words of this search begin. Told here, while the terminal listens."""
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.touch()
+    except PermissionError as error:
+        raise ConfigurationError(
+            f"{log}: cannot write there: {error.strerror}; whoever it belongs to can go on with the run"
+        ) from error
+    return log.stat().st_size
 
 
 def _leave_terminal(log: Path) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from agents.errors import RunLocked
+from agents.errors import ConfigurationError, RunLocked
 from agents.progress import read_heartbeat
 from agents.trial import Trial
 from agents.workspace import CARD_FILE, Workspace, runs
@@ -82,11 +82,18 @@ def _looked_at(workspace: Workspace, now: float) -> OldRun:
     )
 
 
+_NOT_YOURS = "you cannot write there: whoever it belongs to can delete it"
+
+
 def _judged(run: OldRun, older_than: float) -> OldRun:
     """Kept for what can be seen at once; the dearer questions come last."""
     workspace = run.workspace
     if workspace.directory.is_symlink():
         return run.keep("it is a link; remove the run where it leads")
+    if not (
+        os.access(workspace.directory, os.W_OK) and os.access(workspace.directory.parent, os.W_OK)
+    ):
+        return run.keep(_NOT_YOURS)
     if run.state == "running":
         return run.keep("it is running")
     if _json(workspace.directory / CARD_FILE).get("schema") != CARD_SCHEMA:
@@ -185,6 +192,9 @@ def locked(found: Sequence[OldRun], stack: ExitStack) -> Locked:
             lock = run.workspace.lock()
         except RunLocked:
             lost.append(run.keep("it is running"))
+            continue
+        except ConfigurationError:
+            lost.append(run.keep(_NOT_YOURS))
             continue
         except OSError as error:
             lost.append(run.keep(f"it cannot be locked: {error.strerror}"))

@@ -179,7 +179,9 @@ class Experiment:
         """End what people cancelled, also in an earlier process. May raise scheduler.errors.Away."""
         cancelled = steered(self.history()).cancelled
         if cancelled:
-            self.run.flight.obey({n: cancelled_by(taken) for n, taken in cancelled.items()})
+            self.run.flight.obey(
+                {n: cancelled_by(taken.request.by) for n, taken in cancelled.items()}
+            )
 
     def rest(self, interrupts: Interrupts) -> None:
         """Sleep until the next round is due, or until somebody asks for something."""

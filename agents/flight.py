@@ -12,12 +12,13 @@ from agents.bring_back import bring_back, keep_files
 from agents.cancelling import Cancelling
 from agents.code import staged_code
 from agents.config.model import Settings
-from agents.jobs import is_local, next_attempt
+from agents.jobs import is_local, lock_holder, next_attempt
 from agents.journal import Journal
 from agents.ledger import Ledger
 from agents.outcome import Outcome, intermediate_values, outcome
 from agents.pace import poll_interval
 from agents.patience import Patience
+from agents.pruning import Pruning
 from agents.stuck import Stuck
 from agents.submitting import Submitting
 from agents.trial import PastAttempt, Trial, TrialState
@@ -25,7 +26,7 @@ from agents.watch import LOCAL_GRACE_SECONDS, Watch
 from agents.workspace import Workspace
 from scheduler.cluster import Cluster
 from scheduler.errors import SchedulerError
-from scheduler.job import Failure
+from scheduler.job import Failure, Observation
 from scheduler.outcome import Failed, Unfinished
 
 JITTER = 0.1
@@ -60,6 +61,7 @@ class Flight:
         grace = poll.grace if cluster.batch.files_lag else min(poll.grace, LOCAL_GRACE_SECONDS)
         self.watch = Watch(grace, token)
         self._cancelling = Cancelling(ledger, cluster, self.watch)
+        self._pruning = Pruning(ledger, cluster, self.watch)
         self._stuck = Stuck(ledger, self.watch, self._cancelling)
         self.submitting = Submitting(settings, ledger, cluster, patience, journal, token)
         self.submitting.refused = self._finish
@@ -81,7 +83,8 @@ class Flight:
     def reach(self) -> None:
         """Make the run directory on the cluster and put the code there, once in this process."""
         if not self._ready:
-            self._patience(self._cluster.prepare)
+            known = any(trial.job and trial.job.job_id for trial in self._ledger.trials())
+            self._patience(lambda: self._cluster.prepare(known=known))
             self._code = staged_code(
                 self._settings.training.stage,
                 self._ledger,
@@ -132,9 +135,11 @@ class Flight:
         self.reach()
         refs = self.watch.refs(trials)
         observations = self._patience(lambda: self._cluster.poll(refs))
+        trials = [self._held_by(trial, observations) for trial in trials]
         self.watch.cancelled = set(self._cancelling.jobs())
         ended = self.watch.see(trials, observations)
         self._end_stuck(trials)
+        self._prune([trial for trial in trials if trial not in ended])
         if ended and not is_local(self._settings):
             for trial in ended:
                 assert trial.job is not None
@@ -145,11 +150,31 @@ class Flight:
                 self._report_points(trial)
         return bool(ended)
 
+    def _held_by(self, trial: Trial, observations: Mapping[str, Observation]) -> Trial:
+        """The trial, with the id of the job that runs it where a twin was submitted in doubt: the
+        first to begin took the lock, the other left."""
+        job = trial.job
+        assert job is not None
+        holder = lock_holder(job.job_id, observations[job.name].holder)
+        if holder == job.job_id:
+            return trial
+        self._journal.event(
+            "twin", "warning", trial=trial.number, job_id=job.job_id, runs_as=holder
+        )
+        job = replace(job, job_id=holder)
+        self._ledger.record_job(trial.number, job, trial.attempts)
+        return replace(trial, job=job)
+
     def interval(self) -> float:
         """Seconds until the next poll."""
         poll = self._settings.cluster.poll
+        since_report = self.watch.since_report()
+        since_change = self.watch.since_change()
+        if not self._cluster.batch.files_lag:  # nobody else is asked: epochs show at once
+            since_change = min(since_change, since_report)
         wait = poll_interval(
-            self.watch.since_change(),
+            since_change,
+            since_report,
             self.watch.ages(self.watched()),
             self._durations,
             poll.floor,
@@ -161,7 +186,8 @@ class Flight:
         points = intermediate_values(self.watch.lines(trial), self._settings.objective.metric)
         last = self._reported.get(trial.number, -1)
         stride = 1 + len(points) // MAX_POINTS
-        new = {step: value for step, value in points.items() if step > last and step % stride == 0}
+        kept = list(points.items())[::stride]
+        new = {step: value for step, value in kept if step > last}
         self._ledger.report(trial.number, new)
         self._reported[trial.number] = max(new, default=last)
 
@@ -173,6 +199,17 @@ class Flight:
         due = self._stuck.due(trials, after)
         if due:
             self._patience(lambda: self._stuck.end(due))
+
+    def _prune(self, trials: Sequence[Trial]) -> None:
+        """Ask the weak ones to end, and say so."""
+        due = self._pruning.due(trials, self._settings)
+        if not due:
+            return
+        weak = [trial for trial in trials if trial.number in due]
+        self._patience(lambda: self._pruning.end(weak, due))
+        for number, why in due.items():
+            self.said(f"trial {number} is asked to end: {why}")
+            self._journal.event("prune", trial=number, **asdict(why))
 
     def _bring_back(self, trials: Sequence[Trial]) -> None:
         """Copy the chosen files of ended jobs to this side; what cannot come is said, not fatal."""
@@ -201,7 +238,7 @@ class Flight:
             if not (isinstance(verdict, Failed) and self._run_again(trial, verdict.failure)):
                 self._report_points(trial)
                 ended = outcome(verdict, self._settings.objective.metric)
-                ended = self._stuck.as_seen(trial, ended)
+                ended = self._pruning.as_seen(trial, self._stuck.as_seen(trial, ended))
                 self._finish(trial, self._cancelling.as_asked(trial, ended))
             self.watch.forget(trial)
 
@@ -269,6 +306,21 @@ class Flight:
         due = self._cancelling.due(running)
         if due:
             self._patience(lambda: self._cancelling.end(due, running))
+
+    def obey_at_once(self, cancelled: Mapping[int, str]) -> None:
+        """As `obey`, of a search that was left: also jobs whose ids nobody came to enter, by name."""
+        self.obey(cancelled)
+        spared = {t.job.pack for t in self.watched() if t.job and t.number not in cancelled}
+        unknown = [
+            trial
+            for trial in self.watched()
+            if trial.number in cancelled
+            and trial.job is not None
+            and trial.job.job_id is None
+            and (trial.job.pack is None or trial.job.pack not in spared)
+        ]
+        if unknown:
+            self._patience(lambda: self._cancelling.cancel(unknown))
 
     def cancel(self) -> list[int]:
         """Cancel all jobs in flight. Returns their trials. May raise scheduler.errors.Away."""

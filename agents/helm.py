@@ -189,7 +189,7 @@ class Helm:
         others = [_why_not(number, here.trials) for number in numbers if number not in running]
         if not meant:
             raise ConfigurationError("; ".join(others) or "no trial is in flight")
-        text = "; ".join([f"{named(meant)} cancelled", *others])
+        text = "; ".join([f"{named(meant)} cancelled, unless ended already", *others])
         return replace(taken, effect=text, trials=tuple(meant))
 
     def _set(self, taken: Taken, here: Circumstances) -> Taken:

@@ -122,6 +122,28 @@ def job_request(
     )
 
 
+def as_jobs(trials: Sequence[Trial], size: int, settings: Settings) -> list[Sequence[Trial]]:
+    """The trials by the jobs that will run them, at most `size` that ask for the same in one.
+
+    A pack that has been named stays whole: its job may have been taken, with all of its trials.
+    """
+    jobs: list[list[Trial]] = []
+    by_pack: dict[str, list[Trial]] = {}
+    filling: dict[str, list[Trial]] = {}
+    for trial in trials:
+        job = trial.job
+        if job is not None and job.pack is not None:
+            place, key, most = by_pack, job.pack, len(trials)
+        else:
+            asked = job.resources if job else resources_for(settings.cluster, trial.parameters)
+            place, key, most = filling, json.dumps(asdict(asked), sort_keys=True), size
+        if key not in place or len(place[key]) == most:
+            place[key] = []
+            jobs.append(place[key])
+        place[key].append(trial)
+    return list(jobs)
+
+
 def in_packs(trials: Sequence[Trial], size: int) -> list[Trial]:
     """The trials, whose jobs are known, each in a pack of at most `size` that ask for the same.
 
@@ -146,6 +168,18 @@ def in_packs(trials: Sequence[Trial], size: int) -> list[Trial]:
         job = replace(trial.job, pack=name, directory=posixpath.join(name, trial.job.directory))
         found[trial.number] = replace(trial, job=job)
     return [found[trial.number] for trial in trials]
+
+
+def lock_holder(known: str | None, holder: str | None) -> str | None:
+    """The id of the job that took the lock, in the form of the id that the batch system gave.
+
+    `holder` is what the job itself has for its id: without the cluster's name in Slurm, perhaps with
+    another name of the server in PBS. Ids that are no numbers are taken for the known one.
+    """
+    ours, its = re.match(r"\d+", known or ""), re.match(r"\d+", holder or "")
+    if known is None or ours is None or its is None or ours[0] == its[0]:
+        return known
+    return its[0] + known[ours.end() :]
 
 
 def is_local(settings: Settings) -> bool:

@@ -200,6 +200,15 @@ class Ledger:
         for step, value in points.items():
             self._storage.set_trial_intermediate_value(self._id(number), step, value)
 
+    def completed_points(self) -> list[dict[int, float]]:
+        """Intermediate values of the completed trials."""
+        from optuna.trial import TrialState as OptunaState
+
+        everything = self._storage.get_all_trials(
+            self._study_id, deepcopy=False, states=(OptunaState.COMPLETE,)
+        )
+        return [frozen.intermediate_values for frozen in everything if frozen.intermediate_values]
+
     def finish(
         self, number: int, ended: Outcome, now: datetime, started: datetime | None = None
     ) -> None:

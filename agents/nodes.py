@@ -287,7 +287,9 @@ class SearchNodes:
             self._proposer = self._build_proposer(self._helm)
         if taken:
             self._configure()
-        self._flight.obey({n: cancelled_by(t) for n, t in self._helm.now.cancelled.items()})
+        self._flight.obey(
+            {n: cancelled_by(t.request.by) for n, t in self._helm.now.cancelled.items()}
+        )
         if taken:
             self._show()
 

@@ -8,12 +8,16 @@ from collections.abc import Sequence
 PATIENCE = 0.1
 """The wait grows to this share of the time since something last happened."""
 
+LIVELY = 60.0
+"""While jobs report epochs, no wait is longer than this."""
+
 MEMORY = 20
 """How many of the last jobs say how long the next will take."""
 
 
 def poll_interval(
     since_change: float,
+    since_report: float,
     ages: Sequence[float],
     durations: Sequence[float],
     floor: float,
@@ -21,12 +25,14 @@ def poll_interval(
 ) -> float:
     """Seconds to wait before the next poll, between `floor` and `ceiling`.
 
-    `since_change`: seconds since a job was submitted, changed its state or reported an epoch;
-    `ages`: seconds that each running job has run; `durations`: how long earlier jobs took, the
+    `since_change`: seconds since a job was submitted or changed its state; `since_report`: since one
+    reported an epoch; `ages`: seconds that each running job has run; `durations`: how long earlier jobs took, the
     newest last. Polls are dense after a change and near an expected end, where half the remaining
     time is waited; they thin out as a queue stands still.
     """
     wait = max(floor, PATIENCE * since_change)
+    if since_report <= 2 * ceiling:
+        wait = min(wait, max(floor, LIVELY))
     if durations and ages:
         expected = statistics.median(durations[-MEMORY:])
         remaining = [expected - age for age in ages if age < expected]

@@ -165,6 +165,8 @@ def graph() -> None:
     typer.echo(mermaid())
 
 
+FORBIDDEN = (errno.EACCES, errno.EPERM)
+"""Errors of a file that this user may not read or write."""
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 """A disk, a quota or a limit that is reached: a person makes room. Any other is a defect of ours."""
 
@@ -180,6 +182,13 @@ def main() -> None:
             print(f"  to go on, type: {error.remedy}", file=sys.stderr)
         sys.exit(exit_code(error))
     except OSError as error:
+        if error.errno in FORBIDDEN and error.filename:
+            print(
+                f"error: {error.filename}: {error.strerror}; it may be somebody else's: ask them, or "
+                "name a place of your own",
+                file=sys.stderr,
+            )
+            sys.exit(2)
         if error.errno not in FULL:
             raise
         where = f"{error.filename}: " if error.filename else ""

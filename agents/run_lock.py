@@ -12,17 +12,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
-from agents.errors import RunLocked
+from agents.errors import ConfigurationError, RunLocked
 
 
 class RunLock:
     """An exclusive hold on a run, until `release` or the process's end, however it comes.
 
-    Raises RunLocked with the holder's host and process number, OSError where the disk is full.
+    Raises RunLocked with the holder's host and process number, ConfigurationError where the run is
+    somebody else's, OSError where the disk is full.
     """
 
     def __init__(self, path: Path) -> None:
-        self._stream: IO[str] = open(path, "a+", encoding="utf-8")  # noqa: SIM115
+        self._stream: IO[str] = _opened(path)
         try:
             _lock(self._stream)
         except OSError as error:
@@ -66,6 +67,16 @@ class RunLock:
             self._stream.seek(0)
             self._stream.truncate()
         self._stream.close()
+
+
+def _opened(path: Path) -> IO[str]:
+    try:
+        return open(path, "a+", encoding="utf-8")
+    except PermissionError as error:
+        raise ConfigurationError(
+            f"{path.parent}: cannot write there: {error.strerror}; whoever it belongs to can work on "
+            "it, and you can look: `status`, `watch`, `explain`, `export`, `report --output FILE`"
+        ) from error
 
 
 LOCK_ATTEMPTS = 5

@@ -240,8 +240,9 @@ def open_cluster(loaded: LoadedConfig, workspace: Workspace) -> Cluster:
 
 
 def connect_command(loaded: LoadedConfig) -> str:
-    """What a person types to open the connection to the cluster."""
-    return f"python -m agents.run connect --config {shlex.quote(str(loaded.path))}"
+    """What a person types to open the connection to the cluster: in any terminal, so with the whole
+    path."""
+    return f"python -m agents.run connect --config {shlex.quote(str(loaded.path.absolute()))}"
 
 
 def _keys(loaded: LoadedConfig) -> list[str]:

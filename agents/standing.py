@@ -62,8 +62,17 @@ def standing(
         doing_since=doing_since,
         waiting=waiting,
         paused=paused.to_json() if paused else None,
-        steering=[taken.to_json() for taken in history[-LAST:]],
+        steering=[
+            taken.to_json()
+            for place, taken in enumerate(history)
+            if place >= len(history) - LAST or _forbids(taken)
+        ],
     )
+
+
+def _forbids(taken: Taken) -> bool:
+    """Whether it holds on, however long ago it was asked."""
+    return taken.request.verb == "forbid" and not taken.refused
 
 
 def _jobs(

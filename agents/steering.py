@@ -220,9 +220,9 @@ def too_late(history: Sequence[Taken], trials: Sequence[Trial]) -> list[Taken]:
     return [replace(taken, effect=text) if taken.id in left else taken for taken in history]
 
 
-def cancelled_by(taken: Taken) -> str:
+def cancelled_by(person: str) -> str:
     """The message of the failure of a trial that a person cancelled."""
-    return f"cancelled on request of {taken.request.by}"
+    return f"cancelled on request of {person}"
 
 
 def lessons(view: StudyView, now: Steered) -> StudyView:
@@ -239,5 +239,5 @@ def lessons(view: StudyView, now: Steered) -> StudyView:
 def _lesson(trial: Trial, now: Steered) -> Trial:
     taken = now.cancelled.get(trial.number)
     if taken is not None and trial.state is TrialState.FAILED:
-        trial = replace(trial, failure=Failure(Cause.CANCELLED, cancelled_by(taken)))
+        trial = replace(trial, failure=Failure(Cause.CANCELLED, cancelled_by(taken.request.by)))
     return trial if trial.teaches else replace(trial, origin="user", fallback_reason=None)

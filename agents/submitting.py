@@ -6,16 +6,17 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import chain
 
 from agents.config.model import Settings
-from agents.jobs import in_packs, job_request, new_job, shared_name
+from agents.jobs import as_jobs, in_packs, job_request, new_job, shared_name
 from agents.journal import Journal
 from agents.ledger import Ledger
 from agents.outcome import Outcome
 from agents.patience import Patience
-from agents.trial import Trial, TrialState
+from agents.trial import Job, Trial, TrialState
 from scheduler.cluster import Cluster
-from scheduler.job import Cause, Failure, InDoubt, JobRequest, Refused, Submitted
+from scheduler.job import Cause, Failure, InDoubt, JobRequest, Refused, Submitted, Unwritable
 from scheduler.packing import packed
 from scheduler.submission import Answer
 
@@ -66,14 +67,15 @@ class Submitting:
             return []
         waiting = [t for t in running if t.job is None or t.job.job_id is None]
         cluster = self._settings.cluster
-        size = cluster.pack.trials if cluster.pack else 1
         room = len(waiting)
         if cluster.max_in_flight is not None:
             in_flight = {t.job.job_id for t in running if t.job is not None and t.job.job_id}
-            room = min(room, (cluster.max_in_flight - len(in_flight)) * size)
+            room = min(room, cluster.max_in_flight - len(in_flight))
         if cluster.max_per_submission is not None:
-            room = min(room, cluster.max_per_submission * size)
-        return waiting[: max(0, room)]
+            room = min(room, cluster.max_per_submission)
+        size = cluster.pack.trials if cluster.pack else 1
+        jobs = as_jobs(waiting, size, self._settings)
+        return sorted(chain.from_iterable(jobs[: max(0, room)]), key=lambda trial: trial.number)
 
     def is_time(self) -> bool:
         """Whether a submission may be tried (again) by now."""
@@ -90,14 +92,19 @@ class Submitting:
         trials = self._with_jobs(due)
         groups = self._groups(trials)
         requests = [self._request(name, group, code) for name, group in groups.items()]
-        again = frozenset(self._again)
-        answers = self._patience(lambda: self._cluster.submit(requests, again))
+        answers = self._patience(lambda: self._ask(requests))
         now = datetime.now(UTC)
         before = dict(self.held_back)
         for name, group in groups.items():
             for trial in group:
                 self._take_answer(trial, name, answers[name], now)
         self._wait_to_submit(trials, before)
+
+    def _ask(self, requests: Sequence[JobRequest]) -> Mapping[str, Answer]:
+        # A refusal is certain until the next try begins, which may be cut off after it was taken.
+        again = frozenset(request.name for request in requests) & self._again
+        self._again -= again
+        return self._cluster.submit(requests, again)
 
     def _with_jobs(self, trials: Sequence[Trial]) -> list[Trial]:
         """The trials with their jobs; the intention is in the ledger before anything is submitted."""
@@ -137,7 +144,6 @@ class Submitting:
         assert trial.job is not None
         match answer:
             case Submitted(job_id=job_id):
-                self._again.discard(name)
                 self.held_back.pop(trial.number, None)
                 job = replace(trial.job, job_id=job_id, submitted_at=now)
                 self._ledger.record_job(trial.number, job, trial.attempts)
@@ -145,12 +151,25 @@ class Submitting:
             case Refused(message=message, backpressure=True):
                 self._again.add(name)
                 self._later(trial, message)
+            case Unwritable(message=message):
+                self._later(trial, message)
+            case Refused(message=message) if self._took_the_like(trial):
+                self._again.add(name)
+                self._later(trial, message)
             case Refused(message=message):
                 failure = Failure(Cause.REFUSED, message)
                 self.refused(trial, Outcome(TrialState.FAILED, failure=failure))
-            case InDoubt(seconds=seconds, accepted=accepted):
+            case InDoubt(seconds=seconds, accepted=accepted, why=said):
                 why = ", the scheduler took it without saying its id" if accepted else ""
+                why += f": {said}" if said else ""
                 self._later(trial, f"submission in doubt for {seconds:.0f} s{why}")
+
+    def _took_the_like(self, trial: Trial) -> bool:
+        """Whether this request was good enough before, in this run: then what refuses it now is the
+        site's state (a maintenance, an account that expired, a directory service), not the trial."""
+        asked = trial.job.resources if trial.job is not None else None
+        jobs = (job for known in self._ledger.trials() for job in _jobs_of(known))
+        return any(job.job_id is not None and job.resources == asked for job in jobs)
 
     def _later(self, trial: Trial, why: str) -> None:
         self.held_back[trial.number] = why
@@ -171,3 +190,8 @@ class Submitting:
         if new:
             which = f"trial {new[0]}" if len(new) == 1 else f"{len(new)} trials"
             self.said(f"{which}: submitted later: {self.held_back[new[0]].strip()}")
+
+
+def _jobs_of(trial: Trial) -> list[Job]:
+    jobs = [past.job for past in trial.attempts]
+    return jobs if trial.job is None else [*jobs, trial.job]

@@ -17,6 +17,10 @@ LOCAL_GRACE_SECONDS = 2.0
 """Grace where files cannot lag behind the batch system's word: for a process that just ended."""
 
 
+MOST_LINES = 2000
+"""Metric lines of one job that are kept; programs may write one a second, for days."""
+
+
 @dataclass
 class Watched:
     """One job in flight."""
@@ -24,9 +28,14 @@ class Watched:
     offset: int = 0
     """Bytes of metrics.jsonl taken in."""
     lines: list[MetricLine] = field(default_factory=list)
+    """Every `stride`-th one."""
+    stride: int = 1
+    seen: int = 0
+    last: MetricLine | None = None
     state: JobState = JobState.UNKNOWN
     reason: str = ""
     gone_since: float | None = None
+    unread_since: float | None = None
     running_since: float | None = None
     never_starts_since: float | None = None
     verdict: Verdict | None = None
@@ -45,7 +54,7 @@ class Watch:
         self._token = token
         self._clock = clock
         self._jobs: dict[str, Watched] = {}
-        self.last_change = clock()
+        self.last_change = self.last_report = clock()
         self.cancelled: set[str] = set()
         """Names of jobs that we cancelled ourselves."""
 
@@ -84,10 +93,15 @@ class Watch:
             watched.gone_since = None
         elif watched.gone_since is None:
             watched.gone_since = now
+        if not observation.is_result_unread:
+            watched.unread_since = None
+        elif watched.unread_since is None:
+            watched.unread_since = now
         known = Circumstances(
             trial=trial.number,
             gone_for=None if watched.gone_since is None else now - watched.gone_since,
             grace=self._grace,
+            unread_for=None if watched.unread_since is None else now - watched.unread_since,
             cancelled=observation.name in self.cancelled,
             walltime_seconds=trial.job.resources.walltime_seconds if trial.job else None,
             ran_for=None if watched.running_since is None else now - watched.running_since,
@@ -118,17 +132,21 @@ class Watch:
         if taken == 0 and len(new) >= MAX_METRICS_BYTES:
             taken = len(new)  # a line longer than any metric line: not ours
         watched.offset += taken
-        watched.lines += lines
+        for line in lines:
+            _keep(watched, line)
         if lines:
-            self.last_change = now
+            self.last_report = now
 
     def verdict(self, trial: Trial) -> Verdict | None:
         """What became of the trial's job; None where no poll has seen it yet."""
         return self._of(trial).verdict
 
     def lines(self, trial: Trial) -> list[MetricLine]:
-        """Metric lines seen so far."""
-        return self._of(trial).lines
+        """Metric lines seen so far, evenly thinned where they are very many; the last one is there."""
+        watched = self._of(trial)
+        if watched.last is None or watched.last is watched.lines[-1]:
+            return watched.lines
+        return [*watched.lines, watched.last]
 
     def state(self, trial: Trial) -> JobState:
         """Where the trial's job stood at the last poll."""
@@ -170,6 +188,10 @@ class Watch:
         """Seconds since something last happened."""
         return self._clock() - self.last_change
 
+    def since_report(self) -> float:
+        """Seconds since a job last reported an epoch."""
+        return self._clock() - self.last_report
+
     def forget(self, trial: Trial) -> None:
         """Drop what is known of a trial that has been entered in the ledger."""
         if trial.job is not None:
@@ -178,3 +200,13 @@ class Watch:
     def _of(self, trial: Trial) -> Watched:
         assert trial.job is not None
         return self._jobs.setdefault(trial.job.name, Watched())
+
+
+def _keep(watched: Watched, line: MetricLine) -> None:
+    if watched.seen % watched.stride == 0:
+        watched.lines.append(line)
+    watched.seen += 1
+    watched.last = line
+    if len(watched.lines) == MOST_LINES:
+        del watched.lines[1::2]
+        watched.stride *= 2

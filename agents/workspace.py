@@ -123,7 +123,10 @@ class Workspace:
         return name if plain and isinstance(card.get("name"), str) else self.name
 
     def lock(self) -> RunLock:
-        """Take the run for this process. Raises RunLocked, which names who has it."""
+        """Take the run for this process.
+
+        Raises RunLocked, which names who has it, ConfigurationError where it may not be written.
+        """
         return RunLock(self.directory / LOCK_FILE)
 
     @property

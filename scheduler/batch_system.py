@@ -14,6 +14,10 @@ from typing import Protocol
 
 from scheduler.job import JobRef, Listing, Resources
 
+CUT_OFF = frozenset({124, *range(129, 152)})
+"""Exit codes of a command that was ended before it answered: by our time limit, by a signal. PBS's own
+codes begin above them (15001 modulo 256)."""
+
 
 @dataclass(frozen=True)
 class SubmitAnswer:
@@ -57,7 +61,8 @@ class BatchSystem(Protocol):
     def find_shell(self) -> str:
         """Defines ``ph_find NAME``: prints the listing lines of jobs with that name, if any.
 
-        Exit code not 0 means that the batch system could not be asked.
+        Exit code 2 means that the queue was asked and the books of ended jobs could not be, any
+        other but 0 that the batch system could not be asked.
         """
         ...
 

@@ -13,7 +13,6 @@ from scheduler.polling import poll_script, read_observations
 from scheduler.script import render
 from scheduler.shell import home_path, parse_frames, quote
 from scheduler.submission import (
-    IN_DOUBT_SECONDS,
     Answer,
     Mode,
     Unread,
@@ -48,18 +47,26 @@ class Cluster:
         self.batch = batch
         self.root = f"{base.rstrip('/')}/{run}"
         self._template = template
+        self._prepared = False
 
-    def prepare(self) -> None:
-        """Make the run directory and learn its absolute path. Idempotent."""
+    def prepare(self, *, known: bool = False) -> None:
+        """Make the run directory and learn its absolute path. Idempotent.
+
+        Raises SchedulerError where it cannot be made, SchedulerAway where it had been: `known`
+        tells that jobs of this run were submitted before, in another process.
+        """
         script = f"mkdir -p {home_path(self.root)} && cd {home_path(self.root)} && pwd -P\n"
         done = self.transport.run(script, timeout=ROUND_TRIP_SECONDS)
         if done.code != 0:
             said = done.stderr.decode(errors="replace").strip()
+            if known or self._prepared:
+                raise self._missing(said)
             raise SchedulerError(
                 f"cannot make {self.root} on {self.transport.name}: {said}; set cluster.remote_base "
                 "(or directories.local_base) to a directory that you can write"
             )
         self.root = done.stdout.decode(errors="replace").strip("\n").split("\n")[-1]
+        self._prepared = True
 
     def render(self, request: JobRequest) -> str:
         """The job script of a request, as it would be submitted."""
@@ -70,12 +77,16 @@ class Cluster:
     ) -> dict[str, Answer]:
         """Submit all `requests`, each at most once whatever happened before; answers by name.
 
-        `again` names jobs whose earlier refusal is known. A job in doubt for longer than any
+        `again` names jobs of which it is certain that the batch system does not have them. A job in doubt for longer than any
         scheduler takes to own up to it is submitted anew (its lock keeps a twin from running).
         """
         scripts = {request.name: self.render(request) for request in requests}
         answers = self._submit(requests, scripts, again=again)
-        stale = frozenset(name for name, answer in answers.items() if _did_not_happen(answer))
+        stale = frozenset(
+            name
+            for name, answer in answers.items()
+            if isinstance(answer, InDoubt) and answer.did_not_happen
+        )
         if stale:
             rest = [request for request in requests if request.name in stale]
             answers.update(self._submit(rest, scripts, again=stale))
@@ -133,22 +144,18 @@ class Cluster:
         )
         self._check(done)
 
+    def _missing(self, said: str) -> SchedulerAway:
+        return SchedulerAway(
+            f"{self.root} on {self.transport.name} is missing or not reachable: {said}",
+            remedy=f"bring {self.root} back (is the file system mounted?)",
+        )
+
     def _check(self, done: Completed) -> None:
         said = done.stderr.decode(errors="replace").strip()[-500:]
         if done.code == ROOT_MISSING:
-            raise SchedulerAway(
-                f"{self.root} on {self.transport.name} is missing or not reachable: {said}",
-                remedy=f"bring {self.root} back (is the file system mounted?)",
-            )
+            raise self._missing(said)
         if done.code == CANNOT_WRITE:
             raise StorageFull(
                 f"cannot write to {self.root} on {self.transport.name}: {said}",
                 remedy=f"make room in {self.root}",
             )
-
-
-def _did_not_happen(answer: Answer | Unread) -> bool:
-    """Whether a submission was cut off so long ago that the job would have shown by now."""
-    if not isinstance(answer, InDoubt) or answer.accepted:
-        return False
-    return answer.seconds > IN_DOUBT_SECONDS

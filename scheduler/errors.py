@@ -1,6 +1,6 @@
 """What can go wrong between the orchestrator and a cluster.
 
-Three of these mean "the world is away" (`Away`): the loop waits and goes on. The others end
+Most of these mean "the world is away" (`Away`): the loop waits and goes on. The others end
 a submission or a run.
 """
 
@@ -27,6 +27,12 @@ class ConnectionLost(Away):
     """The transport failed or timed out: the command's outcome is unknown."""
 
     waiting_for = "ssh"
+
+
+class HostOverloaded(Away):
+    """This machine has no process, memory or descriptor left for the client that would ask."""
+
+    waiting_for = "this machine"
 
 
 class LoginNeeded(Away):

@@ -149,6 +149,17 @@ class Refused:
 
 
 @dataclass(frozen=True)
+class Unwritable:
+    """The job's directory cannot be reached or filled; nothing was asked of the batch system now.
+
+    Whether an earlier submission took it is not known.
+    """
+
+    name: str
+    message: str
+
+
+@dataclass(frozen=True)
 class Listing:
     """What the batch system says of one job."""
 
@@ -163,6 +174,9 @@ class Listing:
     """Set where the batch system itself names how the job ended badly."""
     never_starts: bool = False
     """It waits, and the batch system says that as things are it will never start."""
+    is_forgotten: bool = False
+    """The queue does not have it, and the books of ended jobs do not say that it ended: they lag, cannot
+    be asked, or missed its end."""
 
 
 @dataclass(frozen=True)
@@ -182,6 +196,10 @@ class Observation:
     """Bytes of ``metrics.jsonl`` from the offset asked for."""
     stderr_tail: str = ""
     """The end of the job's stderr; only once the job has ended."""
+    holder: str | None = None
+    """The id of the job that took the lock, as the job itself knows it."""
+    is_result_unread: bool = False
+    """``results.json`` is there, and could not be read this time."""
 
 
 @dataclass(frozen=True)
@@ -204,3 +222,7 @@ class InDoubt:
     """How long ago the submission began, by the cluster's clock."""
     accepted: bool = False
     """The batch system said that it took the job, but not under which id: never submit it anew."""
+    did_not_happen: bool = False
+    """It is so long ago that the job would have shown by now."""
+    why: str = field(default="", compare=False)
+    """In the words of the command that broke off, where it said any."""

@@ -49,6 +49,8 @@ class Circumstances:
     """Seconds since the job was first seen neither queued nor running; None: it is one of them."""
     grace: float
     """Seconds that a job may be gone without a sentinel before it counts as lost."""
+    unread_for: float | None = None
+    """Seconds since its result was first seen to be there and not to be readable."""
     cancelled: bool = False
     """We cancelled it ourselves."""
     walltime_seconds: float | None = None
@@ -58,34 +60,57 @@ class Circumstances:
     """Other trials run in the same job: how the job ended is not how this one did."""
 
 
+FORGOTTEN_SECONDS = 3600.0
+"""For so long at least a job may be in no queue before it counts as ended, where the books of ended
+jobs do not say so: they may lag behind, or have missed its end."""
+
+
 def is_gone(observation: Observation) -> bool:
     """Whether the batch system has no such job, or one that ended, and no sentinel tells how."""
-    if observation.exit_code is not None:
+    listing = observation.listing
+    if observation.exit_code is not None and not (
+        observation.exit_code in _STOPPED and listing is not None and listing.is_forgotten
+    ):
         return False
-    return observation.listing is None or observation.listing.state is JobState.ENDED
+    return listing is None or listing.is_forgotten or listing.state is JobState.ENDED
+
+
+def _is_over(observation: Observation, known: Circumstances) -> bool:
+    """Whether a job that is gone has been so for long enough."""
+    listing = observation.listing
+    forgotten = listing is not None and listing.is_forgotten
+    grace = max(known.grace, FORGOTTEN_SECONDS) if forgotten else known.grace
+    return known.gone_for is not None and known.gone_for >= grace
 
 
 def judge(observation: Observation, known: Circumstances) -> Verdict:
     """What became of the job, from its sentinel, its result, and the batch system's word."""
     if observation.exit_code is None:
-        listing = observation.listing
-        if listing is not None and listing.state is not JobState.ENDED:
+        if not is_gone(observation) and (listing := observation.listing) is not None:
             return Unfinished(listing.state, listing.reason, listing.never_starts)
-        if known.gone_for is None or known.gone_for < known.grace:
-            return Unfinished(JobState.UNKNOWN, "left the queue; waiting for its files")
+        if not _is_over(observation, known):
+            return Unfinished(JobState.UNKNOWN, _waiting_for(observation))
+    if observation.is_result_unread and (known.unread_for or 0.0) < max(
+        known.grace, UNREAD_SECONDS
+    ):
+        return Unfinished(JobState.UNKNOWN, "its results.json cannot be read yet")
     if observation.result is None:
-        return _not_yet(observation) or Failed(_failure_without_result(observation, known))
+        return _not_yet(observation, known) or Failed(_failure_without_result(observation, known))
     try:
         result = parse_result(observation.result)
         _check_identity(result, known)
     except ContractError as error:
         return Failed(_failure(Cause.CONTRACT, str(error), observation))
-    if result.status == "preempted" and (unfinished := _not_yet(observation, stopped=True)):
+    if result.status == "preempted" and (unfinished := _not_yet(observation, known, stopped=True)):
         return unfinished
     if result.status in ("completed", "pruned"):
         return Finished(result, _warnings(observation))
     return Failed(_failure_in_result(result, observation, known), result)
 
+
+UNREAD_SECONDS = 600.0
+"""For so long at least a result that is there and cannot be read is waited for (a server of the file
+system is away)."""
 
 NEARLY = 0.9
 """Of its walltime: a job that was seen running for so long and then stopped has reached it."""
@@ -93,14 +118,23 @@ NEARLY = 0.9
 _STOPPED = frozenset({128 + 9, 128 + 10, 128 + 15})
 
 
-def _not_yet(observation: Observation, *, stopped: bool = False) -> Unfinished | None:
+def _waiting_for(observation: Observation) -> str:
+    listing = observation.listing
+    if listing is not None and listing.is_forgotten:
+        return listing.reason
+    return "left the queue; waiting for its files"
+
+
+def _not_yet(
+    observation: Observation, known: Circumstances, *, stopped: bool = False
+) -> Unfinished | None:
     """A job that was stopped from outside, while the batch system has not said yet why.
 
     Between the job's end and its last word (walltime, memory, preemption) lie seconds; and one that
     waits again has been requeued: its sentinel is that of the earlier run.
     """
     listing = observation.listing
-    if listing is None or listing.state is JobState.ENDED:
+    if listing is None or listing.state is JobState.ENDED or _is_over(observation, known):
         return None
     if listing.state is JobState.QUEUED:
         return Unfinished(listing.state, listing.reason or "requeued")

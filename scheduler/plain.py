@@ -15,3 +15,9 @@ def printable(text: str) -> str:
     """The text without terminal colours, with what cannot be shown replaced by a mark."""
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     return _UNPRINTABLE.sub("\ufffd", _DIRECTION.sub("\ufffd", _TERMINAL.sub("", text)))
+
+
+def in_one_line(text: str, longest: int = 500) -> str:
+    """What a command said, each thing once: qstat says it for each job, and in two lines."""
+    lines = (line.strip() for line in text.splitlines())
+    return "; ".join(dict.fromkeys(line for line in lines if line))[-longest:]

@@ -23,7 +23,7 @@ STDERR_TAIL_BYTES = 4000
 
 _LISTING = """
 cd "$PH_ROOT" || exit 95
-ph_err=$(mktemp "${TMPDIR:-/tmp}/ph.XXXXXX") || ph_err=/dev/null
+ph_err=$(ph_temporary) || ph_err=/dev/null
 ph_out=$(ph_list 2> "$ph_err")
 ph_code=$?
 ph_text listing "$ph_code" "$ph_out"
@@ -60,7 +60,11 @@ $ph_sizes
 PH_SIZES
 read -r ph_size ph_file <&3
 while read -r ph_name ph_dir ph_offset; do
-  [ -e "$ph_dir/lock" ] && ph_text started "$ph_name" ""
+  if [ -e "$ph_dir/lock" ]; then
+    ph_holder=
+    [ -s "$ph_dir/lock/job" ] && read -r ph_holder < "$ph_dir/lock/job"
+    ph_text started "$ph_name" "$ph_holder"
+  fi
   if [ "$ph_file" = "$ph_dir/metrics.jsonl" ]; then
     ph_new=$((ph_size - ph_offset))
     if [ "$ph_new" -gt 0 ] && [ "$ph_size" -le WHOLE_MAX ]; then
@@ -73,6 +77,7 @@ while read -r ph_name ph_dir ph_offset; do
     read -r ph_size ph_file <&3 || ph_file=
   fi
   if [ -s "$ph_dir/exit_code" ]; then
+    ph_exit=
     read -r ph_exit < "$ph_dir/exit_code"
     ph_text exit "$ph_name" "$ph_exit"
     [ -s "$ph_dir/job.err" ] && ph_text stderr "$ph_name" "$(tail -c STDERR_MAX "$ph_dir/job.err")"
@@ -81,6 +86,7 @@ while read -r ph_name ph_dir ph_offset; do
     ph_text stderr "$ph_name" "$(tail -c STDERR_MAX "$ph_dir/../job.err")"
   fi
   if [ -f "$ph_dir/results.json" ]; then
+    ph_text exists "$ph_name" ""
     ph_new=$(wc -c < "$ph_dir/results.json") && ph_new=$((ph_new))
     [ "$ph_new" -gt RESULT_MAX ] && ph_new=RESULT_MAX
     ph_bytes result "$ph_name" "$ph_dir/results.json" "$ph_new" 0
@@ -102,6 +108,7 @@ def poll_script(jobs: Sequence[JobRef], batch: BatchSystem, root: str, nonce: st
         f"ph_list() {{\n{batch.list_shell(one_a_job(jobs))}\n}}\n"
         f"{_LISTING}{rows}{files}{rows}"
         '[ -z "$ph_grown" ] || printf "%s" "$ph_grown" | ph_news\n'
+        "ph_text end - ''\n"
     )
 
 
@@ -115,16 +122,19 @@ def read_observations(
 ) -> dict[str, Observation]:
     """What a poll's output says of each of `jobs`, by name.
 
-    Raises SchedulerAway where the batch system did not answer: then nothing is known of any job.
+    Raises SchedulerAway where the batch system did not answer, or the script did not come to its end
+    (a shell there that could not start another process): then nothing is known of any job.
     """
     by_name: dict[str, dict[str, bytes]] = {}
     listing: Frame | None = None
-    errors = ""
+    errors, is_whole = "", False
     for frame in frames:
         if frame.kind == "listing":
             listing = frame
         elif frame.kind == "errors":
             errors = frame.content.decode(errors="replace")
+        elif frame.kind == "end":
+            is_whole = True
         else:
             by_name.setdefault(frame.name, {})[frame.kind] = frame.content
     if listing is None:
@@ -132,6 +142,8 @@ def read_observations(
     listed = batch.parse_listing(
         jobs, int(listing.name), listing.content.decode(errors="replace"), errors
     )
+    if not is_whole:
+        raise SchedulerAway("the poll broke off over the jobs' files")
     return {job.name: _observation(job, listed, by_name.get(job.name, {})) for job in jobs}
 
 
@@ -147,4 +159,6 @@ def _observation(
         result=files.get("result"),
         new_metrics=files.get("metrics", b""),
         stderr_tail=printable(files.get("stderr", b"").decode(errors="replace")),
+        holder=files.get("started", b"").decode(errors="replace").strip() or None,
+        is_result_unread="exists" in files and "result" not in files,
     )

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 
 def parse_duration(value: object) -> object:
@@ -317,10 +317,16 @@ class BellSettings(Section):
         return host.strip("[]"), int(port)
 
 
+SCHEDULER_FLOOR_SECONDS = 15.0
+"""A scheduler pays for each question, and trials take minutes at least."""
+
+
 class PollSettings(Section):
     """How often the cluster is asked about jobs."""
 
-    floor: Duration = Field(default=2.0, description="Never ask more often than this.")
+    floor: Duration = Field(
+        default=2.0, description="Never ask more often than this; left out: 15s of a scheduler."
+    )
     ceiling: Duration = Field(default=60.0, description="Never wait longer than this.")
     grace: Duration = Field(
         default=120.0,
@@ -385,3 +391,12 @@ class ClusterSettings(Section):
         default_factory=BringBackSettings,
         description="Files of ended jobs; only over a connection.",
     )
+
+    @model_validator(mode="after")
+    def _spare_schedulers(self) -> Self:
+        """A scheduler serves a whole site: what nobody chose is slower than of processes here."""
+        poll = self.poll
+        if self.batch_system.kind != "local" and "floor" not in poll.model_fields_set:
+            floor = min(SCHEDULER_FLOOR_SECONDS, poll.ceiling)
+            object.__setattr__(self, "poll", poll.model_copy(update={"floor": floor}))
+        return self

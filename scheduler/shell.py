@@ -28,15 +28,20 @@ def home_path(path: str) -> str:
 
 # The frame's length is counted in bytes (LC_ALL=C). The nonce keeps apart what we frame and what
 # a site's start-up files, modules or plugins print.
+# A temporary directory that was purged, or is full, must not cost a poll: the working directory will do.
 FRAMES = """
 LC_ALL=C; export LC_ALL
+ph_temporary() {
+  mktemp "${TMPDIR:-/tmp}/ph.XXXXXX" 2> /dev/null || mktemp "$PWD/.ph.XXXXXX" 2> /dev/null
+}
 ph_text() { printf '\\n@%s %s %s %s\\n%s' "$ph_nonce" "$1" "$2" "${#3}" "$3"; }
 ph_bytes() {
   printf '\\n@%s %s %s %s\\n' "$ph_nonce" "$1" "$2" "$4"
   tail -c "+$(($5 + 1))" "$3" | head -c "$4"
 }
 """
-"""Shell functions ``ph_text KIND NAME TEXT`` and ``ph_bytes KIND NAME FILE COUNT OFFSET``."""
+"""Shell functions ``ph_text KIND NAME TEXT``, ``ph_bytes KIND NAME FILE COUNT OFFSET``, and
+``ph_temporary``, which makes a temporary file and prints its name."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,7 @@ class Frame:
 def parse_frames(output: bytes, nonce: str) -> Iterator[Frame]:
     """The frames in a script's output, in order; noise between them is passed over.
 
-    A frame cut short (the file shrank, the connection broke) is left out.
+    A frame cut short (the file shrank or cannot be read, the connection broke) is left out.
     """
     mark = b"\n@" + nonce.encode() + b" "
     position = output.find(mark)
@@ -65,7 +70,11 @@ def parse_frames(output: bytes, nonce: str) -> Iterator[Frame]:
             position = output.find(mark, header_end)
             continue
         end = start + int(fields[2])
+        following = output.find(mark, start)
+        if start <= following < end:  # what should fill the frame did not come
+            position = following
+            continue
         if end > len(output):
             return
         yield Frame(fields[0].decode(), fields[1].decode(), output[start:end])
-        position = output.find(mark, end)
+        position = following

@@ -9,6 +9,9 @@ The script decides nothing that it cannot know. For each job it holds one of fou
   batch system is asked for a job of that name, and a job that has begun is known by its lock;
 * the batch system took it now: its answer is written to ``job.id`` by rename;
 * the batch system did not: its answer is kept in ``submit.answer`` and printed.
+
+A job whose directory cannot be reached or filled is none of these: nothing is known of it, and
+nothing was asked of the batch system.
 """
 
 from __future__ import annotations
@@ -21,13 +24,17 @@ from dataclasses import dataclass
 from typing import Literal
 
 from scheduler.batch_system import BatchSystem, SubmitAnswer
-from scheduler.job import InDoubt, JobRequest, Refused, Submitted
+from scheduler.job import InDoubt, JobRequest, Refused, Submitted, Unwritable
+from scheduler.plain import in_one_line
 from scheduler.shell import FRAMES, Frame, heredoc, home_path
 
 IN_DOUBT_SECONDS = 180
 """A submission cut off longer ago than this, with no job of its name listed, did not happen.
 
 Longer than any time-out of a scheduler's own commands, so that a late acceptance still shows."""
+
+UNBOOKED_SECONDS = 3600
+"""The same where the accounting cannot be asked, which alone remembers a job that has ended already."""
 
 NOT_FOUND = 127
 """A shell's exit code where there is no such command: a mistake of the configuration, not a trial's."""
@@ -56,13 +63,15 @@ while read -r ph_name ph_dir ph_script ph_mode; do
     [ -s submit.answer ] && ph_text answer "$ph_name" "$(cat submit.answer)"
     read -r ph_since < submitting || { ph_since=$ph_now; echo "$ph_now" > submitting; }
     [ -s submit.unread ] && ph_text unread "$ph_name" "$(cat submit.unread)"
-    if ph_out=$(ph_find "$ph_name" 2>/dev/null); then
-      ph_text doubt "$ph_name" "$((ph_now - ph_since))
+    ph_out=$(ph_find "$ph_name" 2>/dev/null)
+    case $? in
+      0) ph_kind=doubt ;;
+      2) ph_kind=unbooked ;;
+      *) ph_text away "$ph_name" ""; continue ;;
+    esac
+    ph_text "$ph_kind" "$ph_name" "$((ph_now - ph_since))
 $ph_out"
-      [ -s lock/job ] && ph_text began "$ph_name" "$(cat lock/job)"
-    else
-      ph_text away "$ph_name" ""
-    fi
+    [ -s lock/job ] && ph_text began "$ph_name" "$(cat lock/job)"
     continue
   fi
   set +C
@@ -142,7 +151,7 @@ def _tar(requests: Sequence[JobRequest], scripts: Mapping[str, str], script_name
     return stream.getvalue()
 
 
-Answer = Submitted | Refused | InDoubt
+Answer = Submitted | Refused | Unwritable | InDoubt
 
 
 @dataclass(frozen=True)
@@ -164,25 +173,30 @@ def _read_answer(name: str, said: Mapping[str, str], batch: BatchSystem) -> Answ
     if "taken" in said:
         return _from_answer(name, SubmitAnswer(0, said["taken"], ""), batch)
     if "full" in said:
-        message = f"cannot write {said['full']} on the cluster (disk full, quota, permissions?)"
-        return Refused(name, message, backpressure=True)
+        message = f"cannot write to {said['full']} on the cluster (disk full, quota, permissions?)"
+        return Unwritable(name, message)
+    why = ""
     if "answer" in said:
         answer = _split_answer(said["answer"])
         if not batch.is_away(answer):
             return _from_answer(name, answer, batch)
-    if "doubt" in said:
-        seconds, _, found = said["doubt"].partition("\n")
+        why = in_one_line(answer.stderr or answer.stdout)
+    if "doubt" in said or "unbooked" in said:
+        seconds, _, found = said.get("doubt", said.get("unbooked", "")).partition("\n")
         # A batch system without a memory lists no job that has ended; its lock says that it ran.
         ids = batch.parse_found(found) or said.get("began", "").split()
-        return Submitted(name, ids[0]) if ids else _not_found(name, float(seconds or 0), said)
-    return InDoubt(name, 0.0, accepted="unread" in said)
+        return Submitted(name, ids[0]) if ids else _not_found(name, float(seconds or 0), said, why)
+    return InDoubt(name, 0.0, accepted="unread" in said, why=why)
 
 
-def _not_found(name: str, seconds: float, said: Mapping[str, str]) -> Answer:
+def _not_found(name: str, seconds: float, said: Mapping[str, str], why: str) -> Answer:
     """A job of which neither the batch system nor its lock gives an id."""
     unread = said.get("unread")
-    if unread is None or "began" in said or seconds <= IN_DOUBT_SECONDS:
-        return InDoubt(name, seconds, accepted=unread is not None)
+    is_old = seconds > (IN_DOUBT_SECONDS if "doubt" in said else UNBOOKED_SECONDS)
+    if unread is None:
+        return InDoubt(name, seconds, did_not_happen=is_old, why=why)
+    if not is_old or "began" in said:
+        return InDoubt(name, seconds, accepted=True, why=why)
     return Refused(
         name,
         f"the batch system said that it took the job, in words without a job id: {unread[:500]!r}; "

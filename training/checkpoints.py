@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import threading
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -25,24 +26,31 @@ class Keeper:
         self._directory, self._every = directory, every
         self._last: State | None = None
         self._best: State | None = None
+        self._lock = threading.Lock()
 
     def keep(self, epoch: int, state: Callable[[], State], *, is_best: bool, is_end: bool) -> None:
         """Take in the state after an epoch, and write where it is time to."""
         if not self._every:
             return
         is_due = is_end or epoch % self._every == 0
-        self._last = state() if is_due else _in_memory(state())
-        if is_best:
-            self._best = self._last
+        last = _on_the_host(state(), is_kept=not is_due)
+        with self._lock:
+            self._last = last
+            if is_best:
+                self._best = last
         if is_due:
             self.write()
 
     def write(self) -> None:
-        """Write what is not on the disk yet: before any end, also one that nobody wanted."""
-        last, best = self._last, self._best
-        self._last = self._best = None
-        if last is not None:
-            save(self._directory, last, best)
+        """Write what is not on the disk yet: before any end, also one that nobody wanted.
+
+        From any thread; where another is writing, this is a wait until that is done.
+        """
+        with self._lock:
+            last, best = self._last, self._best
+            self._last = self._best = None
+            if last is not None:
+                save(self._directory, last, best)
 
 
 def clean(directory: Path) -> None:
@@ -51,14 +59,17 @@ def clean(directory: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _in_memory(value: Any) -> Any:
-    """A copy that training does not change, in the host's memory: the device has none to spare."""
+def _on_the_host(value: Any, *, is_kept: bool) -> Any:
+    """The same in the host's memory, so that a file of it can be read where there is no such device.
+
+    `is_kept`: copied, also from there, so that training does not change it.
+    """
     if isinstance(value, torch.Tensor):
-        return value.detach().to("cpu", copy=True)
+        return value.detach().to("cpu", copy=is_kept)
     if isinstance(value, dict):
-        return {key: _in_memory(inner) for key, inner in value.items()}
+        return {key: _on_the_host(inner, is_kept=is_kept) for key, inner in value.items()}
     if isinstance(value, list):
-        return [_in_memory(inner) for inner in value]
+        return [_on_the_host(inner, is_kept=is_kept) for inner in value]
     return value
 
 

@@ -6,8 +6,10 @@ import contextlib
 import os
 import platform
 import random
+import re
 import resource
 import sys
+import warnings
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -28,22 +30,48 @@ def choose_device(name: str, local: int = 0) -> torch.device:
 
     `local`: which of a node's processes this is; where there are several devices, it gets its own.
     """
-    counts = {
-        "cuda": torch.cuda.device_count() if torch.cuda.is_available() else 0,
-        "xpu": torch.xpu.device_count() if torch.xpu.is_available() else 0,
-        "mps": int(torch.backends.mps.is_available()),
-        "cpu": 1,
-    }
+    counts, warned = _counts()
     if name == "auto":
         name = next(kind for kind, count in counts.items() if count)
     kind, colon, place = name.partition(":")
     count = counts.get(kind, 0)
     if not count or (colon and not (place.isdecimal() and int(place) < count)):
         known = ", ".join(f"{kind} ({count})" for kind, count in counts.items() if count)
-        raise BadDevice(f"--device: there is no {name} here; there is {known}")
+        reason = _reason(kind) if not count and kind in _NUMBERED else ""
+        raise BadDevice(f"--device: there is no {name} here; there is {known}{reason}")
+    # Of a driver that is too old, say: who trains on a CPU may not have meant to.
+    for told in warned:
+        print(f"warning: the device is {kind}. {told}", file=sys.stderr)
     if kind not in _NUMBERED:
         return torch.device(kind)
     return torch.device(kind, int(place) if colon else local % count)
+
+
+def _counts() -> tuple[dict[str, int], list[str]]:
+    """How many devices of each kind there are, the best first, and what torch warned of."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        counts = {
+            "cuda": torch.cuda.device_count() if torch.cuda.is_available() else 0,
+            "xpu": torch.xpu.device_count() if torch.xpu.is_available() else 0,
+            "mps": int(torch.backends.mps.is_available()),
+            "cpu": 1,
+        }
+    return counts, [_sentence(warning.message) for warning in told]
+
+
+def _reason(kind: str) -> str:
+    """Why there is none of a kind: torch is built without it, no driver, one that is too old."""
+    try:
+        (torch.cuda if kind == "cuda" else torch.xpu).init()
+    except Exception as error:  # of which type, each kind and version of torch has its own mind
+        return f". torch {torch.__version__}: {_sentence(error)}"
+    return ""
+
+
+def _sentence(told: object) -> str:
+    """The first one of what torch tells: after it come addresses and places in its source."""
+    return re.split(r"\. (?=[A-Z])|\n", str(told))[0]
 
 
 def derived_seed(seed: int, number: int) -> int:

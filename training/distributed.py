@@ -12,6 +12,7 @@ import sys
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import NoReturn
 
 import torch
@@ -32,6 +33,12 @@ _VARIABLES = (
 _ON_THIS_NODE = ("OMPI_COMM_WORLD_LOCAL_SIZE", "PMI_LOCAL_SIZE", "MPI_LOCALNRANKS")
 # What tells this launch from others that may run on the same node.
 _LAUNCH = ("SLURM_JOB_ID", "SLURM_STEP_ID", "PBS_JOBID", "PALS_APID", "PMIX_NAMESPACE")
+
+
+MEETING, PATIENCE = timedelta(minutes=10), timedelta(minutes=30)
+"""How long a process waits for the others to start, and later for one that has more to do than the others: it
+compiles, or writes a checkpoint onto a slow file system. NCCL's own patience is ten minutes, and what ends it
+takes the process down without a result."""
 
 
 class BadRanks(PilothouseError):
@@ -91,7 +98,30 @@ def join(ranks: Ranks, device: torch.device) -> None:
     os.environ["MASTER_ADDR"] = address
     os.environ.setdefault("MASTER_PORT", str(port(os.environ)))
     backend = {"cuda": "nccl", "xpu": "xccl"}.get(device.type, "gloo")
-    distributed.init_process_group(backend, rank=ranks.rank, world_size=ranks.world)
+    distributed.init_process_group(
+        backend,
+        store=_meet(ranks),
+        rank=ranks.rank,
+        world_size=ranks.world,
+        timeout=PATIENCE,
+        # NCCL connects at once, and where it cannot, says so before anything else is done.
+        device_id=None if backend == "gloo" else device,
+    )
+
+
+def _meet(ranks: Ranks) -> distributed.Store:
+    """What all processes write into and read from, once all are there. Raises BadRanks."""
+    try:
+        meeting = distributed.rendezvous("env://", ranks.rank, ranks.world, timeout=MEETING)
+        store, _, _ = next(meeting)
+    except distributed.DistError as error:
+        where = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
+        raise BadRanks(
+            f"rank {ranks.rank} of {ranks.world} did not meet the others at {where}: "
+            f"{str(error).splitlines()[0]}"
+        ) from error
+    store.set_timeout(PATIENCE)
+    return distributed.PrefixStore("default_pg", store)  # torchrun's own keys are in it too
 
 
 def first_host(environment: Mapping[str, str], world: int) -> str | None:

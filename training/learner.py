@@ -16,7 +16,7 @@ from training.devices import autocast, gradient_scaler, memory_format, number_ty
 from training.distributed import Ranks, summed, take_from_first
 from training.models import build_model
 from training.norms import fewest_images, share_statistics
-from training.optimizers import WeightAverage, build_optimizer, rate_share
+from training.optimizers import WeightAverage, build_optimizer, go_on_from, rate_share
 from training.options import Options
 from training.policies import applied
 from training.settings import Settings
@@ -86,7 +86,7 @@ class Learner:
     def go_on_from(self, state: dict[str, Any]) -> None:
         """Be as the learner was that gave this state."""
         self.model.load_state_dict(state["model"])
-        self._optimizer.load_state_dict(state["optimizer"])
+        go_on_from(self._optimizer, state["optimizer"])
         if state["scaler"]:  # empty where it was trained in other numbers than fp16
             self._scaler.load_state_dict(state["scaler"])
         if self._average is not None:

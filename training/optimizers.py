@@ -36,6 +36,20 @@ def build_optimizer(model: nn.Module, options: Options) -> torch.optim.Optimizer
     return torch.optim.AdamW(groups, rate, foreach=foreach, fused=fused)
 
 
+def go_on_from(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Be as the optimizer was that gave this state, on whatever device that was.
+
+    In how many calls the weights are moved is the device's matter: a state brings its own along, which a
+    scaler of gradients refuses where this optimizer was made for another.
+    """
+    here = [
+        {name: group[name] for name in ("foreach", "fused") if name in group}
+        for group in optimizer.param_groups
+    ]
+    groups = [was | own for was, own in zip(state["param_groups"], here, strict=True)]
+    optimizer.load_state_dict({**state, "param_groups": groups})
+
+
 def rate_share(schedule: str, done: float, warmup: float) -> float:
     """The learning rate as a share of its highest. Pure.
 

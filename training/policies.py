@@ -109,16 +109,27 @@ def _brightness(images: torch.Tensor, strengths: torch.Tensor, wide: bool) -> to
 
 
 def _contrast(images: torch.Tensor, strengths: torch.Tensor, wide: bool) -> torch.Tensor:
-    return _blend(images.mean((1, 2, 3), keepdim=True), images, strengths, wide)
+    return _blend(_grey(images).mean((2, 3), keepdim=True), images, strengths, wide)
 
 
 def _colour(images: torch.Tensor, strengths: torch.Tensor, wide: bool) -> torch.Tensor:
-    return _blend(images.mean(1, keepdim=True), images, strengths, wide)
+    return _blend(_grey(images), images, strengths, wide)
+
+
+def _grey(images: torch.Tensor) -> torch.Tensor:
+    """As bright as they look (ITU-R 601), which is what both papers' programs take from PIL."""
+    if images.shape[1] != 3:
+        return images.mean(1, keepdim=True)
+    red, green, blue = images.split(1, 1)
+    return 0.299 * red + 0.587 * green + 0.114 * blue
 
 
 def _sharpness(images: torch.Tensor, strengths: torch.Tensor, wide: bool) -> torch.Tensor:
-    padded = functional.pad(images, (1, 1, 1, 1), mode="replicate")
-    return _blend(functional.avg_pool2d(padded, 3, stride=1), images, strengths, wide)
+    # As PIL does: the margin stays, and the middle of nine pixels counts five times.
+    smooth = images.clone()
+    inner = smooth[:, :, 1:-1, 1:-1]
+    inner.mul_(4 / 13).add_(functional.avg_pool2d(images, 3, stride=1), alpha=9 / 13)
+    return _blend(smooth, images, strengths, wide)
 
 
 def _posterize(images: torch.Tensor, strengths: torch.Tensor, wide: bool) -> torch.Tensor:

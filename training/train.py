@@ -10,6 +10,7 @@ outside its directory. Exit codes: 0 completed or pruned, 1 ended early or faile
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import signal
@@ -17,7 +18,6 @@ import sys
 import time
 import traceback
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import MISSING, asdict, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -77,6 +77,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         end(code)
 
     def give_up(told: str) -> None:
+        # The training itself waits for a process that is gone, and never comes to an end of its own.
+        with contextlib.suppress(Exception):  # a full disk is not what the trial failed of
+            for each in trainer:
+                each.keep_the_rest()
         if told:
             write("failed", ErrorReport(**json.loads(told)))
         fail(1)
@@ -133,7 +137,7 @@ def _guarded(
         tracked = (
             settings if ranks.is_first else replace(settings, tensorboard=False, wandb="disabled")
         )
-        with closing(Trackers(tracked, task.hyperparameters)) as trackers:
+        with contextlib.closing(Trackers(tracked, task.hyperparameters)) as trackers:
             trainer[0].tell = trackers.log
             return trainer[0].run(), None, 0
     except Stopped:

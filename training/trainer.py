@@ -110,10 +110,14 @@ class Trainer:
         finally:
             self._train.close()
             self._found.peak_memory_mb = peak_memory_mb(self.device)
-            self._keeper.write()
+            self.keep_the_rest()
         if status == "completed" and self.data.test is not None:
             self._found.test_accuracy = self.learner.accuracy(self._put(self.data.test))
         return status
+
+    def keep_the_rest(self) -> None:
+        """Write the checkpoint of the epochs that none has yet."""
+        self._keeper.write()
 
     def _epochs(self) -> str:
         """All epochs, or as many as a STOP file and the time budget allow."""

@@ -1,4 +1,5 @@
-"""``cancel``: of a running search it is asked; the job of a submitted experiment is ended from here."""
+"""``cancel``: of a running search it is asked; jobs of a stopped one, or of a submitted experiment, are
+ended from here."""
 
 from __future__ import annotations
 
@@ -8,14 +9,16 @@ from pathlib import Path
 from typing import Literal
 
 from agents import requests
+from agents.commands.status import resume_command
 from agents.commands.steering import Answer, ask
 from agents.config import load
 from agents.errors import ConfigurationError
 from agents.experiment import Experiment, explained, relative
 from agents.interrupts import Interrupts
 from agents.patience import OneTry
-from agents.search import open_run
-from agents.steering import Request
+from agents.search import Run, open_run
+from agents.steering import Request, cancelled_by
+from agents.words import named
 from agents.workspace import Workspace, run_at
 from scheduler.errors import Away
 
@@ -26,7 +29,7 @@ def cancel(directory: Path, trials: Trials, wait: float) -> Answer:
     """Cancel trials. Raises ConfigurationError, RunLocked, Interrupted."""
     workspace = run_at(directory)
     # Somebody who waits for an experiment has it open, and takes the request as a search does.
-    if not workspace.is_experiment or workspace.is_held:
+    if workspace.is_held or not (workspace.is_experiment or _is_left(workspace)):
         return ask(directory, "cancel", {"trials": trials}, wait)
     if workspace.is_finished:
         raise ConfigurationError(
@@ -40,8 +43,34 @@ def cancel(directory: Path, trials: Trials, wait: float) -> Answer:
         open_run(loaded, workspace, interrupts, patience=OneTry) as run,
         explained(run),
     ):
+        if not workspace.is_experiment:
+            return _left(run, request, trials)
         requests.leave(workspace.directory, request)
         return _ended(Experiment(run), interrupts, request, wait)
+
+
+def _is_left(workspace: Workspace) -> bool:
+    """Whether it is a search that was left, and may have jobs that nobody follows."""
+    return workspace.has_begun and not workspace.is_finished
+
+
+def _left(run: Run, request: Request, trials: Trials) -> Answer:
+    """End the jobs of a search that was left. The request stays for the search, which enters what
+    became of its trials, and who asked, when it goes on."""
+    running = run.flight.numbers()
+    meant = running if trials == "all" else [number for number in trials if number in running]
+    if not meant:
+        raise ConfigurationError(f"cancel: no such trial of {run.workspace.directory} is in flight")
+    requests.leave(run.workspace.directory, request)
+    resume = resume_command(run.workspace)
+    try:
+        run.flight.obey_at_once(dict.fromkeys(meant, cancelled_by(request.by)))
+    except Away as error:
+        remedy = f"; to go on, type: {error.remedy}" if error.remedy else ""
+        said = f"{error}{remedy}\n  its jobs go on; cancelled when the search goes on: {resume}"
+        return Answer(request, "waiting", said)
+    said = f"the jobs of {named(meant)} are ended; entered when the search goes on: {resume}"
+    return Answer(request, "waiting", said)
 
 
 def _ended(experiment: Experiment, interrupts: Interrupts, request: Request, wait: float) -> Answer:

@@ -16,6 +16,8 @@ from agents.report.reading import read_run
 from agents.report.usage import total, usage_of
 from agents.trial import Trial
 from agents.words import count
+from scheduler.job import Failure
+from scheduler.stages import stage_of
 
 SOURCES = {
     "llm": "the LLM",
@@ -72,6 +74,8 @@ class Explanation:
     stop_advice: str | None
     asked: Asked | None
     """None where the LLM had no part in it."""
+    warnings: Sequence[str] = ()
+    """Such as why it was pruned."""
 
 
 def explain(directory: Path, trial: int, *, as_json: bool = False) -> str:
@@ -109,14 +113,19 @@ def explanation(
         trial.rationale,
         trial.predicted,
         trial.value,
-        f"{failed.cause.value}: {failed.message}" if failed is not None else None,
+        _failure_text(failed) if failed is not None else None,
         trial.fallback_reason,
         trial.request,
         trial.confirms,
         trial.adopted,
         trial.stop_advice,
         _asked(trial, exchanges),
+        list(trial.warnings),
     )
+
+
+def _failure_text(failed: Failure) -> str:
+    return f"{failed.cause.value} ({stage_of(failed).value}): {failed.message}"
 
 
 def _asked(trial: Trial, exchanges: Sequence[tuple[Path, Mapping[str, Any]]]) -> Asked | None:
@@ -214,6 +223,7 @@ def _lines(one: Explanation) -> list[str]:
         *_said("expected", _expectation(one)),
         *_said("fallback", one.fallback_reason or ""),
         *_said("recommended", f'to end the search: "{one.stop_advice}"' if one.stop_advice else ""),
+        *(line for text in one.warnings for line in _said("noted", text)),
         *(_asked_lines(one.asked) if one.asked is not None else _unasked(one)),
     ]
 

@@ -16,6 +16,7 @@ from agents.report.study import finite
 from agents.report.write import write_output
 from agents.trial import Trial
 from scheduler.plain import printable
+from scheduler.stages import stage_of
 from training.contract import finite_or_none
 
 Format = Literal["csv", "json", "parquet"]
@@ -59,6 +60,7 @@ def columns(trial: Trial) -> dict[str, Any]:
         "adopted": trial.adopted,
         "confirms": trial.confirms,
         "failure.cause": failure.cause.value if failure else None,
+        "failure.stage": stage_of(failure).value if failure else None,
         "failure.message": failure.message if failure else None,
         "warnings": "; ".join(trial.warnings),
         "seed": trial.seed,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import shlex
 import shutil
@@ -86,6 +87,10 @@ def _check_output(options: InitOptions) -> None:
         )
     if not options.output.absolute().parent.is_dir():
         raise ConfigurationError(f"{options.output}: there is no such directory; make it first")
+    if not os.access(options.output.absolute().parent, os.W_OK):
+        raise ConfigurationError(
+            f"{options.output}: you cannot write there; name another place with --output"
+        )
 
 
 def _check_name(name: str) -> None:

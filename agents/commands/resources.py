@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agents.config import LoadedConfig
 from agents.errors import ConfigurationError, LedgerError
@@ -22,9 +24,10 @@ from training.contract import PilothouseError
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
+    from rich.table import Table
 
-NARROW = 76
-"""Below so many columns, lines instead of tables."""
+    from scheduler.transport import Transport
+
 MOST_JOBS = 60
 """Rows of ``queue``; all of mine come first."""
 
@@ -33,14 +36,13 @@ class ClusterAway(PilothouseError):
     """The cluster did not answer. The message says what to type."""
 
 
-def look(loaded: LoadedConfig, with_starts: bool) -> tuple[Inventory, Resources]:
-    """One look at the configuration's cluster, and what a trial of it asks for.
+@contextmanager
+def reached(loaded: LoadedConfig) -> Iterator[Transport]:
+    """The way to the configuration's cluster.
 
     Raises ConfigurationError where there is no scheduler to ask, ClusterAway.
     """
-    from agents.inventory.survey import survey
     from agents.search import connect_command
-    from scheduler.resources import resources_for
     from scheduler.transports import open_transport
 
     cluster = loaded.settings.cluster
@@ -49,15 +51,28 @@ def look(loaded: LoadedConfig, with_starts: bool) -> tuple[Inventory, Resources]
             f"{loaded.path}: cluster.batch_system.kind is local: there is no scheduler to ask; name "
             "slurm or pbs, or see `nproc` and `free`"
         )
-    asked = resources_for(cluster, {})
     transport = open_transport(cluster.transport, connect=connect_command(loaded))
     try:
-        inventory = survey(transport, cluster.batch_system, asked if with_starts else None)
+        yield transport
     except Away as error:
         remedy = f"; to go on, type: {error.remedy}" if error.remedy else ""
         raise ClusterAway(f"{error}{remedy}") from error
     finally:
         transport.close()
+
+
+def look(loaded: LoadedConfig, with_starts: bool) -> tuple[Inventory, Resources]:
+    """One look at the configuration's cluster, and what a trial of it asks for.
+
+    Raises ConfigurationError where there is no scheduler to ask, ClusterAway.
+    """
+    from agents.inventory.survey import survey
+    from scheduler.resources import resources_for
+
+    cluster = loaded.settings.cluster
+    asked = resources_for(cluster, {})
+    with reached(loaded) as transport:
+        inventory = survey(transport, cluster.batch_system, asked if with_starts else None)
     if inventory.silence:
         raise ClusterAway(
             f"{inventory.batch} on {transport.name} does not answer: {inventory.silence}; see the "
@@ -74,7 +89,8 @@ def resources(loaded: LoadedConfig, as_json: bool) -> None:
     if as_json:
         document = {**asdict(inventory), "request": asdict(asked), "advice": said}
         del document["jobs"]
-        document["my_jobs"] = [asdict(job) for job in inventory.jobs if job.mine]
+        document["starts"] = [_document(start) for start in inventory.starts]
+        document["my_jobs"] = [_document(job) for job in inventory.jobs if job.mine]
         print(json.dumps(document, indent=2))
         return
     console = _console()
@@ -94,6 +110,13 @@ def resources(loaded: LoadedConfig, as_json: bool) -> None:
         console.print(f"not known: {line}", markup=False, style="yellow")
 
 
+def _document(one: QueuedJob | Start) -> dict[str, Any]:
+    """For scripts; a time as all other documents write it."""
+    at = one.starts_at
+    text = None if at is None else datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
+    return {**asdict(one), "starts_at": text}
+
+
 def _start_text(start: Start, now: float) -> str:
     if start.starts_at is None and start.words:
         return start.words
@@ -111,7 +134,7 @@ def queue(loaded: LoadedConfig, as_json: bool, everybody: bool) -> None:
         key=lambda job: (not job.mine, not job.waits, job.starts_at or float("inf")),
     )
     if as_json:
-        print(json.dumps([asdict(job) for job in jobs], indent=2))
+        print(json.dumps([_document(job) for job in jobs], indent=2))
         return
     console = _console()
     if not jobs:
@@ -152,12 +175,10 @@ def _console() -> Console:
 
 
 def _queue_table(inventory: Inventory, width: int) -> RenderableType:
-    from rich.table import Column, Table
+    from rich.table import Table
+    from rich.text import Text
 
-    if width < NARROW:
-        return "\n".join(_queue_lines(inventory.queues))
-    # Names are typed: they may be broken, but not cut off.
-    table = Table(Column("queue", overflow="fold"), "longest", "nodes free / partly / busy / down", "GPUs free of",
+    table = Table("queue", "longest", "nodes free / partly / busy / down", "GPUs free of",
                   "cores", "memory", "waiting", "running")  # fmt: skip
     for each in inventory.queues:
         table.add_row(
@@ -170,12 +191,28 @@ def _queue_table(inventory: Inventory, width: int) -> RenderableType:
             str(each.queued),
             str(each.running),
         )
-    return table
+    return table if _fits(table, width) else Text("\n".join(_queue_lines(inventory.queues)))
+
+
+def _fits(table: Table, width: int) -> bool:
+    """Whether no word of it has to be broken or cut off; from then on none is."""
+    from rich.cells import cell_len
+    from rich.console import Console
+
+    for column in table.columns:
+        words = " ".join([str(column.header), *map(str, column.cells)]).split()
+        column.min_width = max(map(len, words))
+    drawn = io.StringIO()
+    Console(width=width, file=drawn).print(table, crop=False)
+    return all(cell_len(line) <= width for line in drawn.getvalue().splitlines())
 
 
 def _queue_lines(queues: Sequence[Queue]) -> Iterator[str]:
     for each in queues:
         yield _name(each)
+        longest = duration(each.longest_seconds) if each.longest_seconds else "not limited"
+        memory = f"{each.memory_mb / 1024:.0f} GiB"
+        yield f"  longest job: {longest}; a node: {count(each.cpus, 'core')}, {memory}"
         yield f"  nodes: {each.free} free, {each.partly} partly, {each.busy} busy, {each.down} down"
         if each.gpus:
             yield f"  GPUs free: {_gpu_text(each)}"
@@ -192,30 +229,48 @@ def _gpu_text(queue: Queue) -> str:
 
 
 def _job_table(jobs: Sequence[QueuedJob], width: int) -> RenderableType:
-    from rich.table import Column, Table
+    from rich.table import Table
     from rich.text import Text
 
-    if width < NARROW:
-        return Text("\n".join(f"{_mark(job)}{job.job_id} {job.state} {_when(job)}" for job in jobs))
-    job_id, queue_name = (Column(name, overflow="fold") for name in ("job", "queue"))
-    table = Table(job_id, "name", "user", "state", queue_name, "needs", "walltime", "starts", "why")
+    table = Table("job", "name", "user", "state", "queue", "needs", "walltime", "starts", "why")
     for job in jobs:
-        needs = f"{count(job.nodes, 'node')}, {count(job.cpus, 'core')}" + (
-            f", {job.gpus}" if job.gpus else ""
-        )
         cells = [
             f"{_mark(job)}{job.job_id}",
             job.name,
             job.user,
             job.state,
             job.queue,
-            needs,
+            _needs(job),
             duration(job.walltime_seconds) if job.walltime_seconds else "-",
             _when(job),
             job.reason,
         ]
         table.add_row(*map(Text, cells), style="bold" if job.mine else None)
-    return table
+    if _fits(table, width):
+        return table
+    lines = Text()
+    for job in jobs:
+        lines.append("\n" if lines else "")
+        lines.append("\n".join(job_lines(job)), style="bold" if job.mine else None)
+    return lines
+
+
+def job_lines(job: QueuedJob) -> Iterator[str]:
+    """A job for a person, in lines of a narrow screen."""
+    yield f"{_mark(job)}{job.job_id} {job.state} {job.name}"
+    walltime = duration(job.walltime_seconds) if job.walltime_seconds else "no walltime"
+    yield f"  {job.user} in {job.queue}"
+    yield f"  needs: {_needs(job)}, {walltime}"
+    when = _when(job)
+    if when:
+        yield f"  starts: {when}" if job.waits else f"  started: {when}"
+    if job.reason:
+        yield f"  why: {job.reason}"
+
+
+def _needs(job: QueuedJob) -> str:
+    needs = f"{count(job.nodes, 'node')}, {count(job.cpus, 'core')}"
+    return f"{needs}, {job.gpus}" if job.gpus else needs
 
 
 def _mark(job: QueuedJob) -> str:

@@ -20,6 +20,7 @@ from agents.report.numbers import measure
 from agents.resuming import refuse_changes
 from agents.screen import Screen, confirmed_text, duration_text, open_screen
 from agents.search import Search, open_search
+from agents.trial import Trial
 from agents.words import count, named
 from agents.workspace import Workspace, create, existing, unfinished
 from scheduler.errors import Away
@@ -203,15 +204,29 @@ def _to_the_end(search: Search, screen: Screen) -> int:
 
 
 def _leave(search: Search, interrupted: Interrupted) -> int:
-    trials = [trial.number for trial in search.flight.watched()]
+    watched = search.flight.watched()
+    trials = [trial.number for trial in watched if trial.job is not None and trial.job.job_id]
     directory = search.workspace.directory
     asked = interrupted.number == signal.SIGINT and sys.stdin.isatty() and sys.stdout.isatty()
     if trials and asked and _wants_to_cancel(trials):
         _cancel(search)
-    elif trials:
-        print(f"{count(len(trials), 'job')} left running; what comes of them will be found again.")
+    else:
+        print(left_text(watched), end="")
     print(f"To go on: python -m agents.run --resume {shlex.quote(str(directory))}")
     return 128 + interrupted.number
+
+
+def left_text(trials: Sequence[Trial]) -> str:
+    """What is left behind, a line each: jobs, which several trials may share, and trials without one."""
+    ids = [trial.job.job_id for trial in trials if trial.job is not None and trial.job.job_id]
+    jobs, waiting = len(set(ids)), len(trials) - len(ids)
+    lines = []
+    if jobs:
+        found = f"what comes of {'it' if jobs == 1 else 'them'} will be found again"
+        lines.append(f"{count(jobs, 'job')} left running; {found}.\n")
+    if waiting:
+        lines.append(f"{count(waiting, 'trial')} still to be submitted, none of them twice.\n")
+    return "".join(lines)
 
 
 def _wants_to_cancel(trials: Sequence[int]) -> bool:

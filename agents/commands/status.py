@@ -43,7 +43,7 @@ class RunState:
     waiting: dict[str, Any] | None
     seconds_since_sign_of_life: float | None
     direction: str | None
-    elapsed: float | None
+    elapsed_seconds: float | None
     """Seconds since the search began, at its last sign of life."""
     best_parameters: Mapping[str, Any]
     best_so_far: Sequence[float]
@@ -56,7 +56,7 @@ class RunState:
     doing_since: str | None
     paused: dict[str, Any] | None
     steering: Sequence[dict[str, Any]]
-    """The last things that people asked for."""
+    """The last things that people asked for, and all regions that are forbidden."""
     requests: Sequence[dict[str, Any]]
     """What was asked for and has not been taken yet."""
 
@@ -88,7 +88,7 @@ def run_state(workspace: Workspace) -> RunState:
         waiting=beat.get("waiting"),
         seconds_since_sign_of_life=_age(beat),
         direction=beat.get("direction"),
-        elapsed=beat.get("elapsed"),
+        elapsed_seconds=beat.get("elapsed"),
         best_parameters=beat.get("best_parameters") or {},
         best_so_far=beat.get("best_so_far") or [],
         confirmed=beat.get("confirmed") or [],
@@ -276,8 +276,18 @@ def _jobs(state: RunState) -> Iterator[Line]:
         yield Line("…", f"{count(len(state.jobs) - MOST_JOBS, 'more trial')} in flight")
 
 
+def _in_force_or_late(steering: Sequence[dict[str, Any]], most: int) -> Sequence[dict[str, Any]]:
+    """The last requests, and whatever forbids a region: it holds however long ago it was asked."""
+    late = len(steering) - most
+    return [
+        taken
+        for place, taken in enumerate(steering)
+        if place >= late or (taken.get("verb") == "forbid" and not taken["refused"])
+    ]
+
+
 def _people(state: RunState) -> Iterator[Line]:
-    for taken in state.steering[-MOST_REQUESTS:]:
+    for taken in _in_force_or_late(state.steering, MOST_REQUESTS):
         verdict = "refused: " if taken["refused"] else ""
         text = f"{taken['what']} ({taken['by']}, {_clock(taken['asked_at'])}): {verdict}"
         yield Line("asked", f"{text}{taken['effect']}", "dim")

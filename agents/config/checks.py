@@ -46,6 +46,7 @@ def problems_of(settings: Settings) -> list[Problem]:
     return [
         *_space_problems(settings),
         *_stop_problems(settings),
+        *_pruner_problems(settings),
         *_proposer_problems(settings),
         *_training_problems(settings),
         *_cluster_problems(settings),
@@ -120,6 +121,18 @@ def _stop_problems(settings: Settings) -> Iterator[Problem]:
             f"{key} is {stop.minimum_improvement:g}, and {metric} lies between 0 and 1: no trial "
             "could improve by so much",
         )
+
+
+def _pruner_problems(settings: Settings) -> Iterator[Problem]:
+    pruner = settings.pruner
+    for name in sorted(pruner.model_fields_set - {"kind"}):
+        default = type(pruner).model_fields[name].default
+        if pruner.kind == "none" and getattr(pruner, name) != default:
+            key = f"pruner.{name}"
+            yield (
+                key,
+                f"{key} means nothing while pruner.kind is none: add `kind: median`, or remove it",
+            )
 
 
 def _proposer_problems(settings: Settings) -> Iterator[Problem]:
@@ -270,7 +283,7 @@ def _cluster_problems(settings: Settings) -> Iterator[Problem]:
 
 
 def _path_problems(settings: Settings) -> Iterator[Problem]:
-    """Paths in which a colon or a comma would be taken for the end."""
+    """Paths in which a colon or a comma would be taken for the end, or that qsub refuses."""
     cluster = settings.cluster
     if cluster.remote_base is not None:
         paths = {"cluster.remote_base": cluster.remote_base}
@@ -291,6 +304,11 @@ def _path_problems(settings: Settings) -> Iterator[Problem]:
                 key,
                 f"{key} is {path!r}, and {reader} takes a colon or a comma for the end of a path: "
                 "choose one without",
+            )
+        elif reader == "qsub -o" and not (path.isascii() and path.isprintable()):
+            yield (
+                key,
+                f"{key} is {path!r}, and {reader} takes ASCII characters alone: choose a path of such",
             )
 
 

@@ -138,6 +138,21 @@ class ConfirmSettings(Section):
     seeds: int = Field(default=2, ge=1, description="How often each of them runs again.")
 
 
+class PrunerSettings(Section):
+    """Whether weak trials are asked to end while they run, so that their time goes to others."""
+
+    kind: Literal["none", "median"] = Field(
+        default="none",
+        description="median: those whose best so far is behind the median of completed trials.",
+    )
+    startup_trials: int = Field(
+        default=5, ge=1, description="Completed trials before any trial is judged."
+    )
+    warmup_steps: int = Field(
+        default=1, ge=0, description="Before this step of metrics.jsonl a trial is not judged."
+    )
+
+
 class SamplerSettings(Section):
     """The sampler, alone or beside an LLM."""
 
@@ -318,6 +333,7 @@ class Settings(Section):
     )
     loop: LoopSettings = Field(default_factory=LoopSettings)
     stop: StopSettings = Field(default_factory=StopSettings)
+    pruner: PrunerSettings = Field(default_factory=PrunerSettings)
     confirm: ConfirmSettings = Field(default_factory=ConfirmSettings)
     proposer: ProposerSettings = Field(default_factory=ProposerSettings)
     llm: LlmSettings = Field(default_factory=LlmSettings)

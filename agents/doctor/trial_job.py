@@ -17,6 +17,8 @@ from scheduler.outcome import is_gone
 from scheduler.shell import quote
 
 JOB = "job"
+DEPARTURE_SECONDS = 15.0
+"""Until the files of a job that has ended are removed at the latest."""
 
 
 def job_checks(
@@ -90,6 +92,23 @@ def _followed(
     finally:
         if not ended:
             cluster.cancel([job])
+        doing(f"job {job.job_id or job.name}: leaving the queue")
+        _await_departure(cluster, job, settings.cluster.poll.floor)
+
+
+def _await_departure(cluster: Cluster, job: JobRef, floor: float) -> None:
+    """Wait, not for long, until the batch system has nothing more to do for the job: PBS copies its
+    log when it ends. Where the directory is gone by then, the job holds its cores and its place
+    under the site's limits for half a minute more, and its owner gets mail."""
+    until = time.monotonic() + DEPARTURE_SECONDS
+    while time.monotonic() < until:
+        try:
+            listing = cluster.poll([job])[job.name].listing
+        except (Away, SchedulerError):
+            return
+        if listing is None or listing.state is JobState.ENDED:
+            return
+        time.sleep(min(floor, 1.0))
 
 
 def _judged(seen: Observation, rehearsal: Rehearsal, seconds: float) -> list[Check]:

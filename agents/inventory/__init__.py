@@ -6,6 +6,8 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from agents.report.numbers import duration
+
 
 @dataclass(frozen=True)
 class Gpus:
@@ -128,9 +130,13 @@ def counted(queue: Queue, jobs: Sequence[QueuedJob]) -> Queue:
 
 def guessed(queue: Queue, jobs: Sequence[QueuedJob], walltime: int | None, now: float) -> Start:
     """When a job might start in `queue`: at once where a node is free and nobody waits, else after
-    the median of what those that run now have waited; not told where nobody runs or it is closed."""
+    the median of what those that run now have waited; not told where nobody runs, where it is closed
+    or takes no job of that length."""
     if not queue.is_open:
         return Start(queue.name, walltime, None)
+    longest = queue.longest_seconds
+    if longest and walltime and walltime > longest:
+        return Start(queue.name, walltime, None, words=f"it allows {duration(longest)}")
     if queue.free and not queue.queued:
         return Start(queue.name, walltime, now, guess=True)
     waits = [

@@ -36,6 +36,14 @@ def survey(transport: Transport, batch: BatchSettings, asked: Resources | None) 
     return replace(inventory, starts=tuple(slurm.with_guesses(told, inventory, time.time())))
 
 
+def tell(transport: Transport, batch: BatchSettings, questions: str) -> Heard:
+    """What the scheduler that `batch` describes answers to `questions`, lines of ``ph_hear``.
+
+    Raises scheduler.errors.Away.
+    """
+    return _ask(transport, build_batch_system(batch).submit_shell(), questions)
+
+
 def _guesses(inventory: Inventory, asked: Resources | None) -> list[Start]:
     """PBS has no question for a job that is not there yet."""
     if asked is None:

@@ -21,6 +21,7 @@ from agents.report.surroundings import differences
 from agents.report.tradeoff import front, points
 from agents.trial import Job, StudyView, Trial, TrialState
 from scheduler.job import Failure
+from scheduler.stages import stage_of
 
 SCHEMA = 1
 """Version of both documents. A key is added within a version; a changed meaning is a new one."""
@@ -206,7 +207,10 @@ def _origins(view: StudyView) -> dict[str, Any]:
 
 
 def _failure(failure: Failure | None) -> dict[str, Any] | None:
-    return {**asdict(failure), "cause": failure.cause.value} if failure else None
+    if failure is None:
+        return None
+    stage = stage_of(failure).value
+    return {**asdict(failure), "cause": failure.cause.value, "stage": stage}
 
 
 def _job(job: Job | None) -> dict[str, Any] | None:

@@ -13,6 +13,7 @@ from agents.report.study import is_better, until
 from agents.report.templates import environment
 from agents.report.words import origin_name
 from agents.trial import StudyView, Trial, TrialState
+from scheduler.stages import stage_of
 
 STDERR_CHARACTERS = 2000
 """Of a failed trial's stderr; all of it lies in the trial's own directory."""
@@ -71,6 +72,7 @@ def _failure(trial: Trial) -> dict[str, Any]:
     return {
         "trial": trial.number,
         "cause": failure.cause.value,
+        "stage": stage_of(failure).value,
         "message": failure.message,
         "exit_code": failure.exit_code,
         "scheduler_state": failure.scheduler_state,

@@ -95,7 +95,12 @@ def _job(document: Mapping[str, Any]) -> Job:
 
 
 def _failure(document: Mapping[str, Any] | None) -> Failure | None:
-    return Failure(**{**document, "cause": Cause(document["cause"])}) if document else None
+    if not document:
+        return None
+    kept = {
+        name: value for name, value in document.items() if name != "stage"
+    }  # follows from the rest
+    return Failure(**{**kept, "cause": Cause(document["cause"])})
 
 
 # -- the log ----------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from agents.report.words import origin_name
 from agents.trial import StudyView, Trial
 from agents.words import count
 from scheduler.job import Failure
+from scheduler.stages import stage_of
 
 MOST_FAILURES = 50
 """Failures told in full, the newest; all are counted and in the table of trials."""
@@ -93,7 +94,7 @@ def _again(view: StudyView) -> str:
 
 
 def _failure(trial: Trial, failure: Failure) -> dict[str, Any]:
-    facts = []
+    facts = [("stage", stage_of(failure).value)]
     if failure.exit_code is not None:
         facts.append(("exit code", str(failure.exit_code)))
     if failure.scheduler_state:

@@ -194,18 +194,25 @@ def _share(parameter: FloatParameter | IntParameter, value: Any) -> float:
     return (float(value) - low) / (high - low)
 
 
-def drawn(parameter: Parameter, chance: random.Random) -> ParameterValue:
-    """A value drawn (log-)uniformly, and every other time from the ends of the range.
-
-    Where little of the range is allowed, an end often is.
-    """
+def evenly(parameter: Parameter, chance: random.Random) -> ParameterValue:
+    """A value drawn (log-)uniformly."""
     match parameter:
         case FixedParameter(value=value):
             return value
         case CategoricalParameter(choices=choices):
             return chance.choice(choices)
         case FloatParameter() | IntParameter():
-            return at(parameter, chance.choice((chance.random(), chance.random(), 0.0, 1.0)))
+            return at(parameter, chance.random())
+
+
+def drawn(parameter: Parameter, chance: random.Random) -> ParameterValue:
+    """A value drawn (log-)uniformly, and every other time from the ends of the range.
+
+    Where little of the range is allowed, an end often is.
+    """
+    if isinstance(parameter, FloatParameter | IntParameter):
+        return at(parameter, chance.choice((chance.random(), chance.random(), 0.0, 1.0)))
+    return evenly(parameter, chance)
 
 
 def count(parameter: Parameter) -> int | None:

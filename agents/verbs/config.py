@@ -5,9 +5,24 @@ from typing import Annotated
 
 import typer
 
-from agents.verbs.options import JsonOption, SetOption
+from agents.verbs.options import ConfigOption, JsonOption, SetOption
 
 app = typer.Typer(help="About configuration files.", no_args_is_help=True)
+
+
+FileArgument = Annotated[
+    Path | None, typer.Argument(metavar="FILE", help="The configuration; or by --config.")
+]
+
+
+def _file(argument: Path | None, option: Path | None) -> Path:
+    """The one that was given: other verbs take it by option only."""
+    from agents.errors import ConfigurationError
+
+    given = [path for path in (argument, option) if path is not None]
+    if len(given) != 1:
+        raise ConfigurationError("config: name one FILE, such as: config check my.yaml")
+    return given[0]
 
 
 @app.command(epilog="Example: python -m agents.run config schema > pilothouse.schema.json")
@@ -22,7 +37,8 @@ def schema() -> None:
 
 @app.command(epilog="Example: python -m agents.run config check my.yaml")
 def check(
-    config: Annotated[Path, typer.Argument(metavar="FILE")],
+    file: FileArgument = None,
+    config: ConfigOption = None,
     overrides: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -35,26 +51,27 @@ def check(
     from agents.config import load
     from agents.errors import ConfigurationError
 
+    path = _file(file, config)
     problems: list[str] = []
     try:
-        load(config, overrides or [])
+        load(path, overrides or [])
     except ConfigurationError as error:
         if not as_json:
             raise
         problems = error.problems
     if not as_json:
-        typer.echo(f"{config}: valid")
+        typer.echo(f"{path}: valid")
         return
-    document = {"file": str(config), "valid": not problems, "problems": problems}
+    document = {"file": str(path), "valid": not problems, "problems": problems}
     typer.echo(json.dumps(document, indent=2, ensure_ascii=False))
     raise typer.Exit(2 if problems else 0)
 
 
 @app.command(epilog="Example: python -m agents.run config show config.example.yaml")
 def show(
-    config: Annotated[Path, typer.Argument(metavar="FILE")], overrides: SetOption = None
+    file: FileArgument = None, config: ConfigOption = None, overrides: SetOption = None
 ) -> None:
     """Print a configuration as it is resolved: defaults, references and overrides filled in."""
     from agents.config import load
 
-    typer.echo(load(config, overrides or []).resolved)
+    typer.echo(load(_file(file, config), overrides or []).resolved)

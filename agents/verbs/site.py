@@ -88,14 +88,40 @@ def resources(
 @app.command(epilog="Example: python -m agents.run queue --config delta.yaml --all")
 def queue(
     config: RequiredConfig,
+    jobs: Annotated[
+        list[str] | None, typer.Argument(metavar="JOB...", help="Ids: tell all about these.")
+    ] = None,
     everybody: Annotated[
         bool, typer.Option("--all", help="Everybody's jobs, not only mine.")
     ] = False,
+    cancel: Annotated[
+        bool,
+        typer.Option("--cancel", help="Cancel these; without JOB all of mine, after a question."),
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Cancel without asking.")] = False,
     overrides: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show jobs that wait and run: what they need, and when they may start. Mine have a star."""
+    """Show jobs that wait and run: what they need, and when they may start. Mine have a star.
+
+    With JOB all that the scheduler tells of it. The trials of a search are better cancelled by
+    `cancel`, which keeps who asked.
+    Exit codes: 0 done, 1 the scheduler knows no such job or does not answer, 2 bad input.
+    """
     from agents.commands.resources import queue as verb
     from agents.config import load
 
-    verb(load(config, overrides or []), as_json, everybody)
+    loaded = load(config, overrides or [])
+    if not jobs and not cancel:
+        verb(loaded, as_json, everybody)
+        return
+    from agents.commands.queued import cancel_jobs, tell_jobs
+    from agents.errors import ConfigurationError
+
+    if as_json or everybody:
+        raise ConfigurationError(
+            "queue: --json and --all list jobs; leave them out with JOB or --cancel"
+        )
+    raise typer.Exit(
+        cancel_jobs(loaded, jobs or [], yes) if cancel else tell_jobs(loaded, jobs or [])
+    )

@@ -56,7 +56,8 @@ def cancel(
 ) -> None:
     """Cancel trials: their jobs end on the cluster; the sampler learns nothing from them.
 
-    Also the job of an experiment that was submitted without a search.
+    Also the jobs of a search that was left, and the job of an experiment that was submitted without
+    a search.
     """
     from agents.commands.cancel import cancel as verb
     from agents.errors import ConfigurationError

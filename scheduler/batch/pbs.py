@@ -13,9 +13,10 @@ from collections.abc import Mapping, Sequence
 
 from scheduler.batch import pbs_listing, pbs_states
 from scheduler.batch.directives import check_directive
-from scheduler.batch_system import SubmitAnswer
+from scheduler.batch_system import CUT_OFF, SubmitAnswer
 from scheduler.errors import SchedulerAway, SchedulerError
 from scheduler.job import JobRef, Listing, Resources
+from scheduler.plain import in_one_line
 from scheduler.settings import PbsBatchSettings
 from scheduler.shell import quote
 
@@ -88,7 +89,7 @@ ph_ask() {
   printf '%s\n' "$ph_rows" | ph_brief
 }
 ph_list_jobs() {
-  ph_said=$(mktemp "${TMPDIR:-/tmp}/ph.XXXXXX") || return 1
+  ph_said=$(ph_temporary) || { echo 'CODE|none'; return; }
   ph_ask -x -f -F dsv "$@"
   if grep -q 'HISTORY' "$ph_said"; then ph_ask -f -F dsv "$@"; fi
   cat "$ph_said" >&2
@@ -186,9 +187,7 @@ class PbsBatch:
         return self._prepare() + _FIND
 
     def list_shell(self, jobs: Sequence[JobRef]) -> str:
-        ids = [job.job_id for job in jobs if job.job_id is not None]
-        chunks = [ids[start : start + _LONGEST_CALL] for start in range(0, len(ids), _LONGEST_CALL)]
-        calls = "".join(f"ph_list_jobs {' '.join(map(quote, chunk))}\n" for chunk in chunks)
+        calls = "".join(f"ph_list_jobs {' '.join(map(quote, ids))}\n" for ids in _calls(jobs))
         keep = quote(" ".join(pbs_listing.ATTRIBUTES))
         return f"{self._prepare()}ph_keep={keep}\n{_LIST}{calls}echo 'END|'"
 
@@ -217,7 +216,7 @@ class PbsBatch:
         return answer.code != 0 and bool(pbs_states.BACKPRESSURE.search(_said(answer)))
 
     def is_away(self, answer: SubmitAnswer) -> bool:
-        if answer.code in pbs_states.AWAY_CODES:
+        if answer.code in CUT_OFF or answer.code in pbs_states.AWAY_CODES:
             return True
         return answer.code != 0 and bool(pbs_states.AWAY.search(_said(answer)))
 
@@ -228,10 +227,19 @@ class PbsBatch:
     def parse_listing(
         self, jobs: Sequence[JobRef], code: int, stdout: str, stderr: str
     ) -> Mapping[str, Listing]:
-        said = stderr.strip()[-500:]
+        said = in_one_line(stderr)
         if not stdout.rstrip().endswith("END|"):
             raise SchedulerAway(f"qstat's listing is cut short (exit code {code}): {said}")
-        for found in re.findall(r"^CODE\|(\d+)$", stdout, re.MULTILINE):
+        codes = re.findall(r"^CODE\|(\d+|none)$", stdout, re.MULTILINE)
+        if "none" in codes:
+            raise SchedulerAway(
+                "no temporary file can be made on the cluster, neither in $TMPDIR (/tmp) nor in the "
+                "run's directory",
+                remedy="make room there",
+            )
+        if len(codes) < len(_calls(jobs)):
+            raise SchedulerAway(f"qstat was not asked about all jobs: {said}")
+        for found in codes:
             if found == "127":
                 raise SchedulerAway(
                     f"qstat was not found on the cluster: {said}",
@@ -244,6 +252,12 @@ class PbsBatch:
                 raise SchedulerAway(f"qstat failed (exit code {found}): {said}")
         names = {job.name: pbs_name(job.batch_name, self._settings.name_length) for job in jobs}
         return pbs_listing.read_listing(jobs, pbs_listing.read_rows(stdout), names)
+
+
+def _calls(jobs: Sequence[JobRef]) -> list[list[str]]:
+    """The ids of each call of qstat."""
+    ids = list(dict.fromkeys(job.job_id for job in jobs if job.job_id is not None))
+    return [ids[start : start + _LONGEST_CALL] for start in range(0, len(ids), _LONGEST_CALL)]
 
 
 def pbs_name(name: str, length: int) -> str:

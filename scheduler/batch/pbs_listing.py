@@ -87,6 +87,8 @@ def _listing(job_id: str, row: Mapping[str, str]) -> Listing:
 
 def _waiting(letter: str, row: Mapping[str, str]) -> str:
     comment = row.get("comment", "")
+    if letter in pbs_states.SUSPENDED:
+        return f"suspended: {comment}".rstrip(": ")
     if letter == "H" and not comment:
         return "; ".join(
             words for hold, words in pbs_states.HOLD_WORDS.items() if hold in row["Hold_Types"]

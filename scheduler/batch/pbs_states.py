@@ -26,6 +26,9 @@ STATES: dict[str, JobState] = {
     "M": JobState.UNKNOWN,
 }
 
+SUSPENDED = frozenset("SU")
+"""It has its place and does not go on: another goes first, or its workstation's owner is there."""
+
 TERMINATED = "91"
 """Substate of a job that was deleted, before it ran or while it did."""
 
@@ -91,18 +94,23 @@ NO_HISTORY = "not configured to maintain job history"
 AWAY = re.compile(
     r"cannot connect to server|Connection refused|Connection timed out|Connection reset"
     r"|Unknown Host|No route to host|Network is unreachable|End of File|Premature end of message"
-    r"|Protocol \(ASN\.1\) error|Server is shutting down|System error|Timeout|Expired credential"
+    r"|Protocol \(ASN\.1\) error|Server is shutting down|System error|Timeout(?!: )|Expired credential"
     r"|could not connect to (?:authentication|comm)|Invalid credential|Communication failure"
     r"|server busy|Batch protocol error",
     re.IGNORECASE,
 )
-"""Words of a server that did not answer: what was asked of it may still happen."""
+"""Words of a server that did not answer: what was asked of it may still happen. Not those of our own
+``timeout: failed to run command 'qsub'``: there is none to be asked."""
 
-AWAY_CODES = frozenset({124, 137, 162, 255})
-"""Exit codes of the same: our own time limit twice, PBSE_NOSERVER modulo 256, no connection."""
+AWAY_CODES = frozenset({162, 255})
+"""Exit codes of the same: PBSE_NOSERVER modulo 256, no connection."""
 
-BACKPRESSURE = re.compile(r"would exceed .*limit|Maximum number of jobs already", re.IGNORECASE)
-"""Words of a refusal that time mends: a limit on the number of jobs (or on what they ask for)."""
+BACKPRESSURE = re.compile(
+    r"would exceed .*limit|Maximum number of jobs already|Queue is not enabled|Failed to save job",
+    re.IGNORECASE,
+)
+"""Words of a refusal that time mends: a limit on the number of jobs (or on what they ask for), a
+queue that is closed for a maintenance, a server's full disk."""
 
 ANSWERED_CODES = frozenset({0, 35, 153})
 """qstat answered: for all, or some of the jobs are finished (35) or unknown (153)."""

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from scheduler.batch import slurm_listing, slurm_states
 from scheduler.batch.directives import check_directive
-from scheduler.batch_system import SubmitAnswer
+from scheduler.batch_system import CUT_OFF, SubmitAnswer
 from scheduler.errors import SchedulerAway, SchedulerError
 from scheduler.job import JobRef, Listing, Resources
 from scheduler.settings import SlurmBatchSettings
@@ -43,7 +43,8 @@ ph_submit() {
 }
 """
 
-# squeue forgets a job that ended (MinJobAge, 5 minutes by default), the accounting does not.
+# squeue forgets a job that ended (MinJobAge, 5 minutes by default), the accounting does not: where
+# it cannot be asked, the code is 2.
 _FIND = """
 ph_find_in() {
   ph_rows=$(ph_timed squeue -h -t all ${1:+-M "$1"} -u "$ph_me" --name="$2" \\
@@ -52,7 +53,7 @@ ph_find_in() {
     ph_rows=$(ph_timed sacct -X -n -P ${1:+-M "$1"} --name="$2" \\
       -S now-7days -o JobID,State,ExitCode,JobName,Cluster < /dev/null 2>&1) || case $? in
       127) return 0 ;;
-      *) case $ph_rows in *'storage is disabled'*) return 0 ;; *) return 1 ;; esac ;;
+      *) case $ph_rows in *'storage is disabled'*) return 0 ;; *) return 2 ;; esac ;;
     esac
     ph_rows=$(printf '%s\\n' "$ph_rows" | sed -n 's/^[0-9]/A|&/p')
   fi
@@ -60,9 +61,12 @@ ph_find_in() {
 }
 ph_find() {
   [ -n "$ph_clusters" ] || { ph_find_in '' "$1"; return; }
+  ph_books=0
   for ph_cluster in $(printf '%s' "$ph_clusters" | tr ',' ' '); do
-    ph_find_in "$ph_cluster" "$1" || return 1
+    ph_find_in "$ph_cluster" "$1"
+    case $? in 0) ;; 2) ph_books=2 ;; *) return 1 ;; esac
   done
+  return $ph_books
 }
 """
 
@@ -205,7 +209,7 @@ class SlurmBatch:
         return answer.code != 0 and bool(slurm_states.BACKPRESSURE.search(said))
 
     def is_away(self, answer: SubmitAnswer) -> bool:
-        if answer.code in (124, 137):
+        if answer.code in CUT_OFF:
             return True
         return answer.code != 0 and bool(slurm_states.AWAY.search(answer.stderr + answer.stdout))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from scheduler.batch.slurm_states import (
     NEVER_STARTS,
@@ -12,6 +12,7 @@ from scheduler.batch.slurm_states import (
     REASON_CAUSES,
     REASON_WORDS,
     STATES,
+    SUSPENDED,
 )
 from scheduler.job import Cause, JobRef, JobState, Listing
 
@@ -116,9 +117,14 @@ def _merge(job_id: str, rows: Sequence[Row]) -> Listing:
     ] + failed
     said = queue or [row for row in rows if row.source == "A"]
     if not said:
-        return Listing(job_id, JobState.UNKNOWN, reason="Slurm's accounting does not answer")
+        reason = "not in the queue; Slurm's accounting does not answer"
+        return Listing(job_id, JobState.UNKNOWN, reason=reason, is_forgotten=True)
     parts = [_listing(job_id, row) for row in said]
-    return min(parts, key=_rank)
+    worst = min(parts, key=_rank)
+    if queue or worst.state is JobState.ENDED:
+        return worst
+    reason = f"not in the queue; Slurm's accounting still has it as {worst.raw_state}"
+    return replace(worst, reason=reason, is_forgotten=True)
 
 
 _ORDER = {JobState.RUNNING: 0, JobState.QUEUED: 1, JobState.UNKNOWN: 2, JobState.ENDED: 3}
@@ -131,6 +137,8 @@ def _rank(listing: Listing) -> tuple[int, bool, bool]:
 def _listing(job_id: str, row: Row) -> Listing:
     state, cause = STATES.get(row.state, (JobState.UNKNOWN, None))
     reason = "" if row.reason in ("None", "(null)") else row.reason
+    if row.state in SUSPENDED:
+        reason = "suspended" if not reason else f"suspended: {reason}"
     code = exit_code(row.exit_code) if row.state in ("COMPLETED", "FAILED") else None
     if cause is None and row.state in ("FAILED", "COMPLETING"):
         cause = REASON_CAUSES.get(reason)

@@ -44,6 +44,9 @@ STATES: dict[str, tuple[JobState, Cause | None]] = {
 }
 """State and, where the state itself tells, the cause. What is not here is UNKNOWN."""
 
+SUSPENDED = frozenset({"SUSPENDED", "STOPPED"})
+"""It has its nodes and does not go on: another goes first, or somebody stopped it."""
+
 REASON_CAUSES: dict[str, Cause] = {
     "TimeLimit": Cause.WALLTIME,
     "OutOfMemory": Cause.OUT_OF_MEMORY,
@@ -104,5 +107,6 @@ AWAY = re.compile(
 
 BACKPRESSURE = re.compile(
     r"(?:Assoc|QOS)\w*Submit\w*Limit|temporarily unable to accept job|MaxSubmitJobs\w* limit"
+    r"|partition not available \(inactive or drain\)|operation is presently disabled"
 )
-"""Words of a refusal that time mends: a limit on the number of jobs."""
+"""Words of a refusal that time mends: a limit on the number of jobs, a maintenance."""

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import selectors
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from scheduler.errors import SchedulerError
+from scheduler.errors import HostOverloaded, SchedulerError
 
 MAX_OUTPUT_BYTES = 256 * 1024 * 1024
 """Of one script; more is a mistake there and would fill the memory here."""
@@ -29,6 +30,24 @@ class Ended:
     stderr: bytes
 
 
+_SCARCE = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
+"""What fork, pipe and the like say on a login node whose limits are reached."""
+
+
+@contextlib.contextmanager
+def told_when_overloaded() -> Iterator[None]:
+    """Turns this machine's lack of processes, memory or descriptors into HostOverloaded."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _SCARCE:
+            raise
+        raise HostOverloaded(
+            f"this machine could not start another process: {error.strerror} (too many of yours, "
+            "or a limit of this login node?)"
+        ) from error
+
+
 def exchange(
     command: Sequence[str],
     stdin: bytes,
@@ -41,8 +60,19 @@ def exchange(
 
     Ends when the child does, or soon after `is_complete` accepts what came on standard output:
     grandchildren that keep the pipes open are not waited for. At the limit, the child's process
-    group is killed.
+    group is killed. Raises HostOverloaded where this machine cannot start it for now.
     """
+    with told_when_overloaded():
+        return _exchange(command, stdin, timeout, is_complete, environment)
+
+
+def _exchange(
+    command: Sequence[str],
+    stdin: bytes,
+    timeout: float,
+    is_complete: Callable[[bytearray], bool],
+    environment: Mapping[str, str] | None,
+) -> Ended:
     child = subprocess.Popen(
         command,
         stdin=subprocess.PIPE,

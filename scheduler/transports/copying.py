@@ -23,6 +23,7 @@ from scheduler.shell import quote
 from scheduler.transport import Completed, Copied
 from scheduler.transports import slices
 from scheduler.transports.slices import FarFile, Run, cannot_write, fetch_file, send_file, time_left
+from scheduler.transports.unpacking import NotAskedFor, safe_member, unpack
 
 # Unpacked beside the destination and moved there in one rename, so that a cut leaves nothing half
 # done under the real name. An existing directory is added to.
@@ -228,15 +229,20 @@ def get(
         destination.mkdir(parents=True, exist_ok=True)
         if packed:
             with tarfile.open(fileobj=io.BytesIO(packed), ignore_zeros=True) as archive:
-                wanted = _wanted(archive, set(names), destination)
-                archive.extractall(destination, members=wanted, filter="data")
+                unpack(archive, _wanted(archive, set(names), destination), destination)
+        failed: SchedulerError | None = None
         for each in large:
             if largest is None or each.size <= largest:
                 _check_name(each.path, set(names), destination)
                 parent = parents[each.path.split("/")[0]]
                 far = replace(each, path=f"{parent}/{each.path}")
-                fetch_file(run, where, far, destination / each.path, end)
-    except tarfile.FilterError as error:
+                try:
+                    fetch_file(run, where, far, destination / each.path, end)
+                except SchedulerError as error:  # that is no reason to lose the rest
+                    failed = failed or error
+        if failed is not None:
+            raise failed
+    except NotAskedFor as error:
         raise SchedulerError(f"refused a file from {where}: {error}") from error
     except tarfile.ReadError as error:
         raise ConnectionLost(f"the copy from {where} is damaged: {error}") from error
@@ -271,11 +277,11 @@ def _split(output: bytes, where: str) -> tuple[list[FarFile], bytes]:
 
 
 def _check_name(name: str, names: Set[str], destination: Path) -> None:
-    """Raises FilterError where `name` is not below one of `names`, links here considered."""
+    """Raises NotAskedFor where `name` is not below one of `names`, links here considered."""
     parts = name.split("/")
     parent = (destination / name).parent.resolve()
     if parts[0] not in names or ".." in parts or not parent.is_relative_to(destination.resolve()):
-        raise tarfile.FilterError(f"{name!r} was not asked for")
+        raise NotAskedFor(f"{name!r} was not asked for")
 
 
 def _wanted(
@@ -283,10 +289,6 @@ def _wanted(
 ) -> Iterator[tarfile.TarInfo]:
     for info in archive:
         _check_name(posixpath.normpath(info.name), names, destination)
-        try:
-            safe = tarfile.data_filter(info, str(destination))
-        except (tarfile.AbsoluteLinkError, tarfile.LinkOutsideDestinationError):
-            continue  # Jobs do link to scratch directories: that is no reason to lose the rest.
-        except tarfile.SpecialFileError:
-            continue
-        yield safe
+        safe = safe_member(info, destination)
+        if safe is not None:  # Jobs do link to scratch directories: no reason to lose the rest.
+            yield safe

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import getpass
 import logging
+import math
 import os
 import socket
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from scheduler.errors import Away, ConnectionLost, HostKeyRefused, LoginNeeded, SchedulerError
@@ -19,19 +21,31 @@ if TYPE_CHECKING:
 # Our errors say what happened; without a handler, paramiko's records would go to the screen.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
+PAUSE_SECONDS = 3600.0
+"""Until keys that were refused are shown again, doubled each time: homes that are not mounted and
+directory services that are away refuse good keys, and many refusals lock an account."""
+
+LONGEST_PAUSE_SECONDS = 86400.0
+
 MAX_KEYS = 5
 """Of an agent; servers close the door after six (sshd_config(5), MaxAuthTries)."""
 
 
 class KeyLogin:
-    """Logs in to one machine; a refused login is not repeated before the keys have changed."""
+    """Logs in to one machine; a refused login is repeated when the keys have changed, or seldom."""
 
-    def __init__(self, settings: ParamikoTransportSettings) -> None:
+    def __init__(
+        self, settings: ParamikoTransportSettings, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._settings = settings
         self._user = settings.user or getpass.getuser()
         self._where = f"{self._user}@{settings.host}:{settings.port}"
         self._refused: object | None = None
         """The keys with which a login was refused."""
+        self._refusals = 0
+        """Of these keys, in a row."""
+        self._not_before = 0.0
+        self._clock = clock
 
     def log_in(self) -> paramiko.SSHClient:
         """A new connection.
@@ -42,9 +56,12 @@ class KeyLogin:
         import paramiko
 
         version = self._version_of_keys()
-        if self._refused is not None and version == self._refused:
+        if version != self._refused:
+            self._refusals = 0
+        elif (left := self._not_before - self._clock()) > 0:
             raise LoginNeeded(
-                f"{self._where} refused these keys before; the login is not repeated",
+                f"{self._where} refused these keys before; they are shown again in "
+                f"{math.ceil(left / 60)} minutes, or at once when they have changed",
                 remedy=self.command(),
             )
         keys = self._keys()
@@ -66,13 +83,19 @@ class KeyLogin:
         except BaseException as error:
             client.close()
             if isinstance(error, paramiko.AuthenticationException):
-                self._refused = version
+                self._refuse(version)
             if isinstance(error, (paramiko.SSHException, EOFError, OSError)):
                 raise self._failure(error) from error
             raise
-        self._refused = None
+        self._refused, self._refusals = None, 0
         self._tune(client)
         return client
+
+    def _refuse(self, version: object) -> None:
+        self._refused = version
+        pause = min(PAUSE_SECONDS * 2**self._refusals, LONGEST_PAUSE_SECONDS)
+        self._not_before = self._clock() + pause
+        self._refusals += 1
 
     def command(self) -> str:
         """The login by hand, which shows what is wrong."""

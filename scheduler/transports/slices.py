@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from scheduler.errors import ConnectionLost, StorageFull
+from scheduler.errors import ConnectionLost, SchedulerError, StorageFull
 from scheduler.shell import home_path
 from scheduler.transport import Completed
 
@@ -106,9 +106,10 @@ def send_file(run: Run, where: str, source: Path, destination: str, end: float) 
 def fetch_file(run: Run, where: str, source: FarFile, destination: Path, end: float) -> None:
     """Copy `source` to the local file `destination`, before `end` (monotonic seconds).
 
-    Raises ConnectionLost where it shrank meanwhile: asking again gets it as it is then.
+    Raises SchedulerError where it shrank meanwhile or cannot be read there.
     """
     parent, name = posixpath.split(source.path)
+    destination.parent.mkdir(parents=True, exist_ok=True)
     part = destination.with_name(f".{destination.name}.{source.size}-{source.changed}.part")
     with part.open("ab") as stream:
         while (have := stream.tell()) < source.size:
@@ -116,9 +117,11 @@ def fetch_file(run: Run, where: str, source: FarFile, destination: Path, end: fl
             script = fill(_READ, PARENT=parent, NAME=name, FROM=have + 1, COUNT=count)
             done = run(script, b"", time_left(end, where))
             if len(done.stdout) != count:
-                raise ConnectionLost(
+                part.unlink()
+                said = done.stderr.decode(errors="replace").strip()[-300:]
+                raise SchedulerError(
                     f"{source.path} on {where} gave {len(done.stdout)} of {count} bytes; "
-                    "it changes or cannot be read"
+                    f"it changes or cannot be read{said and ': '}{said}"
                 )
             stream.write(done.stdout)
     os.replace(part, destination)

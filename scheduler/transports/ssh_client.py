@@ -11,6 +11,7 @@ from pathlib import Path
 
 from scheduler.errors import ConnectionLost, SchedulerError
 from scheduler.settings import SshTransportSettings
+from scheduler.transports.child import told_when_overloaded
 
 CONTROL_SECONDS = 10.0
 """Time limit of calls that only concern this machine (``ssh -G``, ``ssh -O check``)."""
@@ -59,16 +60,17 @@ def environment() -> dict[str, str]:
 def call(command: list[str], *, timeout: float) -> subprocess.CompletedProcess[str] | None:
     """Run a short ssh command that talks to nobody; None where it did not end in time."""
     try:
-        return subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=timeout,
-            env=environment(),
-            start_new_session=True,
-        )
+        with told_when_overloaded():
+            return subprocess.run(
+                command,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=timeout,
+                env=environment(),
+                start_new_session=True,
+            )
     except subprocess.TimeoutExpired:
         return None
     except FileNotFoundError as error:

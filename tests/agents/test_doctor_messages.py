@@ -2,6 +2,7 @@
 
 import re
 import signal
+from pathlib import Path
 
 import pytest
 from doctor_bench import ROOT, run, write_config
@@ -57,3 +58,15 @@ def test_an_error_of_something_away_says_what_to_type(tmp_path):
     assert done.returncode == 1
     assert "to go on, type: python -m agents.run connect --config" in done.stderr
     assert "harvest" in done.stdout
+
+
+def test_the_line_to_type_holds_in_any_directory(tmp_path, monkeypatch):
+    from agents.config import load
+    from agents.search import connect_command
+
+    monkeypatch.chdir(tmp_path)
+    Path("far.yaml").write_text(
+        "experiment: {id: far}\nsearch_space: {x: {type: float, low: 0, high: 1}}\n"
+        'training: {command: ["true", "{hyperparameters}"]}\n'
+    )
+    assert connect_command(load(Path("far.yaml"))).endswith(f"--config {tmp_path / 'far.yaml'}")

@@ -14,7 +14,10 @@ from agents.doctor import examine as examining
 from agents.doctor import remote
 from agents.doctor.heard import Word
 from agents.doctor.program import needs_of
+from agents.doctor.rehearsal import rehearsal_of
+from agents.doctor.trial_job import job_checks
 from agents.doctor.words import listed, one_line, size_text
+from scheduler.job import JobState, Listing, Observation, Submitted
 
 
 @given(
@@ -187,3 +190,36 @@ def test_a_mistyped_host_is_named_and_no_login_is_asked_for(tmp_path):
     assert "check its spelling" in connection["remedy"]
     assert "log in" not in connection["seen"] + connection["remedy"]
     assert found["scheduler"]["outcome"] == "skipped"
+
+
+class Leaving:
+    """A cluster whose job has written its last file, and is in its scheduler's hands for two more polls."""
+
+    root = "/base/.examination"
+
+    def __init__(self):
+        self.transport, self.seen = self, []
+
+    def prepare(self):
+        pass
+
+    def submit(self, requests):
+        return {request.name: Submitted(request.name, "1") for request in requests}
+
+    def poll(self, jobs):
+        state = JobState.ENDED if self.seen.count("poll") >= 2 else JobState.RUNNING
+        self.seen.append("poll")
+        listing = Listing("1", state)
+        return {job.name: Observation(job.name, listing, True, 1, None) for job in jobs}
+
+    def run(self, script, timeout):
+        self.seen.append("removed")
+
+
+def test_files_of_a_tiny_job_are_removed_when_its_scheduler_is_done_with_it(tmp_path):
+    # PBS copies the job's log at its end, and keeps trying where there is no directory to copy it to.
+    settings = load(write_config(tmp_path), ["cluster.poll.floor=0.05s"]).settings
+    cluster = Leaving()
+    rehearsal = rehearsal_of(settings, cluster.root, "nonce")
+    job_checks(cluster, rehearsal, settings, "/base", 60.0, lambda doing: None)
+    assert cluster.seen == ["poll", "poll", "poll", "removed"]

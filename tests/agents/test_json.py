@@ -20,6 +20,7 @@ def test_a_check_of_a_configuration(tmp_path):
     (tmp_path / "bad.yaml").write_text(GOOD + "loop: {max_iteration: 3, max_trials: none}\n")
     good = {"file": "good.yaml", "valid": True, "problems": []}
     assert told("config", "check", "good.yaml", cwd=tmp_path) == good
+    assert told("config", "check", "--config", "good.yaml", cwd=tmp_path) == good
     bad = told("config", "check", "bad.yaml", cwd=tmp_path, code=2)
     assert not bad["valid"]
     assert "did you mean max_iterations" in " ".join(bad["problems"])

@@ -238,6 +238,14 @@ def test_a_forbidden_region_is_out_of_the_space_though_it_holds_the_default():
     assert not twice.space.allows({"rate": 0.001, "layers": 3, "device": "gpu"})
 
 
+def test_the_share_of_a_forbidden_region_is_its_part_of_the_ranges():
+    space = SearchSpace({"x": FloatParameter(type="float", low=0, high=1)}, [])
+    assert asking.checked_region(space, "x > 0.9").share == pytest.approx(0.1, abs=0.03)
+    assert asking.checked_region(space, "x > 0.02").share == pytest.approx(0.98, abs=0.02)
+    with pytest.raises(ConfigurationError, match="would be left"):
+        asking.checked_region(space, "x > 0.002")
+
+
 @pytest.mark.parametrize(
     ("expression", "words"),
     [

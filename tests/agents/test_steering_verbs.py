@@ -19,7 +19,10 @@ from agents.commands.watch import view, watch
 from agents.config import load
 from agents.errors import ConfigurationError
 from agents.progress import Budget, JobLine, Progress, Source, Waiting, write_heartbeat
-from agents.standing import best_so_far, sources, thinned
+from agents.standing import best_so_far, sources, standing, thinned
+from agents.steering import Taken
+from agents.trial import StudyView
+from agents.watch import Watch
 from agents.workspace import create
 
 ROOT = Path(__file__).parent.parent.parent
@@ -439,6 +442,22 @@ def test_a_run_of_thousands_of_trials_is_looked_at_as_quickly_as_a_small_one(run
     )
     assert run.progress_file.stat().st_size < 6000
     assert run_state(run).sources["sampler"]["trials"] == 2000
+
+
+def test_a_forbidden_region_is_shown_however_much_was_asked_for_after_it(run):
+    asked = [requests.new_request("forbid", {"expression": "rate > 0.5"})]
+    asked += [requests.new_request("note", {"text": f"word {n}"}) for n in range(30)]
+    history = [Taken(request, request.asked_at, "kept") for request in asked]
+    view = StudyView("fashion", "accuracy_auc", "maximize", [])
+    shown = standing(
+        view, Watch(1, "t"), iteration=1, max_iterations=5, elapsed=1.0, doing="wait", waiting=None,
+        history=history,
+    )  # fmt: skip
+    write_heartbeat(run.progress_file, shown)
+    text = pilothouse("status", run.directory).stdout
+    assert "forbid rate > 0.5" in text
+    assert "word 29" in text
+    assert "word 20" not in text
 
 
 def test_status_imports_no_database():

@@ -300,7 +300,10 @@ def test_cancel_ends_the_job_of_an_experiment_and_records_who_asked(tmp_path):
     done = run("cancel", one, "0", "--wait", "200", "--json")
     assert done.returncode == 0, done.stdout + done.stderr
     answer = json.loads(done.stdout)
-    assert (answer["state"], answer["effect"]) == ("taken", "trial 0 cancelled")
+    assert (answer["state"], answer["effect"]) == (
+        "taken",
+        "trial 0 cancelled, unless ended already",
+    )
     assert not Path(f"/proc/{script}").exists()
     (found,) = harvested(one, code=1)
     assert found["state"] == "failed"
@@ -331,7 +334,7 @@ def test_an_experiment_that_somebody_waits_for_is_cancelled_by_them(tmp_path):
     locked_by(directory)
     done = run("cancel", directory, "--all", "--wait", "200", "--json")
     text, _ = process.communicate(timeout=180)
-    assert json.loads(done.stdout)["effect"] == "trial 0 cancelled"
+    assert json.loads(done.stdout)["effect"] == "trial 0 cancelled, unless ended already"
     assert process.returncode == 1
     assert "cancelled on request of" in text
 

@@ -2,6 +2,7 @@
 
 import datetime
 import time
+from contextlib import ExitStack
 
 import pytest
 from test_submit import write_config
@@ -15,7 +16,7 @@ from agents.search import open_run
 from agents.standing import standing
 from agents.workspace import create
 from scheduler.errors import LoginNeeded, SchedulerAway
-from scheduler.job import Refused, Submitted
+from scheduler.job import Cause, Failure, InDoubt, Observation, Refused, Submitted, Unwritable
 
 NOW = datetime.datetime.now(datetime.UTC)
 LIMIT = "qsub: would exceed queue debug's per-user limit"
@@ -36,6 +37,21 @@ def answer_with(run, monkeypatch, answer):
     )
 
 
+def ask_with(run, monkeypatch, *answers):
+    """One answer a submission. Returns what was said each time to be certainly not taken."""
+    left, told = list(answers), []
+
+    def submit(requests, again):
+        told.append(set(again))
+        answer = left.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return {r.name: answer(r) for r in requests}
+
+    monkeypatch.setattr(run.flight._cluster, "submit", submit)
+    return told
+
+
 def waits(run):
     return run.flight.submitting._not_before - time.monotonic()
 
@@ -54,6 +70,14 @@ def test_a_limit_is_said_once_and_tried_again_soon_then_less_often(run, monkeypa
     run.flight.submit()
     assert not run.flight.submitting.held_back
     assert not run.flight.may_submit()
+
+
+def test_a_submission_in_doubt_is_said_with_its_reason(run, monkeypatch):
+    said = []
+    run.flight.said = said.append
+    answer_with(run, monkeypatch, lambda r: InDoubt(r.name, 3.0, why="Connection refused"))
+    run.flight.submit()
+    assert said == ["trial 0: submitted later: submission in doubt for 3 s: Connection refused"]
 
 
 def test_the_screen_says_why_a_trial_waits(run, monkeypatch):
@@ -110,3 +134,104 @@ def test_trials_of_a_pack_are_asked_for_under_the_name_that_was_submitted(tmp_pa
         refs = run.flight.watch.refs(run.flight.watched())
         assert [ref.batch_name for ref in refs] == submitted
         assert [ref.name for ref in refs] != submitted
+
+
+def limit(r):
+    return Refused(r.name, LIMIT, backpressure=True)
+
+
+def test_a_refusal_is_certain_for_one_try(run, monkeypatch):
+    """The next try may be cut off after it was taken: then nothing is certain any more."""
+    doubt = lambda r: InDoubt(r.name, 0.0)  # noqa: E731
+    told = ask_with(run, monkeypatch, limit, doubt, doubt)
+    for _ in range(3):
+        run.flight.submit()
+    assert [len(names) for names in told] == [0, 1, 0]
+    assert not run.flight.submitting.certainly_none(run.flight.running()[0])
+
+
+def test_a_refusal_is_not_repeated_as_certain_after_a_broken_line(run, monkeypatch):
+    monkeypatch.setattr(run.flight._patience._interrupts, "sleep", lambda seconds: None)
+    told = ask_with(run, monkeypatch, limit, SchedulerAway("it broke"), limit)
+    for _ in range(2):
+        run.flight.submit()
+    assert [len(names) for names in told] == [0, 1, 0]
+    assert run.flight.submitting.certainly_none(run.flight.running()[0])
+
+
+def test_a_directory_that_is_away_makes_nothing_certain(run, monkeypatch):
+    full = lambda r: Unwritable(r.name, "cannot write to it")  # noqa: E731
+    told = ask_with(run, monkeypatch, full, full)
+    for _ in range(2):
+        run.flight.submit()
+    assert told == [set(), set()]
+    assert run.flight.submitting.held_back == {0: "cannot write to it"}
+
+
+NO_ACCOUNT = "Invalid account or account/partition combination specified"
+
+
+def test_what_the_site_took_before_and_refuses_now_is_waited_for(run, monkeypatch):
+    answer_with(run, monkeypatch, lambda r: Submitted(r.name, "1"))
+    run.flight.submit()
+    Experiment(run).enter({"x": 0.7, "kind": "a"})
+    answer_with(run, monkeypatch, lambda r: Refused(r.name, NO_ACCOUNT))
+    run.flight.submit()
+    assert run.flight.submitting.held_back == {1: NO_ACCOUNT}
+    assert len(run.flight.running()) == 2
+
+
+def test_what_no_site_ever_took_fails_at_once(run, monkeypatch):
+    answer_with(run, monkeypatch, lambda r: Refused(r.name, NO_ACCOUNT))
+    run.flight.submit()
+    assert run.flight.running() == []
+
+
+def test_of_twins_the_one_that_has_the_lock_is_followed(run, monkeypatch):
+    """A submission in doubt was repeated, and the first one began after all."""
+    answer_with(run, monkeypatch, lambda r: Submitted(r.name, "103.server"))
+    run.flight.submit()
+    trial = run.flight.running()[0]
+    seen = Observation(trial.job.name, None, True, None, None, holder="102.server.example")
+    monkeypatch.setattr(run.flight._cluster, "poll", lambda refs: {trial.job.name: seen})
+    run.flight.poll()
+    assert run.flight.running()[0].job.job_id == "102.server"
+
+
+def packed_run(tmp_path, stack, trials):
+    sets = [
+        "cluster.pack={trials: 2}",
+        "cluster.max_per_submission=1",
+        "cluster.retry.node_failure=2",
+    ]
+    loaded = load(write_config(tmp_path), sets)
+    workspace = create(loaded.settings.directories, "single", loaded.resolved, NOW)
+    interrupts = stack.enter_context(Interrupts())
+    run = stack.enter_context(open_run(loaded, workspace, interrupts))
+    for number in range(trials):
+        Experiment(run).enter({"x": 0.1 * number, "kind": "a"})
+    return run
+
+
+def test_a_pack_that_was_held_back_goes_out_whole(tmp_path, monkeypatch):
+    """A trial that is run again comes before it, and must not take the place of one of its trials."""
+    with ExitStack() as stack:
+        run = packed_run(tmp_path, stack, 4)
+        sent = []
+        answers = [lambda r: Submitted(r.name, "1"), limit, limit, limit]
+        monkeypatch.setattr(
+            run.flight._cluster,
+            "submit",
+            lambda requests, again: (
+                sent.append([r.name for r in requests]),
+                {r.name: answers[len(sent) - 1](r) for r in requests},
+            )[1],
+        )
+        run.flight.submit()
+        run.flight.submit()
+        first = run.flight.running()[0]
+        assert run.flight._run_again(first, Failure(Cause.NODE_FAILURE, "node died"))
+        run.flight.submit()
+        packs = {trial.number: trial.job.pack for trial in run.flight.running()}
+        assert packs[2] == packs[3] == "pack_0002"
+        assert [len(names) for names in sent] == [1, 1, 1]

@@ -3,9 +3,10 @@
 import pytest
 from trials import failed, stop_reason, trial, view
 
+from agents.commands.search import left_text
 from agents.config.model import LoopSettings, StopSettings
 from agents.outcome import Outcome, outcome_text
-from agents.trial import TrialState
+from agents.trial import Job, TrialState
 from agents.words import count, named
 
 
@@ -28,3 +29,17 @@ def test_one_thing_is_not_many():
 def test_a_metric_far_from_one_is_neither_naught_nor_a_line_of_digits(value, said):
     ended = Outcome(TrialState.COMPLETED, value=value)
     assert outcome_text(trial(0), ended, "loss").startswith(f"trial 0 completed: loss {said}")
+
+
+def test_what_is_left_behind_is_counted_in_jobs_and_never_more_than_there_are():
+    def left(*ids):
+        return left_text(
+            [trial(n, job=Job(f"n{n}", "d", job_id=job_id)) for n, job_id in enumerate(ids)]
+        )
+
+    assert left() == ""
+    assert left("1") == "1 job left running; what comes of it will be found again.\n"
+    assert left("1", "1", "2").startswith("2 jobs left running; what comes of them")
+    waiting = "2 trials still to be submitted, none of them twice.\n"
+    assert left(None, None) == waiting
+    assert left("1", None, None).splitlines()[1] == waiting.strip()

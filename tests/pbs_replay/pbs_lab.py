@@ -52,6 +52,9 @@ class ReplayedPbs:
     def limit(self, count):
         return self.weather("limit", str(count))
 
+    def closed(self):
+        return self.weather("closed")
+
 
 class RealPbs:
     """The server that ``qsub`` reaches, which the tests may reconfigure and stop."""
@@ -85,6 +88,9 @@ class RealPbs:
         return self.setting(
             f"set server max_queued = [u:PBS_GENERIC={count}]", "unset server max_queued"
         )
+
+    def closed(self):
+        return self.setting("set queue workq enabled = False", "set queue workq enabled = True")
 
     @contextlib.contextmanager
     def frozen(self):

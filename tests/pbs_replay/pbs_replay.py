@@ -3,7 +3,7 @@
 Called with the name of the command and its arguments, with PBS's state in the directory $REPLAY_PBS: one file a job.
 Jobs are real child processes. Words and exit codes are those of tests/recordings/openpbs.json; the
 lines of ``-F dsv`` were taken from a server built from source. Files in the directory change the
-weather: ``history_off``, ``down``, ``frozen``, ``limit`` (holding a number).
+weather: ``history_off``, ``down``, ``frozen``, ``closed``, ``limit`` (holding a number).
 """
 
 import contextlib
@@ -77,6 +77,8 @@ def qsub(arguments):
             resources.update(dict([options[key].split("=", 1)]))
     if options.get("-q", "workq") != "workq":
         fail(170, "qsub: Unknown queue")
+    if (STATE / "closed").exists():
+        fail(173, "qsub: Queue is not enabled")
     with locked():
         limit = STATE / "limit"
         waiting = [job for job in jobs().values() if job["job_state"] != "F"]

@@ -1,4 +1,4 @@
-"""What only PBS does: history on and off, limits, hung and dead servers, names."""
+"""What only PBS does: history on and off, limits, closed queues, hung and dead servers, names."""
 
 import pytest
 from bench import GOOD, SLEEP, WAITS, Bench
@@ -101,6 +101,16 @@ def test_limit_on_jobs_is_backpressure(bench, pbs):
     answer = bench.submit(second, again=frozenset(["limit-2"]))["limit-2"]
     assert isinstance(answer, Submitted)
     assert isinstance(bench.verdict(second), Finished)
+
+
+def test_a_queue_that_is_closed_is_waited_for(bench, pbs):
+    job = bench.request("closed-1", GOOD)
+    with pbs.closed():
+        answer = bench.submit(job)["closed-1"]
+        assert isinstance(answer, Refused)
+        assert answer.backpressure
+    assert isinstance(bench.submit(job, again=frozenset(["closed-1"]))["closed-1"], Submitted)
+    assert isinstance(bench.verdict(job), Finished)
 
 
 def test_held_says_how_to_release_it(bench):

@@ -88,6 +88,7 @@ def test_what_a_program_said_is_told_without_its_colours_and_bells():
         Frame("listing", "0", b"END|"),
         Frame("exit", "job", b"3"),
         Frame("stderr", "job", raw),
+        Frame("end", "-", b""),
     ]
     batch = SlurmBatch(SlurmBatchSettings(kind="slurm"))
     seen = read_observations(frames, [JobRef("job", "job", None)], batch)["job"]

@@ -3,10 +3,11 @@
 from local_cluster import request, wait_for
 
 from scheduler.batch.local import LocalBatch
+from scheduler.batch.pbs import PbsBatch
 from scheduler.batch.slurm import SlurmBatch
 from scheduler.cluster import Cluster
 from scheduler.job import InDoubt, Refused, Submitted
-from scheduler.settings import LocalBatchSettings, SlurmBatchSettings
+from scheduler.settings import LocalBatchSettings, PbsBatchSettings, SlurmBatchSettings
 from scheduler.transports.local import LocalTransport
 
 
@@ -20,6 +21,20 @@ def test_a_command_that_is_not_there_is_no_failure_of_the_trial(tmp_path, monkey
     assert isinstance(answer, Refused)
     assert answer.backpressure
     assert "bin_directory" in answer.message
+
+
+def test_a_submission_in_doubt_tells_what_its_command_said(tmp_path, monkeypatch):
+    batch = PbsBatch(PbsBatchSettings(kind="pbs"))
+    said = "echo Connection refused >&2; echo 'qsub: cannot connect to server a' >&2; return 162"
+    monkeypatch.setattr(batch, "submit_shell", lambda: f"ph_submit() {{ {said}; }}\n")
+    for found in ("return 1", "true"):
+        monkeypatch.setattr(batch, "find_shell", lambda found=found: f"ph_find() {{ {found}; }}\n")
+        cluster = Cluster(LocalTransport(), batch, str(tmp_path), "run")
+        cluster.prepare()
+        for _ in range(2):
+            answer = cluster.submit([request("job", "pass")])["job"]
+            assert isinstance(answer, InDoubt)
+            assert answer.why == "Connection refused; qsub: cannot connect to server a"
 
 
 class Forgetful(LocalBatch):

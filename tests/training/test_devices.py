@@ -1,5 +1,7 @@
 """What a device is asked to do, where the devices themselves are not there."""
 
+import warnings
+
 import pytest
 import torch
 
@@ -46,6 +48,38 @@ def test_a_device_that_is_not_there_is_bad_input(four, tmp_path, capsys, name):
         choose_device(name)
     assert main(["--output-dir", str(tmp_path), "--device", name]) == 2
     assert capsys.readouterr().err.startswith(f"error: --device: there is no {name} here")
+
+
+OLD = (
+    "The NVIDIA driver on your system is too old (found version 11040). Please update your GPU driver "
+    "by downloading and installing a new version from the URL: http://www.nvidia.com/"
+)
+
+
+@pytest.fixture
+def old_driver(monkeypatch):
+    """As torch 2.14 tells of it."""
+
+    def is_available():
+        warnings.warn(f"CUDA initialization: {OLD}", stacklevel=2)
+        return False
+
+    def init():
+        raise RuntimeError(OLD)
+
+    monkeypatch.setattr(torch.cuda, "is_available", is_available)
+    monkeypatch.setattr(torch.cuda, "init", init)
+
+
+def test_why_there_is_no_device_is_told_in_one_line(old_driver, tmp_path, capsys):
+    words = "The NVIDIA driver on your system is too old (found version 11040)\n"
+    assert main(["--output-dir", str(tmp_path), "--device", "cuda"]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("error: --device: there is no cuda here; there is cpu (1). torch ")
+    assert told.endswith(words) and told.count("\n") == 1
+    assert choose_device("auto") == torch.device("cpu")
+    told = capsys.readouterr().err
+    assert told == f"warning: the device is cpu. CUDA initialization: {words}"
 
 
 @pytest.mark.parametrize("kind", ["cuda", "xpu"])

@@ -1,12 +1,14 @@
 import os
+import socket
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import torch
 
-from training import alarm, learner, trainer
+from training import alarm, distributed, learner, trainer
 from training import train as program
 from training.contract import parse_metrics, parse_result
 from training.distributed import BadRanks, Ranks, discover, first_host, join, port
@@ -15,6 +17,12 @@ from training.settings import Settings
 
 ROOT = Path(__file__).parent.parent.parent
 OPTIONS = ["--batch-size", "250", "--width", "4", "--learning-rate", "0.05", "--seed", "5"]
+
+
+def free_port():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return taken.getsockname()[1]
 
 
 TORCHRUN = ["torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
@@ -152,23 +160,31 @@ import torch
 from training import train
 from training.learner import Learner
 
-def step(trainer, *given):
+whole, done = Learner.step, []
+
+def second_epoch(then):
+    def step(*given):
+        done.append(1)
+        if len(done) > 10:
+            then()
+        return whole(*given)
+    Learner.step = step
+
+def fail():
     raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
 
-def stuck(trainer, *given):
+def stuck():
     time.sleep(600)  # as in a wait for the device, which waits for a process that is gone
-
-if os.environ["RANK"] == "0" and sys.argv[1] == "1":
-    Learner.step = stuck
 
 def trackers(*given):
     raise train.PilothouseError("no tracker")
 
-if sys.argv[1] == os.environ["RANK"] == "1":
-    Learner.step = step
-if sys.argv[1] == os.environ["RANK"] == "0":
+if sys.argv[1] == "1":
+    second_epoch(stuck if os.environ["RANK"] == "0" else fail)
+elif os.environ["RANK"] == "0":
     train.Trackers = trackers
-sys.exit(train.main(["--batch-size", "500", "--output-dir", *sys.argv[2:]]))
+flags = ["--batch-size", "500", "--width", "2", "--checkpoint-every", "100"]
+sys.exit(train.main([*flags, "--output-dir", *sys.argv[2:]]))
 """
 
 
@@ -186,6 +202,9 @@ def test_the_failure_of_one_process_ends_all_and_is_the_result(tmp_path, rank, m
     found = parse_result((tmp_path / "results.json").read_bytes())
     assert found.status == "failed"
     assert found.error.message.startswith(message)
+    kept = tmp_path / "checkpoints" / "last.pt"
+    epochs = [torch.load(kept, weights_only=True)["epoch"]] if kept.exists() else []
+    assert epochs == list(found.curve.step) == ([1] if rank == "1" else [])
 
 
 ENDING = """
@@ -274,6 +293,38 @@ def test_processes_that_cannot_meet_say_what_is_missing(monkeypatch):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(BadRanks, match="MASTER_ADDR"):
         join(Ranks(1, 4), torch.device("cpu"))
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_who_waits_for_the_others_in_vain_says_where(monkeypatch, rank):
+    given = {"RANK": rank, "WORLD_SIZE": 2, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}
+    for name, value in given.items():
+        monkeypatch.setenv(name, str(value))
+    monkeypatch.setattr(distributed, "MEETING", timedelta(seconds=1))
+    with pytest.raises(BadRanks, match=f"rank {rank} of 2 did not meet the others at 127.0.0.1:"):
+        join(Ranks(rank, 2), torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    ("device", "backend", "bound"),
+    [
+        (torch.device("cuda", 1), "nccl", torch.device("cuda", 1)),
+        (torch.device("xpu", 1), "xccl", torch.device("xpu", 1)),
+        (torch.device("cpu"), "gloo", None),
+    ],
+)
+def test_the_library_of_the_device_knows_which_one_it_is(monkeypatch, device, backend, bound):
+    asked = []
+    for name, value in (("MASTER_ADDR", "127.0.0.1"), ("MASTER_PORT", "1")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(distributed, "_meet", lambda ranks: None)
+    monkeypatch.setattr(
+        torch.distributed, "init_process_group", lambda *how, **more: asked.append((how, more))
+    )
+    join(Ranks(1, 2), device)
+    [(how, more)] = asked
+    assert (how, more["device_id"]) == ((backend,), bound)
+    assert more["timeout"] == distributed.PATIENCE
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from training.models import Shape, build_model
-from training.optimizers import WeightAverage, build_optimizer, rate_share
+from training.optimizers import WeightAverage, build_optimizer, go_on_from, rate_share
 from training.options import OPTIMIZERS, SCHEDULES, BadHyperparameter, Options, read_options, unused
 
 
@@ -103,3 +103,27 @@ def test_any_hyperparameters_are_options_or_one_message(given):
         read_options(given)
     except BadHyperparameter as error:
         assert "hyperparameters." in str(error)
+
+
+@pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.AdamW])
+def test_a_state_is_gone_on_from_in_the_way_of_this_device(kind):
+    """CUDA moves all weights in one call, which takes scaled gradients; a CPU and MPS do not."""
+
+    def made(**how):
+        weight = torch.nn.Parameter(torch.ones(4, 4))
+        return kind([weight], 0.1, **how), weight
+
+    def step(optimizer, weight, scaler):
+        scaler.scale(weight.square().sum()).backward()
+        scaler.step(optimizer)
+        scaler.update()
+
+    there, here = made(foreach=True), made(fused=True)
+    for optimizer, other in ((there, here), (here, there)):
+        step(*optimizer, torch.amp.GradScaler("cpu"))
+        go_on_from(other[0], copy.deepcopy(optimizer[0].state_dict()))
+        step(*other, torch.amp.GradScaler("cpu"))
+    ways = [
+        [opt.param_groups[0][name] for name in ("foreach", "fused")] for opt, _ in (there, here)
+    ]
+    assert ways == [[True, None], [None, True]]

@@ -56,6 +56,21 @@ def test_known_pictures_of_single_operations():
     assert torch.allclose(dark, batch * 0.1, atol=1e-6)
 
 
+@pytest.mark.parametrize("name", ["Brightness", "Contrast", "Color", "Sharpness"])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("strength", [-1.0, 0.5])
+def test_pictures_are_enhanced_as_pil_does_it(name, channels, strength):
+    pil = pytest.importorskip("PIL.Image")
+    enhance = getattr(pytest.importorskip("PIL.ImageEnhance"), name)
+    operation = getattr(policies, f"_{name.lower().replace('color', 'colour')}")
+    batch = images(count=1, channels=channels, size=12)
+    pixels = (batch[0] * 255).round().to(torch.uint8).permute(1, 2, 0)
+    picture = pil.fromarray(pixels.squeeze(2).numpy() if channels == 1 else pixels.numpy())
+    wanted = torch.tensor(list(enhance(picture).enhance(1 + 0.9 * strength).tobytes()))
+    found = operation(batch, torch.tensor([strength]), False).clamp(0, 1)[0].permute(1, 2, 0) * 255
+    assert (found.flatten() - wanted).abs().max() < 2  # which has whole numbers on the way
+
+
 @given(
     policy=st.sampled_from(["randaugment", "trivialaugment"]),
     number=st.integers(1, 3), magnitude=st.integers(0, 30), seed=st.integers(0, 99),

@@ -48,6 +48,9 @@ ADDED = [
     ("cluster: {transport: {kind: ssh, host: a}, batch_system: {kind: pbs}, remote_base: '/a:b'}",
      "FILE:5: cluster.remote_base is '/a:b', and qsub -o takes a colon or a comma for the end of a path: "
      "choose one without"),
+    ("cluster: {transport: {kind: ssh, host: a}, batch_system: {kind: pbs}, remote_base: /über}",
+     "FILE:5: cluster.remote_base is '/über', and qsub -o takes ASCII characters alone: choose a path of "
+     "such"),
     ("cluster: {transport: {kind: ssh, host: a}, container: {image: x.sif}, remote_base: '/a,b'}",
      "FILE:5: cluster.remote_base is '/a,b', and apptainer --bind takes a colon or a comma for the end of "
      "a path: choose one without"),

@@ -244,3 +244,18 @@ def test_configuration_errors_need_no_heavy_library(write):
         check=True,
     )
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("cluster", "floor"),
+    [
+        ("{}", 2),
+        ("{batch_system: {kind: slurm}}", 15),
+        ("{batch_system: {kind: pbs}, poll: {ceiling: 5s}}", 5),
+        ("{batch_system: {kind: slurm}, poll: {floor: 1s}}", 1),
+    ],
+)
+def test_a_scheduler_is_asked_less_often_than_processes_here(tmp_path, cluster, floor):
+    path = tmp_path / "config.yaml"
+    path.write_text(SMALL + f"cluster: {cluster}\n")
+    assert load(path).settings.cluster.poll.floor == floor

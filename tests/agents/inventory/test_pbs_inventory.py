@@ -56,11 +56,19 @@ def test_jobs_with_what_they_need():
 def test_a_guess_comes_from_how_long_others_waited():
     inventory = pbs.read(seen())
     debug, large = inventory.queues
-    start = guessed(debug, inventory.jobs, 7200, now=1000.0)
+    start = guessed(debug, inventory.jobs, 1800, now=1000.0)
     assert (start.queue, start.starts_at, start.guess) == ("debug", 1600.0, True)
-    assert guessed(large, inventory.jobs, 7200, now=1000.0).starts_at is None
+    assert guessed(large, inventory.jobs, 1800, now=1000.0).starts_at is None
     idle = replace(debug, queued=0)
-    assert guessed(idle, inventory.jobs, 7200, now=1000.0).starts_at == 1000.0
+    assert guessed(idle, inventory.jobs, 1800, now=1000.0).starts_at == 1000.0
+    assert guessed(idle, inventory.jobs, None, now=1000.0).starts_at == 1000.0
+
+
+def test_a_queue_that_takes_no_job_of_that_length_is_no_place_to_start_in():
+    inventory = pbs.read(seen())
+    idle = replace(inventory.queues[0], queued=0)
+    start = guessed(idle, inventory.jobs, 7200, now=1000.0)
+    assert (start.starts_at, start.words) == (None, "it allows 1 h 00 min")
 
 
 def test_accounts_are_those_of_my_last_jobs_the_newest_first():

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 
 import forked
@@ -60,7 +61,8 @@ def test_what_is_free_and_when_a_job_would_start(site, tmp_path):
     assert debug["gpus"] == [{"kind": "a100", "total": 4, "used": 3, "down": 0}]
     assert not by_name["down"]["is_open"]
     starts = {(s["queue"], s["walltime_seconds"]): s for s in found["starts"]}
-    assert starts["debug", 480]["starts_at"] > time.time() + 60  # twelve cores are not free
+    at = datetime.fromisoformat(starts["debug", 480]["starts_at"])
+    assert at.timestamp() > time.time() + 60  # twelve cores are not free
     assert not any(queue == "down" for queue, _ in starts)
     assert [job["name"] for job in found["my_jobs"]] == ["wrap"]
 

@@ -4,12 +4,24 @@ import json
 
 import optuna
 import pytest
-from loop_run import PROGRAM, hold, jobs_run, let_go, resume, run_directory, start, write_config
+from loop_run import (
+    PROGRAM,
+    Crash,
+    hold,
+    jobs_run,
+    let_go,
+    resume,
+    run_directory,
+    start,
+    write_config,
+)
 from test_loop import ended, jobs_started, summary, wait_until
 
 from agents import requests
+from agents.commands.cancel import cancel
 from agents.commands.status import run_state, status_text
 from agents.commands.steering import ask
+from agents.errors import ConfigurationError
 from agents.progress import read_heartbeat
 from agents.workspace import run_at
 from training.contract import write_atomically
@@ -117,6 +129,35 @@ def test_a_cancelled_trial_ends_its_job_and_is_no_failure_of_the_search(tmp_path
     assert summary(config)["stop_reason"] == "2 of 2 iterations are done"
     assert summary(config)["failures"] == {"cancelled": 2}
     assert summary(config)["counts"]["completed"] == 2
+
+
+@pytest.mark.parametrize("ids_are_known", [True, False])
+def test_the_jobs_of_a_search_that_was_left_end_at_once(tmp_path, ids_are_known):
+    """And it knows of it when it goes on."""
+    loop = "loop: {max_iterations: 2, jobs_per_iteration: 2}\nstop: {failures_in_a_row: 1}\n"
+    config = config_of(tmp_path, loop)
+    hold(config)
+    submitted = Crash("scheduler.cluster.Cluster.submit", "after")
+    orchestrator = start(config, crash=None if ids_are_known else submitted)
+    wait_until(lambda: jobs_started(config) == 2)
+    if ids_are_known:
+        wait_until(lambda: len(beat(config)["jobs"]) == 2 and beat(config)["jobs"][1]["job_id"])
+        orchestrator.kill()
+    orchestrator.wait()
+    run = run_directory(config)
+    with pytest.raises(ConfigurationError, match="is in flight"):
+        cancel(run, [7], 0)
+    assert not requests.waiting(run)
+    answer = cancel(run, "all", 0)
+    assert (answer.state, "trials 0 and 1 are ended" in answer.said) == ("waiting", True)
+    wait_until(lambda: len(list(run.glob("job_*/exit_code"))) == 2)
+    assert not list(run.glob("job_*/results.json"))
+    let_go(config)
+    ended(config, begin=resume)
+    assert summary(config)["failures"] == {"cancelled": 2}
+    assert summary(config)["counts"]["completed"] == 2
+    with pytest.raises(ConfigurationError, match="has finished"):
+        cancel(run, "all", 0)
 
 
 def test_a_trial_that_shares_its_job_is_cancelled_without_the_others(tmp_path):

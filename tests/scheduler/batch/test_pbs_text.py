@@ -79,6 +79,15 @@ def test_recorded_jobs_mean_what_happened_to_them(name, state, cause, code):
     assert (found.state, found.cause, found.exit_code) == (state, cause, code)
 
 
+def test_a_suspended_job_says_so():
+    why = "Not Running: Insufficient amount of resource: ncpus (R: 10 A: 4 T: 16)"
+    row = f"Job Id: 1.server|Job_Name=ours|job_state=S|substate=45|comment={why}"
+    found = listing(row)["1.server"]
+    assert (found.state, found.reason) == (JobState.RUNNING, f"suspended: {why}")
+    silent = listing("Job Id: 1.server|Job_Name=ours|job_state=U")["1.server"]
+    assert (silent.state, silent.reason) == (JobState.RUNNING, "suspended")
+
+
 def test_what_never_starts_says_so():
     assert "never start" in recorded("qstat_f_json_Q_never").reason
     assert recorded("qstat_f_json_Q_never").never_starts
@@ -104,9 +113,10 @@ def test_a_server_away_is_no_refusal(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["qsub_max_queued", "qsub_queued_threshold", "qsub_server_max_queued"]
+    "name",
+    ["qsub_max_queued", "qsub_queued_threshold", "qsub_server_max_queued", "qsub_queue_disabled"],
 )
-def test_a_limit_is_backpressure(name):
+def test_a_limit_or_a_closed_queue_is_backpressure(name):
     assert BATCH.is_backpressure(answer(name))
     assert not BATCH.is_away(answer(name))
 
@@ -114,11 +124,19 @@ def test_a_limit_is_backpressure(name):
 @pytest.mark.parametrize(
     "name",
     [name for name, said in RECORDED.items() if name.startswith("qsub_") and said["rc"] in
-     ("170", "187", "188", "166", "32", "173", "159", "2", "154", "175", "6")],
+     ("170", "187", "188", "166", "32", "159", "2", "154", "175", "6")],
 )  # fmt: skip
 def test_a_refusal_is_final(name):
     assert not BATCH.is_away(answer(name))
     assert not BATCH.is_backpressure(answer(name))
+
+
+@pytest.mark.parametrize(
+    ("code", "why"), [(127, "No such file or directory"), (126, "Permission denied")]
+)
+def test_a_qsub_that_cannot_be_run_was_asked_nothing(code, why):
+    said = f"timeout: failed to run command 'qsub': {why}"
+    assert not BATCH.is_away(SubmitAnswer(code, "", said))
 
 
 def test_every_job_taken_has_its_id():
@@ -137,6 +155,14 @@ def test_a_server_that_is_down_says_nothing_of_any_job(name):
         listing(codes=(int(said["rc"]),), stderr=said["err"])
 
 
+def test_a_server_that_is_down_is_told_once_and_in_one_line():
+    refused = "Connection refused\nqstat: cannot connect to server pbs-host (errno=15010)\n"
+    with pytest.raises(SchedulerAway) as error:
+        listing(codes=(255,), stderr=refused * 3)
+    said = "Connection refused; qstat: cannot connect to server pbs-host (errno=15010)"
+    assert str(error.value) == f"qstat failed (exit code 255): {said}"
+
+
 def test_a_hung_server_says_nothing_of_any_job():
     with pytest.raises(SchedulerAway, match="hung"):
         listing(codes=(124,))
@@ -144,6 +170,19 @@ def test_a_hung_server_says_nothing_of_any_job():
         listing(codes=(127,))
     with pytest.raises(SchedulerAway, match="cut short"):
         BATCH.parse_listing([], 0, "CODE|0", "")
+
+
+def test_a_call_that_was_never_made_is_no_empty_listing():
+    job = JobRef("ours", "d", "2.server")
+    with pytest.raises(SchedulerAway, match="not asked about all jobs"):
+        BATCH.parse_listing([job], 0, "END|", "mktemp: failed")
+    # Trials of one job are asked about once.
+    assert BATCH.parse_listing([job, job], 0, "CODE|153\nEND|", "") == {}
+
+
+@pytest.mark.parametrize("code", [134, 139, 143])
+def test_a_qsub_that_was_killed_may_have_had_its_job_taken(code):
+    assert BATCH.is_away(SubmitAnswer(code, "", ""))
 
 
 def test_unknown_and_finished_jobs_leave_the_others_listed():

@@ -66,6 +66,20 @@ def test_a_controller_away_is_no_refusal(name):
     assert not BATCH.is_backpressure(answer(name))
 
 
+@pytest.mark.parametrize("code", [124, 137, 139, 143])
+def test_an_sbatch_that_was_killed_may_have_had_its_job_taken(code):
+    assert BATCH.is_away(SubmitAnswer(code, "", "Segmentation fault"))
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["Required partition not available (inactive or drain)", "Requested operation is presently disabled"],
+)  # fmt: skip
+def test_a_maintenance_is_waited_for(said):
+    answer = SubmitAnswer(1, "", f"sbatch: error: Batch job submission failed: {said}")
+    assert BATCH.is_backpressure(answer)
+
+
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_refusal_is_final(name):
     assert not BATCH.is_away(answer(name))
@@ -189,6 +203,20 @@ def test_how_a_job_failed_comes_from_the_controller_at_once():
 
 def test_the_books_being_away_leaves_the_end_open():
     assert listing("U|1")["1"].state is JobState.UNKNOWN
+    assert listing("U|1")["1"].is_forgotten
+
+
+def test_a_suspended_job_says_that_it_is():
+    assert listing("Q|1|SUSPENDED|ours|None")["1"].reason == "suspended"
+    assert listing("Q|1|RUNNING|ours|None")["1"].reason == ""
+
+
+def test_a_job_that_only_the_books_still_have_is_forgotten():
+    found = listing("A|1|RUNNING|0:0|ours|lab")["1"]
+    assert found.is_forgotten
+    assert "not in the queue" in found.reason
+    assert not listing("A|1|COMPLETED|0:0|ours|lab")["1"].is_forgotten
+    assert not listing("Q|1|RUNNING|ours|None", "A|1|RUNNING|0:0|ours|lab")["1"].is_forgotten
 
 
 def test_another_jobs_row_under_our_number_is_not_ours():

@@ -17,6 +17,7 @@ from loopback_sshd import LoopbackSshd, make_key
 from scheduler.errors import ConnectionLost, HostKeyRefused, LoginNeeded, SchedulerError
 from scheduler.transport import Completed, Transport, TransportState
 from scheduler.transports import open_transport
+from scheduler.transports.paramiko_login import KeyLogin
 from scheduler.transports.ssh_master import Life, Master
 
 
@@ -236,13 +237,36 @@ def test_paramiko_does_not_repeat_a_refused_login(sshd: LoopbackSshd, tmp_path: 
     with pytest.raises(LoginNeeded, match="no login to"):
         transport.run("echo", timeout=120)
     knocks = sshd.log.read_text().count("Connection from")
-    with pytest.raises(LoginNeeded, match="not repeated"):
+    with pytest.raises(LoginNeeded, match="shown again in 60 minutes"):
         transport.run("echo", timeout=120)
     assert sshd.log.read_text().count("Connection from") == knocks
     (tmp_path / "id").write_bytes(sshd.key.read_bytes())  # A person put the right key there.
     os.utime(tmp_path / "id", ns=(1, 1))
     assert transport.run("echo in", timeout=120).stdout == b"in\n"
     transport.close()
+
+
+def test_paramiko_shows_refused_keys_again_after_an_hour(
+    sshd: LoopbackSshd, tmp_path: Path
+) -> None:
+    """A home that was not mounted refuses a good key, and nothing on this side changes after it."""
+    make_key(tmp_path / "id")
+    now = [0.0]
+    login = KeyLogin(sshd.paramiko(key_file=tmp_path / "id"), lambda: now[0])
+    allowed = sshd.directory / "id.authorized"
+    kept = allowed.read_text()
+    try:
+        for pause in (3600, 7200):
+            with pytest.raises(LoginNeeded, match="no login to"):
+                login.log_in()
+            now[0] += pause - 1
+            with pytest.raises(LoginNeeded, match="shown again in 1 minutes"):
+                login.log_in()
+            now[0] += 1
+        allowed.write_text(kept + (tmp_path / "id.pub").read_text())
+        login.log_in().close()
+    finally:
+        allowed.write_text(kept)
 
 
 def test_paramiko_names_a_locked_key(sshd: LoopbackSshd) -> None:

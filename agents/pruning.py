@@ -1,0 +1,130 @@
+"""Weak trials are asked to end while they run, judged by their metrics so far.
+
+Nothing is killed: a program that does not look for the file STOP runs to its end, and its result counts.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from agents.config.model import PrunerSettings, Settings
+from agents.ledger import Ledger
+from agents.outcome import Outcome
+from agents.trial import Direction, Trial, TrialState
+from agents.watch import Watch
+from scheduler.cluster import Cluster
+from training.contract import MetricLine
+
+ATTRIBUTE = "pruned"
+"""Of the study: why trials were asked to end, by the names of their jobs."""
+ACCURACIES = frozenset({"accuracy_auc", "final_accuracy", "best_accuracy"})
+"""Objectives that the accuracy of an epoch tells of."""
+
+Points = Mapping[int, float]
+"""Intermediate values by step."""
+
+
+@dataclass(frozen=True)
+class Weak:
+    """A trial that is behind, at a step."""
+
+    step: int
+    best: float
+    """Its own, so far."""
+    median: float
+    """Of the bests of others at that step."""
+    others: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.best:.4g} at best after step {self.step}, where {self.others} others had "
+            f"{self.median:.4g} in the median"
+        )
+
+
+def judged_points(lines: Sequence[MetricLine], metric: str) -> Points:
+    """What a running trial is judged by; nothing where its lines do not tell of the objective."""
+    held = {line.step: value for line in lines if (value := line.values.get(metric)) is not None}
+    if held or metric not in ACCURACIES:
+        return held
+    return {
+        line.step: value for line in lines if (value := line.values.get("accuracy")) is not None
+    }
+
+
+def weak(
+    points: Points, others: Sequence[Points], settings: PrunerSettings, direction: Direction
+) -> Weak | None:
+    """Whether a trial's best so far is behind the median of what `others`, all completed, had then."""
+    step = max(points, default=-1)
+    if step < settings.warmup_steps or not points:
+        return None
+    then = [best for other in others if (best := _best(other, step, direction)) is not None]
+    own = _best(points, step, direction)
+    if own is None or len(then) < settings.startup_trials:
+        return None
+    median = statistics.median(then)
+    behind = own < median if direction == "maximize" else own > median
+    return Weak(step, own, median, len(then)) if behind else None
+
+
+def _best(points: Points, step: int, direction: Direction) -> float | None:
+    seen = [value for at, value in points.items() if at <= step]
+    if not seen:
+        return None
+    return max(seen) if direction == "maximize" else min(seen)
+
+
+class Pruning:
+    """Asks weak trials to end, and knows why it did."""
+
+    def __init__(self, ledger: Ledger, cluster: Cluster, watch: Watch) -> None:
+        self._ledger = ledger
+        self._cluster = cluster
+        self._watch = watch
+        self._asked: set[str] = set()
+
+    def due(self, trials: Sequence[Trial], settings: Settings) -> dict[int, Weak]:
+        """The running trials that are to end, and why. Those that confirm others are needed whole."""
+        if settings.pruner.kind == "none":
+            return {}
+        direction, metric = settings.objective.direction, settings.objective.metric
+        candidates = [
+            trial
+            for trial in trials
+            if trial.confirms is None
+            and trial.job is not None
+            and trial.job.name not in self._asked
+        ]
+        if not candidates:
+            return {}
+        others = self._ledger.completed_points()
+        found = {
+            trial.number: weak(
+                judged_points(self._watch.lines(trial), metric), others, settings.pruner, direction
+            )
+            for trial in candidates
+        }
+        return {number: why for number, why in found.items() if why is not None}
+
+    def end(self, trials: Sequence[Trial], why: Mapping[int, Weak]) -> None:
+        """Ask them to end. Why is entered first, for whoever comes after a crash. Doing it twice
+        does no harm. May raise scheduler.errors.Away."""
+        reasons = {t.job.name: str(why[t.number]) for t in trials if t.job is not None}
+        self._ledger.set_attribute(ATTRIBUTE, {**self._kept(), **reasons})
+        self._cluster.ask_to_end(self._watch.refs(trials))
+        self._asked |= set(reasons)
+        self._watch.changed()
+
+    def as_seen(self, trial: Trial, ended: Outcome) -> Outcome:
+        """How a trial ended that may have been asked to, with why."""
+        reason = self._kept().get(trial.job.name) if trial.job is not None else None
+        if reason is None or ended.state is not TrialState.PRUNED:
+            return ended
+        return replace(ended, warnings=[*ended.warnings, f"pruned: {reason}"])
+
+    def _kept(self) -> dict[str, str]:
+        kept: dict[str, str] = self._ledger.attributes().get(ATTRIBUTE, {})
+        return kept

@@ -1,0 +1,48 @@
+"""What polls leave in memory of a job that reports for days."""
+
+import json
+from itertools import pairwise
+
+from agents.outcome import intermediate_values
+from agents.trial import Job, Trial, TrialState
+from agents.watch import MOST_LINES, Watch
+from scheduler.job import JobState, Listing, Observation
+
+TRIAL = Trial(0, 1, TrialState.RUNNING, {}, "sampler", 0, job=Job("job", "job", 1, job_id="1"))
+
+
+def follow(watch, steps, at_once):
+    listing = Listing("1", JobState.RUNNING)
+    for first in range(0, steps, at_once):
+        lines = "".join(
+            json.dumps({"step": step, "accuracy": step / steps}) + "\n"
+            for step in range(first, min(steps, first + at_once))
+        )
+        watch.see([TRIAL], {"job": Observation("job", listing, True, None, None, lines.encode())})
+
+
+def test_of_a_long_curve_an_even_part_is_kept_and_the_last_point():
+    watch = Watch(60.0, "token")
+    follow(watch, 50_001, at_once=1234)
+    kept = watch.lines(TRIAL)
+    steps = [line.step for line in kept]
+    assert MOST_LINES / 2 <= len(kept) <= MOST_LINES
+    assert steps[-1] == 50_000
+    gaps = {after - before for before, after in pairwise(steps[:-1])}
+    assert len(gaps) == 1
+    assert intermediate_values(kept, "accuracy")[50_000] == 50_000 / 50_001
+
+
+def test_an_ordinary_curve_is_kept_whole():
+    watch = Watch(60.0, "token")
+    follow(watch, 300, at_once=7)
+    assert [line.step for line in watch.lines(TRIAL)] == list(range(300))
+
+
+def test_epochs_are_reports_and_no_change():
+    now = [0.0]
+    watch = Watch(60.0, "token", lambda: now[0])
+    follow(watch, 1, at_once=1)
+    now[0] = 100.0
+    follow(watch, 2, at_once=2)
+    assert (watch.since_change(), watch.since_report()) == (100.0, 0.0)
