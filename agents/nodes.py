@@ -78,6 +78,8 @@ class SearchNodes:
         self._interrupts = interrupts
         self._iteration = 1
         self._doing, self._since = "prepare", datetime.now(UTC)
+        self._passed_on = ""
+        """The proposer's last notice."""
         self._configure()
         flight.ended = self._say_outcome
         flight.said = screen.say
@@ -242,17 +244,24 @@ class SearchNodes:
 
     def _enter(self, proposed: Proposed, iteration: int) -> None:
         for notice in proposed.notices:
-            self._notice(notice, important=False)
+            self._pass_on(notice)
         last = len(proposed.proposals) - 1
         for place, proposal in enumerate(proposed.proposals):
             own = iteration_of(self._ledger.trials(), iteration, self._settings.loop)
             self._enter_one(proposal, own, proposed if place == last else None)
 
+    def _pass_on(self, text: str) -> None:
+        """A proposer's notice. One that was said before is news where another came between, such as
+        that the LLM proposes again: this is another outage, and it may be for a person to end."""
+        if text != self._passed_on:
+            self._notice(text, important=False)
+        self._passed_on = text
+
     def _notice(self, text: str, *, important: bool = True) -> None:
-        """Say it, once, and keep it for the report."""
-        if self._paperwork.notice(text):
-            self._screen.say(f"note: {text}", important=important)
-            self._journal.event("notice", "warning", text=text)
+        """Say it, and keep it for the report."""
+        self._paperwork.notice(text)
+        self._screen.say(f"note: {text}", important=important)
+        self._journal.event("notice", "warning", text=text)
 
     def _enter_one(self, proposal: Proposal, iteration: int, last_of: Proposed | None) -> None:
         number = len(self._ledger.trials())

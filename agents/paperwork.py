@@ -53,13 +53,11 @@ class Paperwork:
         """Seconds that the search was at work, in whatever process."""
         return elapsed_seconds(self._ledger.attributes(), self.started_at, datetime.now(UTC))
 
-    def notice(self, text: str) -> bool:
-        """Keep a notice for the report. False where it is known already."""
+    def notice(self, text: str) -> None:
+        """Keep a notice for the report, which holds it once."""
         known = self._notices()
-        if text in known:
-            return False
-        self._ledger.set_attribute("notices", [*known, text])
-        return True
+        if text not in known:
+            self._ledger.set_attribute("notices", [*known, text])
 
     def write_iterations(self, view: StudyView, complete: Sequence[int]) -> list[int]:
         """Write the reports that are missing for the `complete` iterations, and renew the page.
