@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 from agents import confirm
 from agents.convergence import StopReason
+from agents.errors import ConfigurationError
 from agents.flight import Flight
 from agents.graph import AfterCollect, AfterDecide, Position, Update
 from agents.helm import Circumstances, Helm
@@ -293,12 +294,19 @@ class SearchNodes:
             verdict = "refused: " if one.refused else ""
             self._screen.say(f"{one.request.by} asked: {one.request.what}: {verdict}{one.effect}")
         if any(one.request.verb in ("set", "forbid") and not one.refused for one in taken):
-            self._proposer = self._build_proposer(self._helm)
+            self._renew_proposer()
         if taken:
             self._configure()
         self._flight.obey({n: cancelled_by(t) for n, t in self._helm.now.cancelled.items()})
         if taken:
             self._show()
+
+    def _renew_proposer(self) -> None:
+        """Make it anew; where that cannot be, such as without the prompt's file, the search goes on."""
+        try:
+            self._proposer = self._build_proposer(self._helm)
+        except ConfigurationError as error:
+            self._notice(f"the proposer stays as it was before: {error}")
 
     def _configure(self) -> None:
         """Bring everything up to what is in force."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import shlex
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -169,11 +169,12 @@ def open_search(
     with open_run(loaded, workspace, interrupts, log_level) as run:
         _note_idle(run)
         helm = Helm(loaded, workspace, run.ledger, run.journal)
+        helm.tried = lambda left: _proposer(helm, workspace, left)
         nodes = SearchNodes(
             workspace,
             run.ledger,
             helm,
-            _proposer_of(workspace),
+            lambda helm: _proposer(helm, workspace, helm.allowed),
             run.flight,
             run.patience,
             run.paperwork,
@@ -213,9 +214,10 @@ def _bell(
         bell.close()
 
 
-def _proposer_of(workspace: Workspace) -> Callable[[Helm], Proposer]:
-    """How the proposer is made: anew where people have changed what it rests on."""
-    return lambda helm: build_proposer(helm.settings, helm.space, workspace.exchanges, helm.allowed)
+def _proposer(helm: Helm, workspace: Workspace, allowed: SearchSpace) -> Proposer:
+    """The proposer, made anew where people have changed what it rests on. May raise
+    ConfigurationError."""
+    return build_proposer(helm.settings, helm.space, workspace.exchanges, allowed)
 
 
 def open_cluster(loaded: LoadedConfig, workspace: Workspace) -> Cluster:

@@ -1,15 +1,21 @@
 """What the loop's nodes say, keep and write, in a process of ours and without jobs."""
 
 import json
+import re
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import pytest
 from test_submit import write_config
 
 from agents.config import load
+from agents.errors import ConfigurationError
 from agents.interrupts import Interrupts
 from agents.proposers import Proposed
+from agents.proposers.build import build_proposer
+from agents.requests import leave, new_request
 from agents.search import open_search
+from agents.space import SearchSpace
 from agents.workspace import create
 
 NOW = datetime.now(UTC)
@@ -39,19 +45,33 @@ def workspace(tmp_path):
     return create(loaded.settings.directories, "e", loaded.resolved, NOW)
 
 
+@contextmanager
+def opened(workspace):
+    """The search in a process, and what it has said so far."""
+    screen = Said()
+    loaded = load(workspace.config_file)
+    with Interrupts() as interrupts, open_search(loaded, workspace, screen, interrupts) as search:
+        yield search, screen.lines
+
+
+def asked(search, verb, **arguments):
+    """What comes of a request."""
+    leave(search.workspace.directory, new_request(verb, arguments))
+    search.nodes.prepare({"iteration": 1, "in_flight": [], "stop": None})
+    return search.nodes._helm.history[-1]
+
+
 def journal_of(workspace):
     return [json.loads(line) for line in workspace.log_file.read_text().splitlines()]
 
 
 def test_a_second_outage_in_the_same_words_is_said_and_the_report_has_it_once(workspace):
-    screen = Said()
-    loaded = load(workspace.config_file)
-    with Interrupts() as interrupts, open_search(loaded, workspace, screen, interrupts) as search:
+    with opened(workspace) as (search, said):
         for notices in ([AWAY], [], [AWAY], [BACK], [AWAY], [], [BACK]):
             search.nodes._enter(Proposed([], {}, notices), 1)
         kept = search.ledger.attributes()["notices"]
     expected = [AWAY, BACK, AWAY, BACK]
-    assert screen.lines == [f"note: {text}" for text in expected]
+    assert said == [f"note: {text}" for text in expected]
     assert [e["text"] for e in journal_of(workspace) if e["event"] == "notice"] == expected
     assert kept == [AWAY, BACK]
 
@@ -59,8 +79,74 @@ def test_a_second_outage_in_the_same_words_is_said_and_the_report_has_it_once(wo
 def test_an_outage_that_lasts_is_said_again_by_the_process_that_goes_on(workspace):
     """Who resumes the search may be another person, or the same one a month later."""
     for _ in range(2):
-        screen = Said()
-        loaded = load(workspace.config_file)
-        with Interrupts() as interrupts, open_search(loaded, workspace, screen, interrupts) as new:
-            new.nodes._enter(Proposed([], {}, [AWAY]), 1)
-        assert screen.lines == [f"note: {AWAY}"]
+        with opened(workspace) as (search, said):
+            search.nodes._enter(Proposed([], {}, [AWAY]), 1)
+        assert said == [f"note: {AWAY}"]
+
+
+# -- steering ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("verb", "arguments"),
+    [("note", {"text": "wide nets"}), ("pause", {}), ("forbid", {"expression": "x > 0.9"})],
+)
+def test_a_request_is_taken_though_what_was_staged_has_moved_since_the_search_began(
+    tmp_path, verb, arguments
+):
+    code = tmp_path / "code"
+    code.mkdir()
+    (code / "train.py").write_text("")
+    config = write_config(tmp_path)
+    text = config.read_text().replace("training: {", f"training: {{stage: [{code}], ")
+    config.write_text(text.replace("-S, ", '"{code}/train.py", '))
+    loaded = load(config)
+    workspace = create(loaded.settings.directories, "e", loaded.resolved, NOW)
+    with opened(workspace) as (search, _):
+        assert not asked(search, "set", key="loop.max_iterations", value="7").refused
+        code.rename(tmp_path / "code.old")
+        assert not asked(search, verb, **arguments).refused
+        refused = asked(search, "set", key="loop.max_iterations", value="8")
+        assert refused.refused and "there is no file or directory" in refused.effect
+        assert search.nodes._settings.loop.max_iterations == 7
+
+
+@pytest.fixture
+def close_fit(tmp_path):
+    """A search whose question to the LLM just fits: with a region forbidden it is too long."""
+    config = write_config(tmp_path)
+    text = config.read_text().replace("kind: sampler", "kind: llm")
+    llm = "base_url: http://127.0.0.1:9/v1, model: m, max_retries: 0"
+
+    def at(tokens):
+        config.write_text(f"{text}llm: {{{llm}, prompt_tokens: {tokens}}}\n")
+        return load(config)
+
+    settings = at(300).settings
+    with pytest.raises(ConfigurationError) as refused:
+        build_proposer(settings, SearchSpace.build(settings.search_space, []), tmp_path / "llm")
+    loaded = at(re.search("about ([0-9]+) tokens", str(refused.value))[1])
+    return create(loaded.settings.directories, "e", loaded.resolved, NOW)
+
+
+def test_what_the_llm_could_not_be_told_is_not_forbidden_and_the_search_goes_on(close_fit):
+    with opened(close_fit) as (search, _):
+        one = asked(search, "forbid", expression="x > 0.95")
+    assert one.refused
+    assert one.effect.startswith("forbid `x > 0.95`: nobody could propose any more (llm.prompt_tok")
+    with opened(close_fit) as (search, _):
+        assert search.nodes._helm.now.forbidden == ()
+
+
+def test_a_proposer_that_cannot_be_made_anew_stays_as_it_was(close_fit, monkeypatch):
+    with opened(close_fit) as (search, said):
+        before = search.nodes._proposer
+
+        def fails(helm):
+            raise ConfigurationError("llm.prompt: it cannot be read")
+
+        monkeypatch.setattr(search.nodes, "_build_proposer", fails)
+        assert not asked(search, "set", key="loop.max_iterations", value="7").refused
+        assert search.nodes._proposer is before
+        assert search.nodes._settings.loop.max_iterations == 7
+    assert "note: the proposer stays as it was before: llm.prompt: it cannot be read" in said
