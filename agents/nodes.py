@@ -84,7 +84,7 @@ class SearchNodes:
         self._configure()
         flight.ended = self._say_outcome
         flight.said = screen.say
-        flight.noticed = self._notice
+        flight.noticed = self.notice
         self.rung: Callable[[], bool] = lambda: False
         """Whether a job has said that it ended, since this was asked last."""
         patience.changed = self._show
@@ -255,10 +255,10 @@ class SearchNodes:
         """A proposer's notice. One that was said before is news where another came between, such as
         that the LLM proposes again: this is another outage, and it may be for a person to end."""
         if text != self._passed_on:
-            self._notice(text, important=False)
+            self.notice(text, important=False)
         self._passed_on = text
 
-    def _notice(self, text: str, *, important: bool = True) -> None:
+    def notice(self, text: str, *, important: bool = True) -> None:
         """Say it, and keep it for the report."""
         self._paperwork.notice(text)
         self._screen.say(f"note: {text}", important=important)
@@ -306,7 +306,7 @@ class SearchNodes:
         try:
             self._proposer = self._build_proposer(self._helm)
         except ConfigurationError as error:
-            self._notice(f"the proposer stays as it was before: {error}")
+            self.notice(f"the proposer stays as it was before: {error}")
 
     def _configure(self) -> None:
         """Bring everything up to what is in force."""

@@ -65,7 +65,13 @@ class Search:
             "stop": None,
         }
         try:
-            run_graph(self.nodes, self.workspace.graph_file, self.workspace.first_name, position)
+            run_graph(
+                self.nodes,
+                self.workspace.graph_file,
+                self.workspace.first_name,
+                position,
+                self.nodes.notice,
+            )
         except PilothouseError:
             raise
         except Exception as error:  # a full disk, a broken database, a defect of ours
