@@ -1,7 +1,7 @@
 """How long a search was at work: from its beginning on, without the time in which nobody did anything.
 
-Where a search is left and taken up again, and no trial of it was in flight meanwhile, the time between
-is idle. Jobs that go on without an orchestrator are work all the same.
+Where a search is left and taken up again, the time between is idle. Jobs that go on without an
+orchestrator are work all the same, until the last of them has ended (`agents.unattended`).
 """
 
 from __future__ import annotations

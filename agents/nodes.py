@@ -87,6 +87,8 @@ class SearchNodes:
         flight.noticed = self.notice
         self.rung: Callable[[], bool] = lambda: False
         """Whether a job has said that it ended, since this was asked last."""
+        self.collected: Callable[[], None] = lambda: None
+        """Called when what has ended is in the ledger."""
         patience.changed = self._show
 
     # -- nodes -----------------------------------------------------------------------------------
@@ -133,6 +135,7 @@ class SearchNodes:
         """Enter the trials whose jobs have ended in the ledger."""
         self._begin(position, "collect")
         self._flight.collect()
+        self.collected()
         return {"in_flight": self._flight.numbers()}
 
     def report(self, position: Position) -> Update:

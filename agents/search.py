@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 
 import yaml
 
-from agents import elapsed
 from agents.bell import Bell
 from agents.config import LoadedConfig
 from agents.config.model import Settings
@@ -36,6 +35,7 @@ from agents.schedule import current_iteration
 from agents.screen import Screen
 from agents.space import SearchSpace
 from agents.trial import Trial
+from agents.unattended import Unattended
 from agents.workspace import Workspace
 from scheduler.batch import build_batch_system
 from scheduler.cluster import Cluster
@@ -173,7 +173,8 @@ def open_search(
     Raises RunLocked, LedgerError, ConfigurationError.
     """
     with open_run(loaded, workspace, interrupts, log_level) as run:
-        _note_idle(run)
+        unattended = Unattended(workspace, run.ledger, is_local=is_local(loaded.settings))
+        unattended.begin(datetime.now(UTC))
         helm = Helm(loaded, workspace, run.ledger, run.journal)
         helm.tried = lambda left: _proposer(helm, workspace, left)
         nodes = SearchNodes(
@@ -188,6 +189,7 @@ def open_search(
             run.journal,
             interrupts,
         )
+        nodes.collected = unattended.settle
         with _bell(helm.settings, workspace, screen, run.journal) as bell:
             if bell is not None:
                 run.flight.submitting.bell, nodes.rung = bell.url, bell.rung
@@ -260,15 +262,6 @@ def _keys(loaded: LoadedConfig) -> list[str]:
     found = [name for address in addresses for name in names(str(address))]
     key = loaded.settings.llm.api_key_env
     return [one for one in (key, *found) if one and one not in loaded.settings.cluster.environment]
-
-
-def _note_idle(run: Run) -> None:
-    """Keep since when nobody worked on the search, which is taken up now."""
-    left = elapsed.left_at(run.workspace)
-    if left is None or not all(trial.state.is_finished for trial in run.ledger.trials()):
-        return
-    spans = elapsed.with_idle(run.ledger.attributes(), left, datetime.now(UTC))
-    run.ledger.set_attribute(elapsed.ATTRIBUTE, spans)
 
 
 def _note_beginning(ledger: Ledger, loaded: LoadedConfig) -> None:

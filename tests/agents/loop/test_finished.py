@@ -14,7 +14,7 @@ from agents.report.reading import read_run
 def aged(run, days):
     """Move the run's end into the past, as if nobody had touched it since."""
     long_ago = timedelta(days=days)
-    for name in ("summary.json", "progress.json"):
+    for name in {"summary.json", "progress.json"} & {path.name for path in run.iterdir()}:
         document = json.loads((run / name).read_text())
         holder = document.get("run", document)
         moment = datetime.fromisoformat(holder["updated_at"]) - long_ago
