@@ -31,6 +31,7 @@ from agents.patience import Patience
 from agents.proposers import Proposer
 from agents.proposers.build import build_proposer
 from agents.provenance import environment, git_state
+from agents.pulse import pulse
 from agents.schedule import current_iteration
 from agents.screen import Screen
 from agents.space import SearchSpace
@@ -65,13 +66,14 @@ class Search:
             "stop": None,
         }
         try:
-            run_graph(
-                self.nodes,
-                self.workspace.graph_file,
-                self.workspace.first_name,
-                position,
-                self.nodes.notice,
-            )
+            with pulse(self.workspace.progress_file):
+                run_graph(
+                    self.nodes,
+                    self.workspace.graph_file,
+                    self.workspace.first_name,
+                    position,
+                    self.nodes.notice,
+                )
         except PilothouseError:
             raise
         except Exception as error:  # a full disk, a broken database, a defect of ours
@@ -176,12 +178,12 @@ def open_search(
         unattended = Unattended(workspace, run.ledger, is_local=is_local(loaded.settings))
         unattended.begin(datetime.now(UTC))
         helm = Helm(loaded, workspace, run.ledger, run.journal)
-        helm.tried = lambda left: _proposer(helm, workspace, left)
+        helm.tried = lambda left: _proposer(helm, workspace, interrupts, left)
         nodes = SearchNodes(
             workspace,
             run.ledger,
             helm,
-            lambda helm: _proposer(helm, workspace, helm.allowed),
+            lambda helm: _proposer(helm, workspace, interrupts, helm.allowed),
             run.flight,
             run.patience,
             run.paperwork,
@@ -222,10 +224,12 @@ def _bell(
         bell.close()
 
 
-def _proposer(helm: Helm, workspace: Workspace, allowed: SearchSpace) -> Proposer:
+def _proposer(
+    helm: Helm, workspace: Workspace, interrupts: Interrupts, allowed: SearchSpace
+) -> Proposer:
     """The proposer, made anew where people have changed what it rests on. May raise
     ConfigurationError."""
-    return build_proposer(helm.settings, helm.space, workspace.exchanges, allowed)
+    return build_proposer(helm.settings, helm.space, workspace.exchanges, allowed, interrupts.sleep)
 
 
 def open_cluster(loaded: LoadedConfig, workspace: Workspace) -> Cluster:

@@ -1,21 +1,26 @@
 """What the loop's nodes say, keep and write, in a process of ours and without jobs."""
 
 import json
+import os
 import re
+import signal
+import time
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import pytest
 from test_submit import write_config
 
+from agents import pulse
 from agents.config import load
 from agents.errors import ConfigurationError
-from agents.interrupts import Interrupts
+from agents.interrupts import Interrupted, Interrupts
 from agents.proposers import Proposed
 from agents.proposers.build import build_proposer
 from agents.requests import leave, new_request
 from agents.search import open_search
 from agents.space import SearchSpace
+from agents.trial import Proposal
 from agents.workspace import create
 
 NOW = datetime.now(UTC)
@@ -150,3 +155,53 @@ def test_a_proposer_that_cannot_be_made_anew_stays_as_it_was(close_fit, monkeypa
         assert search.nodes._proposer is before
         assert search.nodes._settings.loop.max_iterations == 7
     assert "note: the proposer stays as it was before: llm.prompt: it cannot be read" in said
+
+
+# -- while the LLM is asked ----------------------------------------------------------------------
+
+
+class Slow:
+    """A proposer that takes longer than anybody waits for a sign of life."""
+
+    def __init__(self, workspace):
+        self.file, self.seen = workspace.progress_file, None
+
+    def propose(self, view, count):
+        said = self.file.read_bytes()
+        os.utime(self.file, (0, 0))
+        limit = time.monotonic() + 60
+        while self.file.stat().st_mtime == 0 and time.monotonic() < limit:
+            time.sleep(0.01)
+        self.seen = self.file.stat().st_mtime > 0, self.file.read_bytes() == said
+        raise Interrupted(signal.SIGTERM)
+
+
+def test_a_search_that_waits_for_its_proposer_gives_signs_of_life(workspace, monkeypatch):
+    """Where locks do not reach other hosts these alone keep a second orchestrator away."""
+    monkeypatch.setattr(pulse, "SECONDS", 0.01)
+    with opened(workspace) as (search, _):
+        search.nodes._proposer = slow = Slow(workspace)
+        with pytest.raises(Interrupted):
+            search.run()
+        assert slow.seen == (True, True)
+    workspace.progress_file.unlink()
+    with pulse.pulse(workspace.progress_file):
+        time.sleep(0.05)
+    assert not workspace.progress_file.exists()
+
+
+def test_who_asks_the_search_to_leave_does_not_wait_for_all_attempts_at_an_endpoint(tmp_path):
+    config = write_config(tmp_path)
+    text = config.read_text().replace("kind: sampler", "kind: llm")
+    llm = "base_url: http://127.0.0.1:9/v1, model: m, max_retries: 1"
+    config.write_text(f"{text}llm: {{{llm}}}\n")
+    loaded = load(config)
+    workspace = create(loaded.settings.directories, "e", loaded.resolved, NOW)
+    with (
+        Interrupts() as interrupts,
+        open_search(loaded, workspace, Said(), interrupts) as search,
+    ):
+        search.nodes._enter(Proposed([Proposal({"x": 0.5, "kind": "a"}, "default")]), 1)
+        signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(Interrupted):
+            search.nodes._proposer.propose(search.nodes.view(), 2)
