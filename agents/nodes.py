@@ -87,8 +87,8 @@ class SearchNodes:
         flight.noticed = self.notice
         self.rung: Callable[[], bool] = lambda: False
         """Whether a job has said that it ended, since this was asked last."""
-        self.collected: Callable[[], None] = lambda: None
-        """Called when what has ended is in the ledger."""
+        self.looked: Callable[[], None] = lambda: None
+        """Called after each look at the jobs, also when what has ended is in the ledger."""
         patience.changed = self._show
 
     # -- nodes -----------------------------------------------------------------------------------
@@ -125,6 +125,7 @@ class SearchNodes:
         self._begin(position, "wait")
         while self._flight.running() and not self._flight.may_submit():
             ended = self._flight.poll()
+            self.looked()
             self._show()
             if ended:
                 break
@@ -135,7 +136,7 @@ class SearchNodes:
         """Enter the trials whose jobs have ended in the ledger."""
         self._begin(position, "collect")
         self._flight.collect()
-        self.collected()
+        self.looked()
         return {"in_flight": self._flight.numbers()}
 
     def report(self, position: Position) -> Update:

@@ -40,6 +40,7 @@ from agents.unattended import Unattended
 from agents.workspace import Workspace
 from scheduler.batch import build_batch_system
 from scheduler.cluster import Cluster
+from scheduler.job import JobState
 from scheduler.transports import open_transport
 from training.contract import PilothouseError
 
@@ -191,7 +192,7 @@ def open_search(
             run.journal,
             interrupts,
         )
-        nodes.collected = unattended.settle
+        nodes.looked = lambda: unattended.settle(_going_on(run.flight))
         with _bell(helm.settings, workspace, screen, run.journal) as bell:
             if bell is not None:
                 run.flight.submitting.bell, nodes.rung = bell.url, bell.rung
@@ -222,6 +223,17 @@ def _bell(
         yield bell
     finally:
         bell.close()
+
+
+def _going_on(flight: Flight) -> list[str]:
+    """The names of the jobs that were waiting or running at the last poll."""
+    return [
+        trial.job.name
+        for trial in flight.watched()
+        if trial.job is not None
+        and flight.watch.state(trial) in (JobState.QUEUED, JobState.RUNNING)
+        and not flight.watch.is_gone(trial)
+    ]
 
 
 def _proposer(

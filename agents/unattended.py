@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,12 +11,9 @@ from typing import Any
 from agents import elapsed
 from agents.ledger import Ledger
 from agents.progress import read_heartbeat
-from agents.trial import Job, Trial
+from agents.trial import Job
 from agents.workspace import Workspace
 from scheduler.job import JobState
-
-ATTRIBUTE = "unattended"
-"""Of the study: the times of which it is not known yet how long jobs went on in them."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +45,7 @@ class Unattended:
         self._workspace = workspace
         self._ledger = ledger
         self._is_local = is_local
-        self._open = [Span.from_json(kept) for kept in ledger.attributes().get(ATTRIBUTE, [])]
+        self._open = [Span.from_json(kept) for kept in ledger.attributes().get(elapsed.OPEN, [])]
 
     def begin(self, now: datetime) -> None:
         """Note the time that ends now. One that began at the same moment is replaced: the process
@@ -60,21 +57,20 @@ class Unattended:
         self._keep([*(one for one in self._open if one.since != left), span])
         self.settle()
 
-    def settle(self) -> None:
-        """Enter what was idle of the times whose jobs have all ended."""
+    def settle(self, going_on: Collection[str] = ()) -> None:
+        """Enter what was idle of the times of which that is known by now. `going_on`: the jobs that
+        are seen waiting or running."""
         for span in list(self._open):
-            found = self._ends(span)
-            if found.keys() != span.jobs.keys():
-                continue
-            self._enter_idle(span, [end for end in found.values() if end is not None], len(found))
-            self._keep([one for one in self._open if one is not span])
+            ends = self._ends(span, going_on)
+            if ends.keys() == span.jobs.keys():
+                self._enter_idle(span, list(ends.values()))
+                self._keep([one for one in self._open if one is not span])
 
-    def _enter_idle(self, span: Span, ends: list[datetime], jobs: int) -> None:
-        since = max([span.since, *ends])
-        if len(ends) < jobs or since >= span.until:
-            return
-        spans = elapsed.with_idle(self._ledger.attributes(), since, span.until)
-        self._ledger.set_attribute(elapsed.ATTRIBUTE, spans)
+    def _enter_idle(self, span: Span, ends: Sequence[datetime | None]) -> None:
+        since = max([span.since, *(span.until if end is None else end for end in ends)])
+        if since < span.until:
+            spans = elapsed.with_idle(self._ledger.attributes(), since, span.until)
+            self._ledger.set_attribute(elapsed.ATTRIBUTE, spans)
 
     def _in_flight(self) -> dict[str, bool]:
         beat = read_heartbeat(self._workspace.progress_file) or {}
@@ -90,33 +86,41 @@ class Unattended:
         }
 
     def _keep(self, spans: list[Span]) -> None:
-        self._ledger.set_attribute(ATTRIBUTE, [span.to_json() for span in spans])
+        self._ledger.set_attribute(elapsed.OPEN, [span.to_json() for span in spans])
         self._open = spans
 
-    def _ends(self, span: Span) -> dict[str, datetime | None]:
-        """Of the jobs that have ended: when, where that can be told."""
-        ended = [
-            (job, trial.seconds if job is trial.job else None)
-            for trial in self._ledger.trials()
-            for job in _ended_jobs(trial)
-        ]
-        return {
-            job.name: self._end(span, job, seconds)
-            for job, seconds in ended
-            if job.name in span.jobs
-        }
+    def _ends(self, span: Span, going_on: Collection[str]) -> dict[str, datetime | None]:
+        """Until when each job went on, of those of which that is known; None where nothing tells."""
+        found = {}
+        for trial in self._ledger.trials():
+            for past in trial.attempts:
+                found[past.job.name] = self._end(span, past.job, None)
+            if trial.job is not None and trial.state.is_finished:
+                found[trial.job.name] = self._end(span, trial.job, trial.seconds)
+            elif trial.job is not None and trial.job.name in going_on:
+                found[trial.job.name] = self._went_on(span, trial.job)
+        return {name: end for name, end in found.items() if name in span.jobs}
 
     def _end(self, span: Span, job: Job, seconds: float | None) -> datetime | None:
         if self._is_local:
-            return last_written(self._workspace.directory / job.directory)
-        if seconds is None or not span.jobs[job.name]:
+            directory = self._workspace.directory / job.directory
+            return last_written(directory) if _began(directory, span.until) else span.since
+        if seconds is None or not span.jobs.get(job.name):
             return None
         return span.since + timedelta(seconds=seconds)
 
+    def _went_on(self, span: Span, job: Job) -> datetime:
+        """Here nothing waits for others but for jobs that run: one that has not begun is no work."""
+        directory = self._workspace.directory / job.directory
+        return span.since if self._is_local and not _began(directory, span.until) else span.until
 
-def _ended_jobs(trial: Trial) -> list[Job]:
-    last = [trial.job] if trial.job is not None and trial.state.is_finished else []
-    return [*(past.job for past in trial.attempts), *last]
+
+def _began(directory: Path, until: datetime) -> bool:
+    """Whether the job there had begun by then."""
+    try:
+        return datetime.fromtimestamp((directory / "lock").stat().st_mtime, UTC) <= until
+    except OSError:
+        return False
 
 
 def last_written(directory: Path) -> datetime | None:

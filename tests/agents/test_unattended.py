@@ -58,12 +58,13 @@ def run(tmp_path):
     return Workspace(tmp_path)
 
 
-def wrote(run, of, minutes):
-    """The job's last file is of this moment after the start."""
+def wrote(run, of, minutes, began=1):
+    """The job began, and wrote its last file, at these moments after the start."""
     directory = run.directory / of.directory
-    directory.mkdir(exist_ok=True)
-    for name, at in (("job.out", 0), ("exit_code", minutes)):
-        (directory / name).write_text("")
+    (directory / "lock").mkdir(exist_ok=True, parents=True)
+    for name, at in (("job.out", 0), ("exit_code", minutes), ("lock", began)):
+        if name != "lock":
+            (directory / name).write_text("")
         moment = (START + timedelta(minutes=at)).timestamp()
         os.utime(directory / name, (moment, moment))
 
@@ -87,7 +88,7 @@ def test_jobs_that_ended_meanwhile_count_until_the_last_of_them_has(run):
     unattended = taken_up(run, ledger)
     ledger.now_has(with_job(0, 0.5), with_job(1), trial(2))
     unattended.settle()
-    assert ledger.worked == 8 * 60
+    assert ledger.worked == 10  # as long as it is not known
     ledger.now_has(with_job(0, 0.5), with_job(1, 0.6), with_job(2))
     unattended.settle()
     assert ledger.worked == 30
@@ -101,6 +102,31 @@ def test_a_job_that_had_ended_before_counts_nothing_and_one_that_still_runs_all(
     ledger.now_has(with_job(0, 0.5))
     unattended.settle()
     assert ledger.worked == worked
+
+
+@pytest.mark.parametrize("is_local", [True, False])
+def test_a_job_that_is_seen_going_on_has_gone_on_all_the_time(run, is_local):
+    ledger = Kept(with_job(0), with_job(1))
+    wrote(run, job(0), 12)
+    wrote(run, job(1), 12)
+    unattended = taken_up(run, ledger, is_local=is_local)
+    ledger.now_has(with_job(0), with_job(1, 0.5))
+    unattended.settle([])
+    assert ledger.worked == 10
+    unattended.settle([job(0).name])
+    assert ledger.worked == 8 * 60
+    assert ledger.attributes()["unattended"] == []
+
+
+def test_here_a_job_that_began_only_now_did_nothing_meanwhile(run):
+    """The machine was off, and its queue goes on with the search."""
+    ledger = Kept(with_job(0), with_job(1))
+    wrote(run, job(0), 12)
+    wrote(run, job(1), 8 * 60 + 2, began=8 * 60 + 1)
+    unattended = taken_up(run, ledger)
+    ledger.now_has(with_job(0, 0.5), with_job(1))
+    unattended.settle([job(1).name])
+    assert ledger.worked == 12
 
 
 def test_a_job_that_died_with_the_machine_and_is_run_again_counts_as_far_as_it_came(run):
