@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from agents.config.model import Parameter, Settings
+from agents.elapsed import spans
 from agents.report.usage import Usage
 from agents.trial import Direction
 
@@ -51,6 +52,8 @@ class RunFacts:
     """What people asked for while the search ran: what, by, asked_at, taken_at, effect."""
     usage: Usage = field(default_factory=Usage)
     """What the LLM was asked, and what it cost."""
+    idle: Sequence[tuple[datetime, datetime]] = ()
+    """When nobody was at work: `elapsed_seconds` leaves these times out."""
 
 
 def run_facts(
@@ -87,4 +90,5 @@ def run_facts(
         code=kept.get("code") or {},
         steering=tuple(entry for entry in kept.get("steering", ()) if isinstance(entry, Mapping)),
         usage=usage,
+        idle=spans(kept),
     )
