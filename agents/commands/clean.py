@@ -145,10 +145,17 @@ def _there_text(one: There) -> str:
         "absent": "nothing there",
         "size": f"{size_text(one.size)} there",
         "foreign": "what bears its name there is not recognized as its own; look at it yourself",
+        "shared": f"what is there stays: {one.said} has the same directory there",
         "failed": f"could not be deleted there: {one.said}",
         "unknown": f"not known what is there: {one.said}",
     }
     return words.get(one.state, one.state)
+
+
+def _left_there(run: OldRun, there: Mapping[str, There]) -> str:
+    """Why the cluster's side stays though the run goes; empty where it does not."""
+    one = there.get(run.name)
+    return _there_text(one) if one is not None and one.state == "shared" else ""
 
 
 def _say_end(
@@ -233,7 +240,7 @@ def _json(
             "remote_bytes": there[run.name].size if run.name in there else None,
             "best": run.best,
             "action": "kept" if run.kept else "failed" if run.name in troubles else action,
-            "why": run.kept or troubles.get(run.name, ""),
+            "why": run.kept or troubles.get(run.name) or _left_there(run, there),
         }
         for run in found
     ]
