@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import pwd
 import re
 import shutil
 import signal
@@ -164,6 +165,17 @@ def test_a_run_of_another_version_is_left_alone(base):
     done = run("clean", base, "--yes")
     assert "another version" in done.stdout
     assert names(base) == ALL
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_the_run_of_somebody_else_is_kept_in_a_base_that_all_may_write(base, monkeypatch, named):
+    mine = os.geteuid()
+    owner = pwd.getpwuid(mine).pw_name if named else f"user {mine}"
+    monkeypatch.setattr("os.geteuid", lambda: mine + 1)
+    if not named:  # a number that this machine knows nobody by
+        monkeypatch.setattr("pwd.getpwuid", {}.__getitem__)
+    found = old_runs(base, 86400.0, 0, time.time())
+    assert {run.name: run.kept for run in found}["old run"] == f"it belongs to {owner}"
 
 
 def test_a_card_that_is_broken_is_no_run(base):
