@@ -10,11 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import yaml
-
 from agents.bell import bell_url
 from agents.config import LoadedConfig
 from agents.config.model import Settings
+from agents.config.resolved import with_references
 from agents.jobs import in_packs, job_request, new_job, trial_seed
 from agents.proposers.build import build_card, build_proposer
 from agents.proposers.prompt import require_room
@@ -136,13 +135,13 @@ class FirstJob:
 
 
 def _first_job(loaded: LoadedConfig, trials: Sequence[Trial]) -> FirstJob:
-    settings, cluster = loaded.settings, _cluster(loaded)
+    shown = _without_secrets(loaded)
+    settings, cluster = shown.settings, _cluster(shown)
     wanted = settings.cluster.poll.bell
     bell = bell_url(wanted, "TOKEN") if wanted is not None else None
     code = f"{posixpath.dirname(cluster.root)}/code/SNAPSHOT" if settings.training.stage else None
     together = _sharing(settings, trials)
-    shown = _without_secrets(loaded)
-    members = [job_request(trial, shown, cluster.root, code, bell) for trial in together]
+    members = [job_request(trial, settings, cluster.root, code, bell) for trial in together]
     pack = _pack(settings, cluster, together[0], members)
     whole = pack or members[0]
     job = FirstJob(
@@ -157,6 +156,15 @@ def _first_job(loaded: LoadedConfig, trials: Sequence[Trial]) -> FirstJob:
     name = f"{posixpath.relpath(members[0].directory, pack.directory)}/{TRIAL_SCRIPT}"
     launcher, own = pack.files[LAUNCHER].decode(), pack.files[name].decode()
     return replace(job, launcher=launcher, trial_script_name=name, trial_script=own)
+
+
+def _without_secrets(loaded: LoadedConfig) -> LoadedConfig:
+    """The configuration with references in place of secrets: what is shown is sent on."""
+    shown = with_references(loaded.settings, loaded.resolved)
+    # The template is read.
+    template = {"template": loaded.settings.cluster.template}
+    cluster = shown.cluster.model_copy(update=template)
+    return replace(loaded, settings=shown.model_copy(update={"cluster": cluster}))
 
 
 def _job_text(job: FirstJob) -> str:
@@ -203,15 +211,6 @@ def _pack(
 
 def _indented(text: str) -> list[str]:
     return [f"  {line}" for line in text.splitlines()]
-
-
-def _without_secrets(loaded: LoadedConfig) -> Settings:
-    """The settings with references in place of the environment's secrets: what is shown is sent on."""
-    cluster = loaded.settings.cluster
-    shown = yaml.safe_load(loaded.resolved).get("cluster", {}).get("environment") or {}
-    environment = {name: str(shown.get(name, value)) for name, value in cluster.environment.items()}
-    masked = cluster.model_copy(update={"environment": environment})
-    return loaded.settings.model_copy(update={"cluster": masked})
 
 
 def _jobs(trials: int, settings: Settings) -> int:

@@ -315,17 +315,27 @@ def test_what_is_shown_of_a_job_holds_references_in_place_of_secrets(tmp_path, s
     config.write_text(
         "experiment: {id: kept}\n"
         "search_space: {x: {type: float, low: 0, high: 1}}\n"
-        'training: {command: ["true", "{hyperparameters}"]}\n'
-        "cluster: {environment: {WANDB_API_KEY: '${WANDB_API_KEY}', MODE: '${MODE}'}}\n"
+        'training: {command: ["true", "{hyperparameters}", "--token=${HF_TOKEN}"]}\n'
+        "cluster:\n"
+        "  environment: {WANDB_API_KEY: '${WANDB_API_KEY}', MODE: '${MODE}'}\n"
+        "  setup: ['export A=${HF_TOKEN} B=${MODE}', 'echo $${X} ${MODE}']\n"
+        "  batch_system: {kind: slurm}\n"
+        "  resources: {account: '${HF_TOKEN}', directives: {comment: 'a ${HF_TOKEN}'}}\n"
+        "  container: {image: 'docker://u:${HF_TOKEN}@host/i', before: ['login ${HF_TOKEN}']}\n"
+        "  pack: {trials: 2, launch: [srun, '--x=${HF_TOKEN}']}\n"
     )
     done = subprocess.run(
         [sys.executable, "-m", "agents.run", *show, "--config", str(config)],
-        env={**os.environ, "WANDB_API_KEY": "k-4711", "MODE": "offline"},
+        env={**os.environ, "WANDB_API_KEY": "k-4711", "HF_TOKEN": "k-4711-too", "MODE": "offline"},
         cwd=ROOT, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "export WANDB_API_KEY='${WANDB_API_KEY}'" in done.stdout
     assert "export MODE=offline" in done.stdout
+    assert "export A=${HF_TOKEN} B=${MODE}" in done.stdout
+    assert "--token=${HF_TOKEN}" in done.stdout
+    assert "echo ${X} offline" in done.stdout
+    assert "$${X}" not in done.stdout
     assert "k-4711" not in done.stdout + done.stderr
 
 
