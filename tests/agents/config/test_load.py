@@ -110,6 +110,19 @@ def test_extends_merges_mappings_and_replaces_lists_and_other_kinds(write):
     assert settings.search_space["lr"].choices == [1, 2]
 
 
+@pytest.mark.parametrize("name", ["kind", "type"])
+def test_a_parameter_may_be_called_kind_or_type(write, name):
+    base = SMALL.replace("  lr:", f"  {name}: {{type: categorical, choices: [a, b]}}\n  lr:")
+    write(base, "base.yaml")
+    path = write(
+        f"extends: base.yaml\nsearch_space: {{{name}: {{choices: [c, d]}}}}\n", "derived.yaml"
+    )
+    space = load(path).settings.search_space
+    assert (list(space), space[name].choices) == ([name, "lr"], ["c", "d"])
+    space = load(path, [f"search_space.{name}.choices=[e]"]).settings.search_space
+    assert (list(space), space[name].choices) == ([name, "lr"], ["e"])
+
+
 def test_overrides_are_yaml_and_come_last(write):
     loaded = load(
         write(SMALL + "loop: {max_iterations: 3}\n"),
