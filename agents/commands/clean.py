@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from agents.cleaning import Locked, OldRun, locked, old_runs, remove
 from agents.doctor.words import size_text
 from agents.errors import ConfigurationError
+from agents.home import expanded
 from agents.screen import duration_text
 from agents.workspace import Workspace
 from scheduler.errors import Away, SchedulerError
@@ -64,11 +65,11 @@ def clean(wanted: Wanted) -> int:
 
 def _check(wanted: Wanted) -> None:
     base = wanted.base
-    if not base.expanduser().is_dir():
+    if not expanded(base).is_dir():
         raise ConfigurationError(
             f"{base}: there is no such directory; give the one that holds runs"
         )
-    if Workspace(base.expanduser().absolute()).experiment is not None:
+    if Workspace(expanded(base).absolute()).experiment is not None:
         raise ConfigurationError(
             f"{base} is a run itself: give the directory that it lies in ({base.absolute().parent})"
         )

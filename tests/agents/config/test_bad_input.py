@@ -121,6 +121,11 @@ ADDED = [
      "such as http://localhost:8000/v1"),
     ("llm: {api_key_env: sk-123}", "FILE:5: llm.api_key_env must be the name of an environment variable, "
      "such as OPENAI_API_KEY; the key itself does not belong in a file"),
+    ("extends: ~nobody-of-that-name/x", "FILE:5: extends: ~nobody-of-that-name/x: the home directory ~nobody-of-that-name is not "
+     "known on this machine; write the whole path (./~nobody-of-that-name/x is one that is called so)"),
+    ("directories: {local_base: ~nobody-of-that-name/x}", "FILE:5: directories.local_base: "
+     "~nobody-of-that-name/x: the home directory ~nobody-of-that-name is not "
+     "known on this machine; write the whole path (./~nobody-of-that-name/x is one that is called so)"),
     ("cluster: {template: no.j2}", "FILE:5: cluster.template: there is no file DIR/no.j2"),
     ("cluster: {transport: {kind: ssh, host: h}}", "FILE:5: cluster.remote_base is missing: with the "
      "transport ssh, name a directory on the cluster for the runs"),
