@@ -178,6 +178,17 @@ def test_a_script_learns_whether_there_is_a_connection(tmp_path):
     assert "no master for" in pilothouse("connection", "--config", "far.yaml", cwd=tmp_path).stdout
 
 
+@pytest.mark.skipif(shutil.which("ssh") is None, reason="needs the package openssh-client")
+def test_connect_says_that_nobody_knows_the_machine(tmp_path):
+    far = "cluster: {transport: {kind: ssh, host: nowhere.invalid}, remote_base: /x}\n"
+    (tmp_path / "far.yaml").write_text(GOOD.replace('"true"', '"true", "{hyperparameters}"') + far)
+    done = pilothouse("connect", "--config", "far.yaml", cwd=tmp_path)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert "cluster.transport.host nowhere.invalid: no machine of that name is found" in line
+    assert "check its spelling" in line
+
+
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
 def test_letters_that_a_terminal_lacks_end_no_command(tmp_path, encoding):
     (tmp_path / "config.yaml").write_text(GOOD.replace("id: cli", "id: cli, description: →"))
