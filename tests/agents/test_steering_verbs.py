@@ -211,12 +211,16 @@ def test_a_stopped_run_keeps_the_request_until_it_is_resumed(run):
     assert "not taken yet" in pilothouse("status", run.directory).stdout
 
 
-def test_what_is_wrong_is_said_before_anything_is_asked(run):
+@pytest.mark.parametrize("finished", [False, True])
+def test_what_is_wrong_is_said_before_anything_is_asked(run, finished):
+    if finished:
+        run.summary_file.write_text("{}")
     for verb, cases in WRONG.items():
         for arguments in cases:
             done = pilothouse(verb, run.directory, *arguments)
             assert done.returncode == 2, (verb, arguments)
             assert "Traceback" not in done.stderr
+            assert verb == "cancel" or "has finished" not in done.stderr
     assert requests.waiting(run.directory) == []
 
 
