@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from agents.config.model import ConfirmSettings, LoopSettings, StopSettings
+from agents.cost import cost_of, node_hours
+from agents.schedule import complete_iterations
+from agents.spans import spans
 from agents.trial import Direction, StudyView, Trial, TrialState
 from agents.words import count
 
@@ -52,7 +56,7 @@ def stop_reasons(
         _failures(view, stop, cancelled),
         _iterations(iteration, loop),
         _trials(view, loop),
-        _patience(view, stop),
+        _patience(view, loop, stop),
         _wall_clock(elapsed, stop, kept.seconds),
         _node_hours(view, stop, kept.node_hours),
     )
@@ -73,13 +77,14 @@ def _target(view: StudyView, stop: StopSettings) -> StopReason | None:
 
 
 def reserve_for(view: StudyView, confirm: ConfirmSettings, loop: LoopSettings) -> Reserve:
-    """What confirming will take, by what the completed trials took."""
-    took = [trial.seconds for trial in view.completed if trial.seconds is not None]
+    """What confirming will take, by what the completed trials took, attempts that failed included."""
+    found = spans(replace(view, trials=view.completed), datetime.now(UTC))
+    took = [span.ran for span in found if not span.cause]
     runs = confirm.trials * confirm.seeds
     if not took or not runs:
         return Reserve()
     rounds = -(-runs // loop.jobs_per_iteration)
-    each = _node_hours_of(view.completed) / len(took)
+    each = cost_of(found).node_hours / len(took)
     return Reserve(rounds * statistics.fmean(took), runs * each)
 
 
@@ -120,10 +125,12 @@ def _trials(view: StudyView, loop: LoopSettings) -> StopReason | None:
     )
 
 
-def _patience(view: StudyView, stop: StopSettings) -> StopReason | None:
+def _patience(view: StudyView, loop: LoopSettings, stop: StopSettings) -> StopReason | None:
     if stop.patience is None:
         return None
-    idle = idle_iterations(view, stop.minimum_improvement)
+    # In schedule steady, iterations begin long before those before them have ended.
+    complete = set(complete_iterations(view.trials, loop))
+    idle = [one for one in idle_iterations(view, stop.minimum_improvement) if one in complete]
     advised = len(stop_advised(view).intersection(idle))
     if len(idle) + advised < stop.patience:
         return None
@@ -167,21 +174,6 @@ def _node_hours(view: StudyView, stop: StopSettings, reserve: float) -> StopReas
         f"{spent:.3g} node-hours are spent; the budget is {stop.node_hours:g}{kept}",
         {"node_hours": spent, "limit": stop.node_hours},
     )
-
-
-def node_hours(view: StudyView) -> float:
-    """Node-hours of the trials that have told how long they took."""
-    return _node_hours_of(view.trials)
-
-
-def _node_hours_of(trials: Sequence[Trial]) -> float:
-    # Trials that share a job share its nodes: the longest of them counts.
-    spent: dict[object, float] = {}
-    for trial in trials:
-        nodes, pack = (trial.job.resources.nodes, trial.job.pack) if trial.job else (1, None)
-        key = trial.number if pack is None else pack
-        spent[key] = max(spent.get(key, 0.0), (trial.seconds or 0.0) * nodes)
-    return sum(spent.values()) / 3600
 
 
 def failures_in_a_row(trials: Sequence[Trial]) -> int:

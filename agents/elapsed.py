@@ -1,7 +1,7 @@
 """How long a search was at work: from its beginning on, without the time in which nobody did anything.
 
-Where a search is left and taken up again, and no trial of it was in flight meanwhile, the time between
-is idle. Jobs that go on without an orchestrator are work all the same.
+Where a search is left and taken up again, the time between is idle. Jobs that go on without an
+orchestrator are work all the same, until the last of them has ended (`agents.unattended`).
 """
 
 from __future__ import annotations
@@ -16,28 +16,37 @@ from agents.workspace import Workspace
 
 ATTRIBUTE = "idle"
 """Of the study: a list of ``[since, until]``, each in ISO format."""
+OPEN = "unattended"
+"""Of the study: likewise, of times of which it is not known yet how long jobs went on in them. Until it
+is they do not count: a rule that holds too early would end the search."""
 
 Span = tuple[datetime, datetime]
 
 
 def elapsed_seconds(kept: Mapping[str, Any], started: datetime, until: datetime) -> float:
     """Seconds at work from `started` to `until`; `kept` is what is kept with the study."""
-    idle = sum((_within(span, started, until) for span in spans(kept)), timedelta())
-    return max(0.0, (until - started - idle).total_seconds())
+    return seconds_at_work(spans(kept), started, until)
+
+
+def seconds_at_work(idle: Sequence[Span], started: datetime, until: datetime) -> float:
+    """Seconds from `started` to `until` that are not of the `idle` times."""
+    rest = sum((_within(span, started, until) for span in idle), timedelta())
+    return max(0.0, (until - started - rest).total_seconds())
 
 
 def with_idle(kept: Mapping[str, Any], since: datetime, until: datetime) -> list[list[str]]:
     """The idle times and one more. One that began at the same moment is replaced: the process that
     entered it died before it did anything."""
-    others = [span for span in spans(kept) if span[0] != since]
+    known = spans({ATTRIBUTE: kept.get(ATTRIBUTE, ())})
+    others = [span for span in known if span[0] != since]
     return [[moment.isoformat() for moment in span] for span in (*others, (since, until))]
 
 
 def spans(kept: Mapping[str, Any]) -> Sequence[Span]:
-    """The idle times that are kept."""
+    """The idle times that are kept, and those that may have been idle."""
     return [
         (datetime.fromisoformat(since), datetime.fromisoformat(until))
-        for since, until in kept.get(ATTRIBUTE, ())
+        for since, until, *_ in (*kept.get(ATTRIBUTE, ()), *kept.get(OPEN, ()))
     ]
 
 

@@ -148,7 +148,16 @@ class Flight:
         for trial in trials:
             if trial not in ended:
                 self._report_points(trial)
+                self._note_start(trial)
         return bool(ended)
+
+    def _note_start(self, trial: Trial) -> None:
+        """Enter when a job was first seen running: what it costs from then on counts at once."""
+        started = self._started(trial, None)
+        if trial.job is not None and trial.job.started_at is None and started is not None:
+            self._ledger.record_job(
+                trial.number, replace(trial.job, started_at=started), trial.attempts
+            )
 
     def _held_by(self, trial: Trial, observations: Mapping[str, Observation]) -> Trial:
         """The trial, with the id of the job that runs it where a twin was submitted in doubt: the
@@ -281,12 +290,14 @@ class Flight:
     def _started(self, trial: Trial, seconds: float | None) -> datetime | None:
         """When its job ran at the latest: as polls saw it, or as the program's own time tells."""
         submitted = trial.job.submitted_at if trial.job is not None else None
-        if submitted is None:
+        if trial.job is None or submitted is None:
             return None
-        known = [age for age in (self.watch.running_for(trial), seconds) if age is not None]
+        now, entered = datetime.now(UTC), trial.job.started_at
+        since = None if entered is None else (now - entered).total_seconds()
+        ages = (since, self.watch.running_for(trial), seconds)
+        known = [age for age in ages if age is not None]
         if not known:
             return None
-        now = datetime.now(UTC)
         most = max(0.0, (now - submitted).total_seconds())
         return now - timedelta(seconds=min(most, max(0.0, *known)))
 

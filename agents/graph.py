@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Callable, Mapping
+from contextlib import closing, suppress
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import BaseCheckpointSaver
+    from langgraph.checkpoint.sqlite import SqliteSaver
     from langgraph.graph.state import CompiledStateGraph
 
 
@@ -107,16 +110,21 @@ class _Shape:
 KEPT_CHECKPOINTS = 20
 
 
-def run_graph(nodes: Nodes, path: Path, thread: str, start: Position) -> None:
+def run_graph(
+    nodes: Nodes,
+    path: Path,
+    thread: str,
+    start: Position,
+    noticed: Callable[[str], None] = lambda text: None,
+) -> None:
     """Run the machine to its end, from its last checkpoint in the SQLite file `path` if it has one.
 
-    `start` is the position where there is no checkpoint. Each node's outcome is on disk before the
-    next node begins (durability "sync").
+    `start` is the position where there is no checkpoint. A damaged file is set aside: `start`, from
+    the ledger, is as good; `noticed` is told. Each node's outcome is on disk before the next node
+    begins (durability "sync").
     """
-    from langgraph.checkpoint.sqlite import SqliteSaver
-
-    with closing(sqlite3.connect(path, check_same_thread=False)) as connection:
-        saver = SqliteSaver(connection)
+    saver = _open(path, noticed)
+    with closing(saver.conn) as connection:
         graph = build_graph(nodes, saver)
         config: Any = {"configurable": {"thread_id": thread}, "recursion_limit": 1_000_000_000}
         known = graph.get_state(config)
@@ -124,6 +132,64 @@ def run_graph(nodes: Nodes, path: Path, thread: str, start: Position) -> None:
         for done in graph.stream(entry, config, durability="sync", stream_mode="updates"):
             if "decide" in done:
                 _prune(connection, thread)
+
+
+def _open(path: Path, noticed: Callable[[str], None]) -> SqliteSaver:
+    """Open the file; a new one where the old one is damaged."""
+    try:
+        return _saver(path)
+    except sqlite3.OperationalError:
+        raise  # a full disk, another process: the file may be whole
+    except sqlite3.DatabaseError as error:
+        aside = _set_aside(path)
+        noticed(
+            f"the loop's position, {path.name}, was damaged ({error}): it is now {aside.name}, and "
+            "the search goes on from its ledger"
+        )
+        return _saver(path)
+
+
+def _saver(path: Path) -> SqliteSaver:
+    """LangGraph's saver over the file, which is made where it is not.
+
+    Raises sqlite3.DatabaseError where the file is damaged.
+    """
+    from langgraph.checkpoint.sqlite import SqliteSaver
+
+    connection = sqlite3.connect(path, check_same_thread=False)
+    try:
+        _set_up(saver := SqliteSaver(connection))
+        return saver
+    except BaseException:
+        connection.close()
+        raise
+
+
+def _set_up(saver: SqliteSaver) -> None:
+    """Lay the file out, with a rollback journal as the ledger has one.
+
+    The saver turns on a write-ahead log, which needs memory that all who open the file share: network
+    file systems have none. While the lock is exclusive SQLite does without, also on the way back.
+    """
+    execute = saver.conn.execute
+    execute("PRAGMA locking_mode = EXCLUSIVE")
+    (found,) = execute("PRAGMA quick_check(1)").fetchone()
+    if found != "ok":
+        raise sqlite3.DatabaseError(found)
+    saver.setup()
+    execute("PRAGMA journal_mode = DELETE")
+    execute("PRAGMA locking_mode = NORMAL")
+
+
+def _set_aside(path: Path) -> Path:
+    """Give a file, and what SQLite keeps beside it, another name. Returns that."""
+    names = (path.with_name(f"{path.name}.damaged{number or ''}") for number in count())
+    aside = next(name for name in names if not name.exists())
+    # The file itself comes last: what is beside it must never be taken for a new one's.
+    for ending in ("-wal", "-shm", "-journal", ""):
+        with suppress(FileNotFoundError):
+            os.replace(f"{path}{ending}", f"{aside}{ending}")
+    return aside
 
 
 def _prune(connection: sqlite3.Connection, thread: str) -> None:

@@ -72,9 +72,16 @@ class Helm:
         self.space = SearchSpace.build(loaded.settings.search_space, loaded.settings.constraints)
         self.allowed = self.space
         """The space without the regions that were forbidden."""
+        self.tried: Callable[[SearchSpace], object] = lambda left: None
+        """Called with what a region to be forbidden would leave of the space. Raises
+        ConfigurationError where nobody could propose from that."""
+        self._checked: LoadedConfig | None = None
+        """The configuration with what is being set."""
         write_atomically(workspace.config_file, loaded.resolved.encode())
         self._prefer_command_line()
-        self._apply()
+        if self.now.overrides:
+            self._adopt(asking.with_overrides(workspace.config_file, self.now.overrides))
+        self.allowed = asking.without(self.space, self.now.forbidden)
 
     @property
     def settings(self) -> Settings:
@@ -108,7 +115,7 @@ class Helm:
         taken = self._judged(request, here)
         self._enter([*self.history, taken])
         if not taken.refused:
-            self._apply()
+            self._apply(request)
         requests.withdraw(path)
         self._journal.event("steering", **taken.to_json())
         return taken
@@ -195,6 +202,7 @@ class Helm:
     def _set(self, taken: Taken, here: Circumstances) -> Taken:
         key, value = taken.request.arguments["key"], taken.request.arguments["value"]
         loaded = asking.checked_setting(self._workspace.config_file, key, value)
+        self._checked = loaded
         before, after = asking.value_of(self.settings, key), asking.value_of(loaded.settings, key)
         end = self._end_with(loaded.settings, here)
         return replace(taken, effect=f"{_shown(before)} before, {_shown(after)} now{end}")
@@ -217,7 +225,14 @@ class Helm:
         return replace(taken, effect="proposed next")
 
     def _forbid(self, taken: Taken, here: Circumstances) -> Taken:
-        region = asking.checked_region(self.allowed, taken.request.arguments["expression"])
+        expression = taken.request.arguments["expression"]
+        region = asking.checked_region(self.allowed, expression)
+        try:
+            self.tried(asking.without(self.space, [*self.now.forbidden, expression]))
+        except ConfigurationError as error:
+            raise ConfigurationError(
+                f"forbid `{expression}`: nobody could propose any more ({error})"
+            ) from error
         return replace(taken, effect=f"about {region.share:.0%} of the space")
 
     def _note(self, taken: Taken, here: Circumstances) -> Taken:
@@ -231,13 +246,19 @@ class Helm:
 
     # -- what is in force ------------------------------------------------------------------------
 
-    def _apply(self) -> None:
-        """Bring configuration and space up to what was asked."""
-        if self.now.overrides:
-            found = asking.with_overrides(self._workspace.config_file, self.now.overrides)
-            self.loaded = replace(found, path=self.loaded.path)
-            write_atomically(self._workspace.config_file, found.resolved.encode())
+    def _apply(self, request: Request) -> None:
+        """Bring configuration and space up to what was asked.
+
+        Nothing is read here: what the configuration names may have been moved since the search
+        began, and that must not end it.
+        """
+        if request.verb == "set" and self._checked is not None:
+            self._adopt(self._checked)
         self.allowed = asking.without(self.space, self.now.forbidden)
+
+    def _adopt(self, found: LoadedConfig) -> None:
+        self.loaded = replace(found, path=self.loaded.path)
+        write_atomically(self._workspace.config_file, found.resolved.encode())
 
     def _prefer_command_line(self) -> None:
         """What is set on the command line of a resumed run is newer than what was set before."""

@@ -21,6 +21,10 @@ BELL_VARIABLE = "PILOTHOUSE_BELL"
 """Where a job finds the URL to call; a scheduler's epilog or a program of one's own may call it too."""
 
 
+EARLIER_VARIABLE = "PILOTHOUSE_EARLIER"
+"""Where a job finds the directory of the attempt before, with the checkpoints that it left."""
+
+
 def trial_seed(seed: int, number: int) -> int:
     """The seed of a trial's training: its own, and the same however often the run is resumed."""
     digest = hashlib.sha256(f"training/{seed}/{number}".encode()).digest()
@@ -99,13 +103,16 @@ def job_request(
     }
     cluster = settings.cluster
     container = container_of(cluster.container)
-    if container is not None and code is not None:
-        container = replace(container, binds=[*container.binds, code])
+    earlier = posixpath.join(root, trial.attempts[-1].job.directory) if trial.attempts else None
+    if container is not None:
+        binds = [place for place in (code, earlier) if place is not None]
+        container = replace(container, binds=[*container.binds, *binds])
     script = JobScript(
         command=[_filled(argument, values) for argument in settings.training.command],
         environment={
             **cluster.environment,
             "PILOTHOUSE_TRIAL": str(trial.number),
+            **({EARLIER_VARIABLE: earlier} if earlier is not None else {}),
             **({BELL_VARIABLE: bell} if bell is not None else {}),
         },
         modules=cluster.modules,

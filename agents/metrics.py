@@ -10,6 +10,9 @@ from training.contract import ContractError, Curve, Result, accuracy_auc
 AUC_TOLERANCE = 1e-3
 """A program's own AUC may differ from ours by this much before it is reported."""
 
+OF_ITS_END = ("accuracy_auc", "final_accuracy")
+"""Metrics that a curve which ends without a number does not have."""
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -17,26 +20,35 @@ class Measured:
 
     metrics: Mapping[str, float | None]
     warnings: Sequence[str] = ()
+    broken_off: str | None = None
+    """Set where the curve ends without a number: what is missing for it."""
 
 
 def measure(result: Result) -> Measured:
     """The program's metrics, with those that follow from its curve computed from the curve.
 
     Adds `accuracy_auc`, `final_accuracy`, `best_accuracy`, `epochs_to_90` and `seconds`. Where the
-    program names an AUC that disagrees with its own curve, ours counts and a warning says so.
+    program names an AUC that disagrees with its own curve, ours counts and a warning says so. A curve
+    that ends without a number has neither an AUC nor a final accuracy, whatever the program names
+    (decision 019).
     """
     metrics: dict[str, float | None] = dict(result.metrics)
     warnings: list[str] = []
     if result.seconds is not None:
         metrics.setdefault("seconds", result.seconds)
-    points = _points(result.curve)
-    if not points:
+    curve, points = result.curve, _points(result.curve)
+    if not curve.step:
         return Measured(metrics, warnings)
-    steps, accuracies = [step for step, _ in points], [accuracy for _, accuracy in points]
     try:
-        auc = accuracy_auc(accuracies, steps)
+        auc = accuracy_auc(*_area_of(curve))
     except ContractError as error:
         return Measured(metrics, [f"no AUC from the curve: {error}"])
+    holes, broken_off = _holes(curve), None
+    if curve.accuracy[-1] is None:
+        broken_off = f"no AUC and no final accuracy: the curve ends without a number ({holes})"
+        auc = None
+    if holes:
+        warnings.append(broken_off or f"the curve has holes: {holes}")
     claimed = metrics.get("accuracy_auc")
     if claimed is not None and auc is not None and abs(claimed - auc) > AUC_TOLERANCE:
         warnings.append(
@@ -44,10 +56,11 @@ def measure(result: Result) -> Measured:
             "the curve counts"
         )
     metrics["accuracy_auc"] = auc
-    metrics["final_accuracy"] = accuracies[-1]
-    metrics["best_accuracy"] = max(accuracies)
-    metrics["epochs_to_90"] = epochs_to_fraction(result.curve, 0.9)
-    return Measured(metrics, warnings)
+    metrics["final_accuracy"] = curve.accuracy[-1]
+    if points:
+        metrics["best_accuracy"] = max(accuracy for _, accuracy in points)
+        metrics["epochs_to_90"] = epochs_to_fraction(curve, 0.9)
+    return Measured(metrics, warnings, broken_off)
 
 
 def epochs_to_fraction(curve: Curve, fraction: float) -> float | None:
@@ -60,6 +73,27 @@ def epochs_to_fraction(curve: Curve, fraction: float) -> float | None:
     if best <= 0:
         return None
     return next(step for step, accuracy in points if accuracy >= fraction * best)
+
+
+def _area_of(curve: Curve) -> tuple[list[float], list[float]]:
+    """The accuracies and steps that the area is under. At the beginning, where nothing is known to have
+    been reached, a null counts as 0; a later one as the straight line between its neighbours."""
+    first = next((n for n, value in enumerate(curve.accuracy) if value is not None), 0)
+    pairs = [
+        (0.0 if value is None else value, step)
+        for n, (step, value) in enumerate(zip(curve.step, curve.accuracy, strict=True))
+        if value is not None or n < first
+    ]
+    return [value for value, _ in pairs], [step for _, step in pairs]
+
+
+def _holes(curve: Curve) -> str:
+    """How many points are no numbers, in words; empty where all are."""
+    missing = curve.accuracy.count(None)
+    if not missing:
+        return ""
+    begins = "; those at its beginning count as 0" if curve.accuracy[0] is None else ""
+    return f"{missing} of {len(curve.step)} points are no numbers{begins}"
 
 
 def _points(curve: Curve) -> list[tuple[float, float]]:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 from agents import confirm
 from agents.convergence import StopReason
+from agents.errors import ConfigurationError
 from agents.flight import Flight
 from agents.graph import AfterCollect, AfterDecide, Position, Update
 from agents.helm import Circumstances, Helm
@@ -78,12 +79,16 @@ class SearchNodes:
         self._interrupts = interrupts
         self._iteration = 1
         self._doing, self._since = "prepare", datetime.now(UTC)
+        self._passed_on = ""
+        """The proposer's last notice."""
         self._configure()
         flight.ended = self._say_outcome
         flight.said = screen.say
-        flight.noticed = self._notice
+        flight.noticed = self.notice
         self.rung: Callable[[], bool] = lambda: False
         """Whether a job has said that it ended, since this was asked last."""
+        self.looked: Callable[[], None] = lambda: None
+        """Called after each look at the jobs, also when what has ended is in the ledger."""
         patience.changed = self._show
 
     # -- nodes -----------------------------------------------------------------------------------
@@ -120,6 +125,7 @@ class SearchNodes:
         self._begin(position, "wait")
         while self._flight.running() and not self._flight.may_submit():
             ended = self._flight.poll()
+            self.looked()
             self._show()
             if ended:
                 break
@@ -130,6 +136,7 @@ class SearchNodes:
         """Enter the trials whose jobs have ended in the ledger."""
         self._begin(position, "collect")
         self._flight.collect()
+        self.looked()
         return {"in_flight": self._flight.numbers()}
 
     def report(self, position: Position) -> Update:
@@ -242,17 +249,24 @@ class SearchNodes:
 
     def _enter(self, proposed: Proposed, iteration: int) -> None:
         for notice in proposed.notices:
-            self._notice(notice, important=False)
+            self._pass_on(notice)
         last = len(proposed.proposals) - 1
         for place, proposal in enumerate(proposed.proposals):
             own = iteration_of(self._ledger.trials(), iteration, self._settings.loop)
             self._enter_one(proposal, own, proposed if place == last else None)
 
-    def _notice(self, text: str, *, important: bool = True) -> None:
-        """Say it, once, and keep it for the report."""
-        if self._paperwork.notice(text):
-            self._screen.say(f"note: {text}", important=important)
-            self._journal.event("notice", "warning", text=text)
+    def _pass_on(self, text: str) -> None:
+        """A proposer's notice. One that was said before is news where another came between, such as
+        that the LLM proposes again: this is another outage, and it may be for a person to end."""
+        if text != self._passed_on:
+            self.notice(text, important=False)
+        self._passed_on = text
+
+    def notice(self, text: str, *, important: bool = True) -> None:
+        """Say it, and keep it for the report."""
+        self._paperwork.notice(text)
+        self._screen.say(f"note: {text}", important=important)
+        self._journal.event("notice", "warning", text=text)
 
     def _enter_one(self, proposal: Proposal, iteration: int, last_of: Proposed | None) -> None:
         number = len(self._ledger.trials())
@@ -284,7 +298,7 @@ class SearchNodes:
             verdict = "refused: " if one.refused else ""
             self._screen.say(f"{one.request.by} asked: {one.request.what}: {verdict}{one.effect}")
         if any(one.request.verb in ("set", "forbid") and not one.refused for one in taken):
-            self._proposer = self._build_proposer(self._helm)
+            self._renew_proposer()
         if taken:
             self._configure()
         self._flight.obey(
@@ -292,6 +306,13 @@ class SearchNodes:
         )
         if taken:
             self._show()
+
+    def _renew_proposer(self) -> None:
+        """Make it anew; where that cannot be, such as without the prompt's file, the search goes on."""
+        try:
+            self._proposer = self._build_proposer(self._helm)
+        except ConfigurationError as error:
+            self.notice(f"the proposer stays as it was before: {error}")
 
     def _configure(self) -> None:
         """Bring everything up to what is in force."""

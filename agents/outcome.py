@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any
 
-from agents.metrics import Measured, measure
+from agents.metrics import OF_ITS_END, Measured, measure
 from agents.report import numbers
 from agents.trial import Trial, TrialState
 from scheduler.job import Cause, Failure
@@ -58,7 +58,7 @@ def outcome(verdict: Finished | Failed, metric: str) -> Outcome:
         return _from(result, measured, TrialState.PRUNED, warnings=warnings)
     value = measured.metrics.get(metric)
     if value is None:
-        failure = Failure(Cause.CONTRACT, _no_objective(metric, measured.metrics))
+        failure = _without_objective(metric, measured)
         return _from(result, measured, TrialState.FAILED, failure=failure, warnings=warnings)
     return _from(result, measured, TrialState.COMPLETED, value=value, warnings=warnings)
 
@@ -82,6 +82,12 @@ def _from(
         failure=failure,
         warnings=tuple(warnings),
     )
+
+
+def _without_objective(metric: str, measured: Measured) -> Failure:
+    if measured.broken_off is not None and metric in OF_ITS_END:
+        return Failure(Cause.DIVERGED, measured.broken_off)
+    return Failure(Cause.CONTRACT, _no_objective(metric, measured.metrics))
 
 
 def _no_objective(metric: str, metrics: Mapping[str, float | None]) -> str:

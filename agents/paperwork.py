@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 
 from agents.config.model import Settings
 from agents.convergence import StopReason
@@ -37,6 +39,8 @@ class Paperwork:
         self._clock = clock
         self._html_not_before = clock()
         self._usage = UsageReader(workspace.exchanges)
+        self._reported: dict[int, Sequence[int]] = {}
+        """The trials in the report of each iteration, as far as they were looked at."""
         self.stop_sentence: str | None = None
         """Why the search stopped, once it has."""
 
@@ -53,28 +57,38 @@ class Paperwork:
         """Seconds that the search was at work, in whatever process."""
         return elapsed_seconds(self._ledger.attributes(), self.started_at, datetime.now(UTC))
 
-    def notice(self, text: str) -> bool:
-        """Keep a notice for the report. False where it is known already."""
+    def notice(self, text: str) -> None:
+        """Keep a notice for the report, which holds it once."""
         known = self._notices()
-        if text in known:
-            return False
-        self._ledger.set_attribute("notices", [*known, text])
-        return True
+        if text not in known:
+            self._ledger.set_attribute("notices", [*known, text])
 
     def write_iterations(self, view: StudyView, complete: Sequence[int]) -> list[int]:
-        """Write the reports that are missing for the `complete` iterations, and renew the page.
+        """Write the reports that are missing for the `complete` iterations, or lack trials that a
+        resumed search has filled them up with, and renew the page.
 
         Returns the iterations that were written.
         """
-        reports = self._workspace.reports
-        due = [i for i in complete if not (reports / f"iteration_{i:03d}.json").exists()]
+        due = [i for i in complete if self._in_report(i) != _numbers(view, i)]
         if not due:
             return []
         facts = self._facts(None)
         for iteration in due:
-            write_iteration(view, facts, reports, iteration)
+            write_iteration(view, facts, self._workspace.reports, iteration)
+            self._reported[iteration] = _numbers(view, iteration)
         self._renew_html(view, facts)
         return due
+
+    def _in_report(self, iteration: int) -> Sequence[int] | None:
+        """The trials that are in an iteration's report; None where there is none that can be read.
+        Each is looked at once in this process: a long search has hundreds."""
+        if iteration not in self._reported:
+            path = self._workspace.reports / f"iteration_{iteration:03d}.json"
+            found = _trials_in(path)
+            if found is None:
+                return None
+            self._reported[iteration] = found
+        return self._reported[iteration]
 
     def write_last(self, view: StudyView, stop: StopReason | None) -> None:
         """Write the page and the summary of a search that has come to its end."""
@@ -107,3 +121,16 @@ class Paperwork:
             stop_reason=stop.sentence if stop else None,
             usage=self._usage.read(),
         )
+
+
+def _numbers(view: StudyView, iteration: int) -> list[int]:
+    """The trials of an iteration."""
+    return [trial.number for trial in view.trials if trial.iteration == iteration]
+
+
+def _trials_in(path: Path) -> list[int] | None:
+    """The trials that an iteration's report has; None where it cannot be read."""
+    try:
+        return [trial["trial"] for trial in json.loads(path.read_bytes())["trials"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -85,12 +85,16 @@ def _entered(run: Run, source: Workspace) -> int:
     from agents.report.reading import read_run
 
     known = {trial.rationale: trial for trial in run.ledger.trials()}
+    reading = read_run(source.directory)
+    # Directories of several people share a name where they were made in the same second.
+    which = f"run {reading.token}" if reading.token else str(source.directory)
     new = 0
-    for trial in read_run(source.directory).view.trials:
-        mark = f"{trial.rationale} ({source.name}, trial {trial.number})"
-        if not trial.state.is_finished or (mark in known and known[mark].state.is_finished):
+    for trial in reading.view.trials:
+        mark = f"{trial.rationale} ({source.name}, trial {trial.number}, {which})"
+        before = known.get(mark) or _marked_by_name(known, trial, source)
+        if not trial.state.is_finished or (before is not None and before.state.is_finished):
             continue
-        number = known[mark].number if mark in known else _added(run, trial, mark)
+        number = before.number if before is not None else _added(run, trial, mark)
         if trial.job is not None:
             directory = os.path.relpath(
                 source.directory / trial.job.directory, run.workspace.directory
@@ -99,6 +103,16 @@ def _entered(run: Run, source: Workspace) -> int:
         run.ledger.finish(number, outcome_of(trial), trial.finished_at or datetime.now(UTC))
         new += 1
     return new
+
+
+def _marked_by_name(known: Mapping[str, Trial], trial: Trial, source: Workspace) -> Trial | None:
+    """The entry of `trial` with a mark as they were before: by the directory's name alone, which
+    may be another's."""
+    entry = known.get(f"{trial.rationale} ({source.name}, trial {trial.number})")
+    if entry is None or dict(entry.parameters) != dict(trial.parameters):
+        return None
+    is_its_own = not entry.state.is_finished or trial.finished_at in (None, entry.finished_at)
+    return entry if is_its_own else None
 
 
 def _added(run: Run, trial: Trial, mark: str) -> int:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import secrets
 import shlex
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import yaml
 
-from agents import elapsed
 from agents.bell import Bell
 from agents.config import LoadedConfig
 from agents.config.model import Settings
@@ -32,13 +31,16 @@ from agents.patience import Patience
 from agents.proposers import Proposer
 from agents.proposers.build import build_proposer
 from agents.provenance import environment, git_state
+from agents.pulse import pulse
 from agents.schedule import current_iteration
 from agents.screen import Screen
 from agents.space import SearchSpace
 from agents.trial import Trial
+from agents.unattended import Unattended
 from agents.workspace import Workspace
 from scheduler.batch import build_batch_system
 from scheduler.cluster import Cluster
+from scheduler.job import JobState
 from scheduler.transports import open_transport
 from training.contract import PilothouseError
 
@@ -65,7 +67,14 @@ class Search:
             "stop": None,
         }
         try:
-            run_graph(self.nodes, self.workspace.graph_file, self.workspace.first_name, position)
+            with pulse(self.workspace.progress_file):
+                run_graph(
+                    self.nodes,
+                    self.workspace.graph_file,
+                    self.workspace.first_name,
+                    position,
+                    self.nodes.notice,
+                )
         except PilothouseError:
             raise
         except Exception as error:  # a full disk, a broken database, a defect of ours
@@ -167,13 +176,15 @@ def open_search(
     Raises RunLocked, LedgerError, ConfigurationError.
     """
     with open_run(loaded, workspace, interrupts, log_level) as run:
-        _note_idle(run)
+        unattended = Unattended(workspace, run.ledger, is_local=is_local(loaded.settings))
+        unattended.begin(datetime.now(UTC))
         helm = Helm(loaded, workspace, run.ledger, run.journal)
+        helm.tried = lambda left: _proposer(helm, workspace, interrupts, left)
         nodes = SearchNodes(
             workspace,
             run.ledger,
             helm,
-            _proposer_of(workspace),
+            lambda helm: _proposer(helm, workspace, interrupts, helm.allowed),
             run.flight,
             run.patience,
             run.paperwork,
@@ -181,6 +192,7 @@ def open_search(
             run.journal,
             interrupts,
         )
+        nodes.looked = lambda: unattended.settle(_going_on(run.flight))
         with _bell(helm.settings, workspace, screen, run.journal) as bell:
             if bell is not None:
                 run.flight.submitting.bell, nodes.rung = bell.url, bell.rung
@@ -213,9 +225,23 @@ def _bell(
         bell.close()
 
 
-def _proposer_of(workspace: Workspace) -> Callable[[Helm], Proposer]:
-    """How the proposer is made: anew where people have changed what it rests on."""
-    return lambda helm: build_proposer(helm.settings, helm.space, workspace.exchanges, helm.allowed)
+def _going_on(flight: Flight) -> list[str]:
+    """The names of the jobs that were waiting or running at the last poll."""
+    return [
+        trial.job.name
+        for trial in flight.watched()
+        if trial.job is not None
+        and flight.watch.state(trial) in (JobState.QUEUED, JobState.RUNNING)
+        and not flight.watch.is_gone(trial)
+    ]
+
+
+def _proposer(
+    helm: Helm, workspace: Workspace, interrupts: Interrupts, allowed: SearchSpace
+) -> Proposer:
+    """The proposer, made anew where people have changed what it rests on. May raise
+    ConfigurationError."""
+    return build_proposer(helm.settings, helm.space, workspace.exchanges, allowed, interrupts.sleep)
 
 
 def open_cluster(loaded: LoadedConfig, workspace: Workspace) -> Cluster:
@@ -253,15 +279,6 @@ def _keys(loaded: LoadedConfig) -> list[str]:
     found = [name for address in addresses for name in names(str(address))]
     key = loaded.settings.llm.api_key_env
     return [one for one in (key, *found) if one and one not in loaded.settings.cluster.environment]
-
-
-def _note_idle(run: Run) -> None:
-    """Keep since when nobody worked on the search, which is taken up now."""
-    left = elapsed.left_at(run.workspace)
-    if left is None or not all(trial.state.is_finished for trial in run.ledger.trials()):
-        return
-    spans = elapsed.with_idle(run.ledger.attributes(), left, datetime.now(UTC))
-    run.ledger.set_attribute(elapsed.ATTRIBUTE, spans)
 
 
 def _note_beginning(ledger: Ledger, loaded: LoadedConfig) -> None:

@@ -7,7 +7,8 @@ from datetime import datetime
 
 from agents.config.model import Settings
 from agents.confirm import confirmed
-from agents.convergence import is_at_least, node_hours
+from agents.convergence import is_at_least
+from agents.cost import node_hours
 from agents.outcome import intermediate_values
 from agents.progress import Again, Budget, JobLine, Progress, Source, Waiting, trials_by_state
 from agents.schedule import complete_iterations, confirming

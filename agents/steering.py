@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal, get_args
 
-from agents.trial import StudyView, Trial, TrialState
+from agents.trial import Failure, StudyView, Trial, TrialState
+from scheduler.job import Cause
 
 Verb = Literal["pause", "continue", "stop", "cancel", "set", "add", "forbid", "note"]
 VERBS: tuple[str, ...] = get_args(Verb)
@@ -227,15 +228,16 @@ def cancelled_by(person: str) -> str:
 def lessons(view: StudyView, now: Steered) -> StudyView:
     """The snapshot that proposers learn from.
 
-    A trial that a person cancelled says nothing of its point nor of who proposed it, and one that
-    runs another again would teach the same lesson twice: both keep their numbers and teach nothing.
+    A trial that a person cancelled, or that the machine failed, says nothing of its point nor of who
+    proposed it, and one that runs another again would teach the same lesson twice: they keep their
+    numbers, are nobody's, and teach nothing (`Trial.teaches`).
     """
     trials = [_lesson(trial, now) for trial in view.trials]
     return replace(view, trials=trials, notes=now.notes)
 
 
 def _lesson(trial: Trial, now: Steered) -> Trial:
-    cancelled = trial.number in now.cancelled and trial.state is TrialState.FAILED
-    if trial.confirms is None and not cancelled:
-        return trial
-    return replace(trial, state=TrialState.FAILED, value=None, origin="user", fallback_reason=None)
+    taken = now.cancelled.get(trial.number)
+    if taken is not None and trial.state is TrialState.FAILED:
+        trial = replace(trial, failure=Failure(Cause.CANCELLED, cancelled_by(taken.request.by)))
+    return trial if trial.teaches else replace(trial, origin="user", fallback_reason=None)

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+from scheduler.job import Cause, Resources
 from scheduler.job import Failure as Failure
-from scheduler.job import Resources
 from training.contract import Curve, ParameterValue
 
 Origin = Literal["llm", "sampler", "user", "default"]
@@ -38,6 +38,19 @@ class Proposal:
     """Whether the LLM took this over from the sampler's candidates."""
     stop_advice: str | None = None
     """Set where the LLM, when this was proposed, recommended to end the search: its reason."""
+
+
+NOT_OF_THE_POINT = frozenset(
+    {
+        Cause.CANCELLED,
+        Cause.CANNOT_START,
+        Cause.LOST,
+        Cause.NODE_FAILURE,
+        Cause.PREEMPTED,
+        Cause.REFUSED,
+    }
+)
+"""Why a trial failed that says nothing of its hyperparameters: the machine, the site or a person."""
 
 
 class TrialState(enum.Enum):
@@ -119,6 +132,13 @@ class Trial:
     """Such as a result whose AUC disagrees with its own curve."""
     created_at: datetime | None = None
     finished_at: datetime | None = None
+
+    @property
+    def teaches(self) -> bool:
+        """Whether it says, or will say, something of its point that nobody knew before."""
+        failed = self.state is TrialState.FAILED and self.failure is not None
+        mishap = failed and self.failure is not None and self.failure.cause in NOT_OF_THE_POINT
+        return self.confirms is None and not mishap
 
 
 @dataclass(frozen=True)

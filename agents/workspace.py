@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -247,8 +247,11 @@ def runs(base: Path) -> Iterator[Workspace]:
         yield Workspace(card.parent)
 
 
-def _created_at(card: Path) -> tuple[str, str]:
+def _created_at(card: Path) -> tuple[datetime, str]:
+    """When the run was made (UTC: local times go back when summer ends), and its name. One whose
+    card does not tell counts as the oldest, so that it is never taken for the latest."""
     try:
-        return str(json.loads(card.read_bytes()).get("created_at", "")), card.parent.name
-    except (OSError, ValueError, AttributeError):
-        return "", card.parent.name
+        text = str(json.loads(card.read_bytes()).get("created_at"))
+        return datetime.fromisoformat(text).astimezone(UTC), card.parent.name
+    except (OSError, ValueError, AttributeError, OverflowError):
+        return datetime.min.replace(tzinfo=UTC), card.parent.name

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from scheduler.job import JobRequest, JobScript, Resources
 from scheduler.resources import warning
-from scheduler.script import Dialect, render, rendered_text
+from scheduler.script import Dialect, polite_signal, render, rendered_text
 from scheduler.settings import PackSettings
 from scheduler.shell import quote
 
@@ -50,7 +50,12 @@ def packed(
         limited = replace(member, resources=inside_asked)
         files[script] = render(limited, _Inside(batch), root, template).encode()
         starts.append(_start(slot, script, settings))
-    launcher = rendered_text("templates/pack.sh.j2", starts=starts, pin=settings.pin)
+    launcher = rendered_text(
+        "templates/pack.sh.j2",
+        starts=starts,
+        pin=settings.pin,
+        polite_signal=polite_signal(settings.launch),
+    )
     files[LAUNCHER] = launcher.encode()
     asked = replace(asked, warn_seconds=0)  # The trials' own limits are enough.
     if not batch.enforces_walltime:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 import shlex
+from collections.abc import Sequence
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -49,6 +50,7 @@ def render(request: JobRequest, batch: Dialect, root: str, template: Path | None
         if not _VARIABLE_NAME.fullmatch(name):
             raise SchedulerError(f"{name!r} is no name for an environment variable")
     directory = posixpath.join(root, request.directory)
+    command = contained(request.script, directory)
     limit, warn = request.resources.walltime_seconds or 0, warning(request.resources)
     from jinja2 import TemplateError
 
@@ -62,7 +64,8 @@ def render(request: JobRequest, batch: Dialect, root: str, template: Path | None
             setup=request.script.setup,
             environment=request.script.environment,
             working_directory=request.script.working_directory or directory,
-            command=contained(request.script, directory),
+            command=command,
+            polite_signal=polite_signal(command),
             # `timeout 0` sets no limit and still gives the program a process group of its own.
             time_limit=None if batch.enforces_walltime and not warn else limit - warn,
             kill_after=warn or KILL_AFTER_SECONDS,
@@ -72,6 +75,14 @@ def render(request: JobRequest, batch: Dialect, root: str, template: Path | None
     except TemplateError as error:
         where = template or "jobs/templates/job.sh.j2"
         raise SchedulerError(f"the job script template {where} cannot be used: {error}") from error
+
+
+def polite_signal(command: Sequence[str]) -> str:
+    """The signal that asks a command to end.
+
+    `srun` answers SIGTERM by killing all its tasks; SIGUSR1 it hands on to them (seen with 22.05).
+    """
+    return "USR1" if command and posixpath.basename(command[0]) == "srun" else "TERM"
 
 
 def rendered_text(name: str, **values: object) -> str:

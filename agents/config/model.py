@@ -124,7 +124,7 @@ class StopSettings(Section):
         default=None, description="Such as 12h; at work, jobs included."
     )
     node_hours: float | None = Field(
-        default=None, gt=0, description="Node-hours of training that may be spent."
+        default=None, gt=0, description="Node-hours that may be spent; every attempt counts."
     )
     failures_in_a_row: int | None = Field(default=5, ge=1, description="Failed trials in a row.")
 

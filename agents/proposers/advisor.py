@@ -12,6 +12,7 @@ from agents.proposers.breaker import Breaker
 from agents.proposers.endpoint import EndpointAway, Message, Reply, ToolReply, ToolsRefused
 from agents.proposers.evidence import evidence
 from agents.proposers.exchanges import ExchangeLog, state_digest, thread_digest
+from agents.proposers.grid import small_grid
 from agents.proposers.judge import Judge, Objection, Verdict, agreed
 from agents.proposers.prompt import (
     PROMPT_TOKENS,
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 MAX_QUOTED = 4_000
 """Characters of its own answer that the LLM sees again with what was wrong with it."""
+
+USED_UP = "every point of the search space has been tried"
 
 FEWEST_TO_LOOK_UP = 4
 """Runs that have ended before there is anything to look up."""
@@ -99,6 +102,8 @@ class Advisor:
         self._breaker = Breaker()
         self._cut_short = False
         """Whether a person has been told that looking up ended early."""
+        self._grid = small_grid(space, 0)
+        self._told_used_up = False
 
     def consult(
         self,
@@ -119,6 +124,8 @@ class Advisor:
         talk = _Talk(view, count, objects, occasion, state_digest(view, count), expected)
         if self._replay is not None:
             self._replay.turn_to(view, count)
+        if self._is_used_up(view):
+            return Advice([], trouble=USED_UP, notices=self._used_up())
         if self._lets_pass():
             self._hold(talk, hints)
         else:
@@ -127,6 +134,19 @@ class Advisor:
         if len(talk.accepted) == count:
             return advice
         return replace(advice, trouble=talk.trouble, is_fault=not talk.objected)
+
+    def _is_used_up(self, view: StudyView) -> bool:
+        """Whether the LLM could only repeat what was tried; in a replay, it may have been asked then."""
+        if self._replay is not None and self._replay.was_asked():
+            return False
+        return self._grid is not None and self._grid.is_used_up(view.trials)
+
+    def _used_up(self) -> Sequence[str]:
+        """Said once."""
+        told, self._told_used_up = self._told_used_up, True
+        if told:
+            return ()
+        return ("Every point of the search space has been tried: the LLM is not asked any more.",)
 
     def _lets_pass(self) -> bool:
         """Whether to ask this time; in a replay, as it was then."""

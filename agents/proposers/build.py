@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from agents.config.model import Settings
@@ -25,19 +27,24 @@ from agents.workspace import Workspace
 
 
 def build_proposer(
-    settings: Settings, space: SearchSpace, exchanges: Path, allowed: SearchSpace | None = None
+    settings: Settings,
+    space: SearchSpace,
+    exchanges: Path,
+    allowed: SearchSpace | None = None,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> Proposer:
     """The proposer of `settings.proposer`, with the user's starters in front.
 
     `exchanges`: directory for the exchanges with an LLM; made when the first one happens.
-    `allowed`: what people have left of the space since the search began.
+    `allowed`: what people have left of the space since the search began. `sleep`: how to wait before
+    an endpoint is asked again; what it raises ends the proposing.
     Raises ConfigurationError, also for a key's environment variable that is not set.
     """
     left = allowed or space
     sampler = build_sampler(settings, left)
     mind = sampler
     if settings.proposer.kind != "sampler":
-        mind = _with_llm(settings, left, sampler, exchanges)
+        mind = _with_llm(settings, left, sampler, exchanges, sleep)
     return StarterProposer(space, settings.initial_trials, mind, left)
 
 
@@ -50,7 +57,11 @@ def build_sampler(settings: Settings, space: SearchSpace) -> Proposer:
 
 
 def _with_llm(
-    settings: Settings, space: SearchSpace, sampler: Proposer, exchanges: Path
+    settings: Settings,
+    space: SearchSpace,
+    sampler: Proposer,
+    exchanges: Path,
+    sleep: Callable[[float], None],
 ) -> Proposer:
     llm = settings.llm
     if llm.base_url is None and llm.model is None and llm.replay is None:
@@ -58,10 +69,11 @@ def _with_llm(
     card = build_card(settings, space)
     template = prompt_template(llm.prompt)
     require_room(card, template, llm.prompt_tokens)
+    replay = Replay(Workspace(llm.replay).exchanges) if llm.replay is not None else None
     advisor = Advisor(
         space,
         card,
-        Replay(Workspace(llm.replay).exchanges) if llm.replay is not None else Endpoint(llm),
+        replay or Endpoint(llm, sleep),
         ExchangeLog(exchanges, llm.prices),
         llm.repair_attempts,
         template=template,

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from agents.errors import ConfigurationError, ProposalRejected
 from agents.proposers import Proposed
 from agents.proposers.pending import point_key
 from agents.space import SearchSpace
-from agents.trial import Proposal, StudyView
+from agents.trial import Proposal, StudyView, Trial
 from training.contract import ParameterValue
 
 Point = Mapping[str, ParameterValue]
+
+SMALL_SPACE = 10_000
+"""Up to so many points, an untried one is looked up rather than drawn."""
+
+
+def small_grid(space: SearchSpace, seed: int) -> Grid | None:
+    """The points of a small finite space; None for any other."""
+    size = space.cardinality()
+    return Grid(space, seed) if size is not None and size <= SMALL_SPACE else None
 
 
 class Grid:
@@ -48,6 +57,11 @@ class Grid:
             if point is not None:
                 self._listed.append(point)
                 yield point
+
+    def is_used_up(self, trials: Sequence[Trial]) -> bool:
+        """Whether each point has been tried, or is being tried."""
+        tried = {point_key(trial.parameters) for trial in trials}
+        return all(point_key(point) in tried for point in self.points())
 
     def _point(self, index: int) -> Point | None:
         """The point at an index of the full product; None for a forbidden or doubled one."""

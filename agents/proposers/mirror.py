@@ -120,7 +120,7 @@ class Mirror:
             return
         trial_id = self._id(trial.number)
         if self._storage.get_trial(trial_id).state.is_finished():
-            return  # of another space: it counts as failed from its beginning
+            return  # of another space, or no lesson: it counts as failed from its beginning
         frozen = self._frozen(trial)
         for step, value in frozen.intermediate_values.items():
             self._storage.set_trial_intermediate_value(trial_id, step, value)
@@ -145,8 +145,8 @@ class Mirror:
             for name in trial.parameters
             if name in self._distributions
         }
-        if not _inside(trial.parameters, distributions):
-            # From before the space was changed: the models cannot use it, the number stays.
+        if not trial.teaches or not _inside(trial.parameters, distributions):
+            # From before the space was changed, or no lesson: the models get no use of it, the number stays.
             state, value, distributions = OptunaState.FAIL, None, {}
         return create_trial(
             state=state,

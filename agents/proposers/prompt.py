@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from agents.cost import node_hours
 from agents.errors import ConfigurationError
 from agents.proposers.answer import plain_text
 from agents.proposers.curve import condensed
@@ -229,8 +230,6 @@ def _task(card: TaskCard) -> dict[str, Any]:
 
 
 def _history(card: TaskCard, view: StudyView) -> dict[str, Any]:
-    from agents.convergence import node_hours
-
     states = [trial.state for trial in view.trials if trial.confirms is None]
     seconds = [trial.seconds for trial in view.completed if trial.seconds is not None]
     left = (

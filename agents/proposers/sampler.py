@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from agents.config.model import SamplerSettings
 from agents.errors import ConfigurationError, ProposalRejected
 from agents.proposers import Proposed
-from agents.proposers.grid import Grid
+from agents.proposers.grid import Grid, small_grid
 from agents.proposers.pending import with_pending
 from agents.space import SearchSpace
 from agents.trial import Direction, Proposal, StudyView
@@ -31,9 +31,6 @@ repeats a trial; a model that is sure of itself may well suggest the same point 
 RANDOM_DRAWS = 2000
 """Uniform draws after that. Where none keeps the constraints, at most about one point in 400 does
 (with 99% confidence), and a person should rewrite the space."""
-
-SMALL_SPACE = 10_000
-"""Up to so many points, an untried one is looked up rather than drawn."""
 
 _NAMES = {
     "auto": "expected improvement of a Gaussian process",
@@ -83,9 +80,7 @@ class SamplerProposer:
 
         if self._mirror is None:
             self._mirror = Mirror(self._space, self._direction)
-            size = self._space.cardinality()
-            if size is not None and size <= SMALL_SPACE:
-                self._small_grid = Grid(self._space, self._seed)
+            self._small_grid = small_grid(self._space, self._seed)
         self._mirror.sync(view)
         return self._mirror
 

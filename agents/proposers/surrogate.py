@@ -30,7 +30,8 @@ Groups: TypeAlias = NDArray[np.intp]
 """Of each coordinate, which parameter it belongs to: the choices of one share a length scale."""
 
 MAX_TRIALS = 200
-"""The best third and the latest of a longer history; the fit is cubic in their number."""
+"""With a value: the best third and the latest of a longer history; the fit is cubic in their number.
+As many that ended without one, and as many that run, are assumed (`Surrogate.given`)."""
 BAD = 0.25
 """A trial without a value is taken for one at this quantile, where nothing worse is expected."""
 _JITTER = 1e-6
@@ -94,10 +95,14 @@ class Surrogate:
         return model.given(known) if model is not None else None
 
     def given(self, view: StudyView) -> Surrogate:
-        """The model with assumptions about those of the history that have no value."""
-        waiting = [t.parameters for t in view.trials if t.state is TrialState.RUNNING]
-        ended = [t.parameters for t in view.trials if t.state.is_finished and not has_value(t)]
-        return self.assuming(waiting, ended)
+        """The model with assumptions about those of the history that teach and have no value, the latest
+        of a longer history: as many for each with a value as there were."""
+        unknown = [t for t in view.trials if t.teaches and not has_value(t)]
+        waiting = [t.parameters for t in unknown if t.state is TrialState.RUNNING]
+        ended = [t.parameters for t in unknown if t.state.is_finished]
+        share = len(self._y) / max(1, sum(map(has_value, view.trials)))
+        fair = min(MAX_TRIALS, math.ceil(share * len(ended)))
+        return self.assuming(waiting[-MAX_TRIALS:], ended[len(ended) - fair :])
 
     def assuming(
         self,
@@ -145,13 +150,13 @@ def inside(space: SearchSpace, view: StudyView) -> StudyView:
 
 
 def has_value(trial: Trial) -> bool:
-    """Whether it completed with a finite objective."""
+    """Whether it completed with a finite objective that is a lesson."""
     completed = trial.state is TrialState.COMPLETED and trial.value is not None
-    return completed and math.isfinite(trial.value or 0.0)
+    return completed and trial.teaches and math.isfinite(trial.value or 0.0)
 
 
 def _chosen(view: StudyView) -> Sequence[Trial]:
-    trials = [t for t in view.completed if t.value is not None and math.isfinite(t.value)]
+    trials = [trial for trial in view.trials if has_value(trial)]
     if len(trials) <= MAX_TRIALS:
         return trials
     sign = -1.0 if view.direction == "maximize" else 1.0

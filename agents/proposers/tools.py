@@ -50,7 +50,11 @@ class RunTools:
         trial = self._trial(run)
         if isinstance(trial, str):
             return trial
-        lines = [run_line(trial), f"proposed by {trial.origin}"]
+        lines = [run_line(trial)]
+        if trial.confirms is not None:
+            lines.append(f"runs run {trial.confirms} again with another seed")
+        elif trial.teaches:
+            lines.append(f"proposed by {trial.origin}")
         if trial.predicted is not None:
             lines.append(f"expected {number(trial.predicted)}")
         told = [(name, as_float(value)) for name, value in trial.metrics.items()]

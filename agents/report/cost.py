@@ -1,69 +1,23 @@
-"""What a search took: node-hours, waiting, and what the LLM was asked. Pure."""
+"""What a search took, told: node-hours, waiting, and what the LLM was asked. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from agents.cost import Cost, cost_of
 from agents.report.facts import RunFacts
 from agents.report.numbers import duration, measure, number
-from agents.report.spans import Span, spans
 from agents.report.usage import Usage
 from agents.report.words import ORIGINS, origin_name
+from agents.spans import Span, spans
 from agents.trial import StudyView, TrialState
 from agents.words import count
-
-_HOUR = 3600.0
-
-
-@dataclass(frozen=True)
-class Cost:
-    """Sums over all attempts. Jobs that trials shared count once."""
-
-    jobs: int
-    node_hours: float
-    gpu_hours: float
-    lost_node_hours: float
-    """Of attempts that failed."""
-    ran_seconds: float
-    queued_seconds: float
 
 
 def cost(view: StudyView, facts: RunFacts) -> Cost:
     """What the jobs of the run took so far."""
     return cost_of(spans(view, facts.updated_at))
-
-
-def cost_of(found: Sequence[Span]) -> Cost:
-    """What these attempts took."""
-    groups = _jobs(found)
-    failed = [group for group in groups if all(span.cause for span in group)]
-    return Cost(
-        jobs=len(groups),
-        node_hours=sum(map(_node_hours, groups)),
-        gpu_hours=sum(_node_hours(group) * (group[0].job.resources.gpus or 0) for group in groups),
-        lost_node_hours=sum(map(_node_hours, failed)),
-        ran_seconds=sum(map(_seconds, groups)),
-        queued_seconds=sum(group[0].queued for group in groups),
-    )
-
-
-def _jobs(found: Sequence[Span]) -> list[list[Span]]:
-    """The attempts by the job that they ran in."""
-    groups: dict[tuple[object, ...], list[Span]] = {}
-    for span in found:
-        alone = (span.trial.number, span.job.attempt)
-        groups.setdefault((span.job.pack,) if span.job.pack else alone, []).append(span)
-    return list(groups.values())
-
-
-def _seconds(group: Sequence[Span]) -> float:
-    return max(span.ran for span in group)
-
-
-def _node_hours(group: Sequence[Span]) -> float:
-    return _seconds(group) * group[0].job.resources.nodes / _HOUR
 
 
 def cost_document(view: StudyView, facts: RunFacts) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from agents.config.model import Parameter, Settings
 from agents.config.resolved import with_references
+from agents.elapsed import spans
 from agents.report.usage import Usage
 from agents.trial import Direction
 
@@ -52,6 +53,8 @@ class RunFacts:
     """What people asked for while the search ran: what, by, asked_at, taken_at, effect."""
     usage: Usage = field(default_factory=Usage)
     """What the LLM was asked, and what it cost."""
+    idle: Sequence[tuple[datetime, datetime]] = ()
+    """When nobody was at work: `elapsed_seconds` leaves these times out."""
 
 
 def run_facts(
@@ -92,4 +95,5 @@ def run_facts(
         code=kept.get("code") or {},
         steering=tuple(entry for entry in kept.get("steering", ()) if isinstance(entry, Mapping)),
         usage=usage,
+        idle=spans(kept),
     )

@@ -19,10 +19,10 @@ from agents.report.charts.tradeoff import drawn, second_name, tradeoff_chart
 from agents.report.facts import RunFacts
 from agents.report.importance import Importances, importances
 from agents.report.numbers import measure, number
-from agents.report.spans import spans
 from agents.report.study import spread, valued
 from agents.report.tradeoff import front, points
 from agents.report.words import ORIGINS, origin_name
+from agents.spans import spans
 from agents.trial import StudyView
 from agents.words import count
 
@@ -95,7 +95,9 @@ def _tradeoff(view: StudyView, facts: RunFacts) -> dict[str, Any]:
 
 
 def _timeline(view: StudyView, facts: RunFacts) -> dict[str, Any]:
-    found = spans(view, facts.updated_at)
+    # A job whose submission is not known has a cost, but no place in time.
+    every = spans(view, facts.updated_at)
+    found = [span for span in every if span.job.submitted_at is not None]
     began = facts.started_at
     return {
         "timeline": _pair(

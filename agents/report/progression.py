@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from agents.report.cost import cost_of
+from agents.cost import Meter
+from agents.elapsed import seconds_at_work
 from agents.report.facts import RunFacts
-from agents.report.spans import Span, spans
 from agents.report.study import is_better
+from agents.spans import Span, spans
 from agents.trial import StudyView, Trial, TrialState
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
@@ -25,7 +27,7 @@ class Step:
     """That had ended, this one included."""
     node_hours: float
     time: float
-    """Hours since the start."""
+    """Hours at work since the start."""
 
 
 @dataclass(frozen=True)
@@ -46,15 +48,19 @@ def progression(name: str, view: StudyView, facts: RunFacts) -> Progression:
         by_trial.setdefault(span.trial.number, []).append(span)
     ended = sorted((t for t in view.trials if t.state.is_finished), key=_when)
     steps: list[Step] = []
-    spent = time = 0.0
+    spent, time = Meter(), 0.0
     for place, trial in enumerate(ended, start=1):
-        spent += cost_of(by_trial.get(trial.number, ())).node_hours
+        for span in by_trial.pop(trial.number, ()):
+            spent.add(span)
         if trial.finished_at is not None:
-            time = max(time, (trial.finished_at - facts.started_at).total_seconds() / 3600)
+            seconds = seconds_at_work(facts.idle, facts.started_at, trial.finished_at)
+            time = max(time, seconds / 3600)
         value = trial.value if trial.state is TrialState.COMPLETED else None
         if value is not None and (not steps or is_better(value, steps[-1].value, view)):
-            steps.append(Step(trial.number, value, place, spent, time))
-    return Progression(name, steps, len(ended), spent, time)
+            steps.append(Step(trial.number, value, place, spent.node_hours, time))
+    for span in itertools.chain(*by_trial.values()):  # of trials that have not ended
+        spent.add(span)
+    return Progression(name, steps, len(ended), spent.node_hours, time)
 
 
 def _when(trial: Trial) -> tuple[datetime, int]:

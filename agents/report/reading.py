@@ -52,6 +52,8 @@ class Reading:
     """What a person has to know about the reading, such as a configuration of another version."""
     salvaged: Salvaged | None = None
     """Set where the ledger could not be read: what was found without it."""
+    token: str | None = None
+    """What tells its study from all others, its jobs' names among them; None where it has none yet."""
 
 
 def read_run(directory: Path) -> Reading:
@@ -78,7 +80,7 @@ def read_run(directory: Path) -> Reading:
         settings.experiment.id, settings.objective.metric, settings.objective.direction, trials
     )
     facts = _facts(workspace, settings, configuration, kept)
-    return Reading(workspace, settings, view, facts, said, saved)
+    return Reading(workspace, settings, view, facts, said, saved, kept.get("token"))
 
 
 def _ledger(

@@ -1,16 +1,18 @@
+from datetime import timedelta
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from trials import failed, stop_reason, trial, view
+from trials import START, failed, job, stop_reason, trial, view
 
 from agents.config.model import LoopSettings, StopSettings
 from agents.convergence import (
     failures_in_a_row,
     iterations_without_improvement,
-    node_hours,
 )
-from agents.trial import Job
-from scheduler.job import Resources
+from agents.cost import node_hours
+from agents.trial import PastAttempt
+from scheduler.job import Cause, Failure
 
 NEVER = StopSettings(failures_in_a_row=None)
 
@@ -54,8 +56,10 @@ def test_iterations_trials_and_time():
 
 
 def test_node_hours_count_each_node_of_a_trial():
-    two_nodes = Job("name", "directory", resources=Resources(nodes=2))
-    known = view(trial(0, 0.5, seconds=900.0, job=two_nodes), trial(1, 0.5, seconds=1800.0))
+    two_nodes = job(0.3, nodes=2)
+    known = view(
+        trial(0, 0.5, seconds=900.0, job=two_nodes), trial(1, 0.5, seconds=1800.0, job=job(0.6))
+    )
     assert node_hours(known) == 1.0
     assert rule(known, stop=stop(node_hours=1.0)) == "node_hours"
     assert rule(known, stop=stop(node_hours=1.01)) is None
@@ -68,6 +72,16 @@ def test_patience_counts_iterations_since_the_last_real_improvement():
     assert rule(known, stop=stop(patience=3, minimum_improvement=0.001)) == "patience"
     assert rule(known, stop=stop(patience=4, minimum_improvement=0.001)) is None
     assert iterations_without_improvement(known, 0.0) == 0
+
+
+@pytest.mark.parametrize(("in_the_second", "held"), [(1, False), (3, False), (4, True)])
+def test_patience_counts_no_iteration_that_has_hardly_begun(in_the_second, held):
+    """In schedule steady: a slot is filled as soon as it is free."""
+    first = [trial(n, 0.5, iteration=1) for n in range(4)]
+    second = [trial(4 + n, 0.4 if n < in_the_second else None, iteration=2) for n in range(4)]
+    third = [trial(8 + n, iteration=3) for n in range(in_the_second)]
+    steady = {"schedule": "steady", "jobs_per_iteration": 4, "stop": stop(patience=1)}
+    assert (rule(view(*first, *second, *third), **steady) == "patience") is held
 
 
 def test_small_steps_add_up_to_an_improvement():
@@ -98,6 +112,43 @@ def test_minimizing_is_maximizing_the_negative(values, minimum):
 
 
 def test_trials_that_share_a_job_share_its_node_hours():
-    shared = Job("name", "directory", resources=Resources(nodes=2), pack="pack_0000")
+    shared = job(1.5, nodes=2, pack="pack_0000")
     known = view(*(trial(n, 0.5, seconds=900.0 * (n + 1), job=shared) for n in range(4)))
+    assert node_hours(known) == 2.0
+
+
+@pytest.mark.parametrize(
+    "cause",
+    [Cause.WALLTIME, Cause.OUT_OF_MEMORY, Cause.NODE_FAILURE, Cause.PREEMPTED, Cause.LOST],
+)
+def test_a_job_that_died_without_a_result_has_spent_its_node_hours(cause):
+    known = view(failed(0, job=job(2, nodes=4), failure=Failure(cause, "gone")))
+    assert node_hours(known) == 8.0
+    assert rule(known, stop=stop(node_hours=8.0)) == "node_hours"
+
+
+def test_earlier_attempts_have_spent_theirs():
+    past = tuple(
+        PastAttempt(job(2, attempt=n), Failure(Cause.NODE_FAILURE, "gone")) for n in (1, 2)
+    )
+    known = view(trial(0, 0.5, seconds=3600.0, job=job(1, attempt=3), attempts=past))
+    assert node_hours(known) == 5.0
+    running = view(trial(0, job=job(attempt=3, started_at=None), attempts=past))
+    assert node_hours(running) == 4.0
+
+
+def test_a_job_that_runs_has_spent_what_it_had_so_far():
+    known = view(trial(0, job=job(nodes=2)), trial(1, job=job(started_at=None)))
+    assert node_hours(known, START + timedelta(hours=3)) == 6.0
+
+
+def test_a_job_that_reached_its_walltime_while_nobody_looked_has_spent_it():
+    unseen = job(10, walltime=3600, started_at=None)
+    over = Failure(Cause.WALLTIME, "too long")
+    assert node_hours(view(failed(0, job=unseen, failure=over))) == 1.0
+    assert node_hours(view(failed(0, job=unseen, failure=Failure(Cause.LOST, "?")))) == 0.0
+
+
+def test_a_trial_whose_submission_a_lost_ledger_took_along_has_spent_what_it_told():
+    known = view(trial(0, 0.5, seconds=7200.0, job=job(3, submitted_at=None, started_at=None)))
     assert node_hours(known) == 2.0

@@ -1,12 +1,15 @@
 """What a trial's job asks for follows from its hyperparameters; a container is passed on."""
 
+from dataclasses import replace
+
 from agents.config.model import Settings
-from agents.jobs import job_request, new_job
-from agents.trial import Trial, TrialState
+from agents.jobs import EARLIER_VARIABLE, job_request, new_job
+from agents.trial import PastAttempt, Trial, TrialState
 from scheduler.container import contained
+from scheduler.job import Cause, Failure
 
 
-def request(parameters, code=None, training=None):
+def request(parameters, code=None, training=None, failed=()):
     settings = Settings.model_validate(
         {
             "experiment": {"id": "small"},
@@ -20,7 +23,12 @@ def request(parameters, code=None, training=None):
         }
     )
     trial = Trial(0, 1, TrialState.RUNNING, parameters, "sampler", 1)
-    trial = Trial(**{**trial.__dict__, "job": new_job(trial, settings, "token")})
+    past = [
+        PastAttempt(new_job(trial, settings, "token", number), Failure(cause, "it failed"))
+        for number, cause in enumerate(failed, start=1)
+    ]
+    job = new_job(trial, settings, "token", len(past) + 1)
+    trial = replace(trial, job=job, attempts=tuple(past))
     return job_request(trial, settings, "/runs", code)
 
 
@@ -44,3 +52,12 @@ def test_the_snapshot_of_the_code_is_there_in_the_container():
     assert binds == ["/runs/job", "/data", "/base/code/abc"]
     asked = request({"model": "small"}, code="/base/code/abc")
     assert contained(asked.script, "/runs/job").count("/base/code/abc") == 2  # One bind, --pwd.
+
+
+def test_a_further_attempt_knows_where_the_one_before_left_its_checkpoints():
+    assert EARLIER_VARIABLE not in request({"model": "small"}).script.environment
+    asked = request({"model": "small"}, failed=[Cause.PREEMPTED, Cause.NODE_FAILURE])
+    assert asked.directory == "job_small_iter_001_trial_0000_attempt_3"
+    earlier = "/runs/job_small_iter_001_trial_0000_attempt_2"
+    assert asked.script.environment[EARLIER_VARIABLE] == earlier
+    assert earlier in contained(asked.script, "/runs/job")

@@ -1,6 +1,12 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from agents.metrics import epochs_to_fraction, measure
+from agents.outcome import outcome
+from agents.trial import TrialState
+from scheduler.job import Cause
+from scheduler.outcome import Finished
 from training.contract import Curve, Result
 
 
@@ -29,10 +35,45 @@ def test_without_a_curve_the_programs_own_word_counts():
     assert measure(result(metrics={"accuracy_auc": 0.4})).metrics["accuracy_auc"] == 0.4
 
 
-def test_points_that_are_missing_are_passed_over():
-    assert measure(result([1, 2, 3], [0.5, None, 0.7])).metrics["accuracy_auc"] == pytest.approx(
-        0.6
-    )
+def test_points_that_are_missing_in_between_are_passed_over_and_said():
+    found = measure(result([1, 2, 3], [0.5, None, 0.7]))
+    assert found.metrics["accuracy_auc"] == pytest.approx(0.6)
+    assert found.warnings == ["the curve has holes: 1 of 3 points are no numbers"]
+
+
+def test_a_curve_that_turns_nan_is_not_scored_by_its_good_beginning():
+    claims = {"accuracy_auc": 0.8, "final_accuracy": 0.82}
+    found = measure(result(range(1, 6), [0.75, 0.8, 0.82, None, None], claims))
+    assert found.metrics["accuracy_auc"] is None and found.metrics["final_accuracy"] is None
+    assert found.metrics["best_accuracy"] == 0.82
+    assert "ends without a number (2 of 5 points are no numbers)" in found.warnings[0]
+    assert measure(result([1], [None], claims)).metrics["final_accuracy"] is None
+
+
+def test_the_trial_of_such_a_curve_diverged_unless_its_objective_is_another():
+    verdict = Finished(result([1, 2], [0.75, None], {"loss": 0.3}))
+    for metric in ("accuracy_auc", "final_accuracy"):
+        ended = outcome(verdict, metric)
+        assert (ended.state, ended.failure.cause) == (TrialState.FAILED, Cause.DIVERGED)
+        assert "ends without a number" in ended.failure.message
+    assert outcome(verdict, "loss").value == 0.3
+    assert outcome(verdict, "best_accuracy").value == 0.75
+    assert outcome(verdict, "other").failure.cause is Cause.CONTRACT
+
+
+def test_nulls_at_the_beginning_count_as_nothing_reached():
+    found = measure(result([1, 2, 3, 4], [None, None, 0.6, 0.8]))
+    assert found.metrics["accuracy_auc"] == pytest.approx((0.0 + 0.3 + 0.7) / 3)
+    assert "2 of 4 points are no numbers; those at its beginning count as 0" in found.warnings[0]
+
+
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=8), st.integers(1, 7))
+def test_no_null_at_the_beginning_raises_the_auc(accuracies, missing):
+    whole = measure(result(range(len(accuracies)), accuracies)).metrics["accuracy_auc"]
+    missing = min(missing, len(accuracies) - 1)
+    holed = [None] * missing + accuracies[missing:]
+    found = measure(result(range(len(accuracies)), holed)).metrics["accuracy_auc"]
+    assert found <= whole + 1e-12
 
 
 def test_a_curve_that_is_none_gives_a_warning_and_no_auc():

@@ -26,7 +26,6 @@ from agents.steering import (
     too_late,
     waiting_additions,
 )
-from agents.trial import TrialState
 
 ARGUMENTS = {
     "cancel": st.fixed_dictionaries({"trials": st.lists(st.integers(0, 5), min_size=1)}),
@@ -139,8 +138,8 @@ def test_a_cancelled_trial_and_a_confirming_one_teach_nothing_and_keep_their_num
     )
     learnt = lessons(known, now)
     assert [t.number for t in learnt.trials] == [0, 1, 2, 3, 4]
-    assert [t.state for t in learnt.trials[1:4]] == [TrialState.FAILED] * 3
-    assert [t.value for t in learnt.trials] == [0.5, None, None, None, None]
+    assert [t.teaches for t in learnt.trials] == [True, False, False, False, True]
+    assert [t.value for t in learnt.trials] == [0.5, None, 0.9, None, None]
     assert learnt.trials[0] is known.trials[0]
     assert learnt.trials[1].origin == "user"
     assert learnt.trials[4] is known.trials[4]

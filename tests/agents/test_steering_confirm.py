@@ -3,15 +3,15 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from trials import failed, stop_reason, trial, view
+from trials import failed, job, stop_reason, trial, view
 
 from agents.config.model import ConfirmSettings, LoopSettings, StopSettings
 from agents.confirm import candidates, confirmed, due, is_wanted, winner
 from agents.convergence import Reserve, StopReason, reserve_for
 from agents.schedule import complete_iterations, confirming, iteration_of, next_iteration, wanted
 from agents.standing import sources
-from agents.trial import Job
-from scheduler.job import Resources
+from agents.trial import PastAttempt
+from scheduler.job import Cause, Failure
 
 TWICE = ConfirmSettings(trials=2, seeds=2)
 
@@ -100,8 +100,8 @@ def test_after_which_ends_the_best_are_confirmed(rule, numbers, wanted_):
 
 
 def test_what_confirming_takes_is_kept_back():
-    job = Job("n", "d", resources=Resources(nodes=3))
-    trials = [trial(0, 0.5, seconds=100.0, job=job), trial(1, 0.6, seconds=300.0, job=job)]
+    own = job(0.1, nodes=3)
+    trials = [trial(0, 0.5, seconds=100.0, job=own), trial(1, 0.6, seconds=300.0, job=own)]
     loop = LoopSettings(max_iterations=99, jobs_per_iteration=3)
     kept = reserve_for(view(*trials), TWICE, loop)
     assert kept == Reserve(seconds=2 * 200.0, node_hours=pytest.approx(4 * 600 / 3600))
@@ -118,6 +118,13 @@ def test_what_confirming_takes_is_kept_back():
     hours = StopSettings(node_hours=0.99, failures_in_a_row=None)
     assert stop_reason(view(*trials), 1, 0.0, loop, hours, reserve=kept).rule == "node_hours"
     assert stop_reason(view(*trials), 1, 0.0, loop, hours) is None
+
+
+def test_attempts_that_failed_are_expected_of_confirming_runs_too():
+    lost = PastAttempt(job(1), Failure(Cause.PREEMPTED, "gone"))
+    known = view(trial(0, 0.5, job=job(1)), trial(1, 0.6, job=job(1, attempt=2), attempts=[lost]))
+    loop = LoopSettings(max_iterations=99, jobs_per_iteration=4)
+    assert reserve_for(known, TWICE, loop) == Reserve(3600.0, pytest.approx(4 * 1.5))
 
 
 def test_trials_that_a_person_cancelled_are_no_failures_in_a_row():

@@ -8,6 +8,7 @@ import pytest
 from test_submit import write_config
 
 from agents.config import load
+from agents.cost import node_hours
 from agents.experiment import Experiment
 from agents.interrupts import Interrupts
 from agents.journal import Journal
@@ -16,7 +17,17 @@ from agents.search import open_run
 from agents.standing import standing
 from agents.workspace import create
 from scheduler.errors import LoginNeeded, SchedulerAway
-from scheduler.job import Cause, Failure, InDoubt, Observation, Refused, Submitted, Unwritable
+from scheduler.job import (
+    Cause,
+    Failure,
+    InDoubt,
+    JobState,
+    Listing,
+    Observation,
+    Refused,
+    Submitted,
+    Unwritable,
+)
 
 NOW = datetime.datetime.now(datetime.UTC)
 LIMIT = "qsub: would exceed queue debug's per-user limit"
@@ -196,6 +207,19 @@ def test_of_twins_the_one_that_has_the_lock_is_followed(run, monkeypatch):
     monkeypatch.setattr(run.flight._cluster, "poll", lambda refs: {trial.job.name: seen})
     run.flight.poll()
     assert run.flight.running()[0].job.job_id == "102.server"
+
+
+def test_a_job_in_flight_costs_from_when_it_was_first_seen_running(run, monkeypatch):
+    answer_with(run, monkeypatch, lambda r: Submitted(r.name, "1"))
+    run.flight.submit()
+    name = run.flight.running()[0].job.name
+    for is_running in (False, True):
+        seen = Observation(name, Listing("1", JobState.RUNNING), is_running, None, None)
+        monkeypatch.setattr(run.flight._cluster, "poll", lambda refs, seen=seen: {name: seen})
+        run.flight.poll()
+        assert (run.flight.running()[0].job.started_at is not None) == is_running
+    later = datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=2)
+    assert node_hours(Experiment(run).view(), later) == pytest.approx(2.0, abs=0.01)
 
 
 def packed_run(tmp_path, stack, trials):

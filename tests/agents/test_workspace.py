@@ -2,7 +2,7 @@ import json
 import multiprocessing
 import os
 import socket
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -10,7 +10,7 @@ import pytest
 from agents import run_lock
 from agents.config.model import DirectorySettings
 from agents.errors import ConfigurationError, RunLocked
-from agents.workspace import Workspace, create, existing, runs, unfinished
+from agents.workspace import Workspace, create, existing, lay_out, runs, unfinished
 
 NOW = datetime(2026, 11, 23, 14, 25, 30, tzinfo=UTC)
 
@@ -56,6 +56,28 @@ def test_unfinished_runs_of_an_experiment_are_found_the_newest_last(tmp_path):
     ]
     assert other.directory in [run.directory for run in runs(tmp_path)]
     assert unfinished(tmp_path / "nowhere", "digits") == []
+
+
+def test_the_newest_is_told_by_the_moment_and_not_by_the_clock_on_the_wall(tmp_path):
+    """The night in which summer time ends has the hour from two to three twice."""
+
+    def made(name, moment):
+        (tmp_path / name).mkdir()
+        return lay_out(tmp_path / name, "digits", "a: 1\n", moment)
+
+    summer, winter = (timezone(timedelta(hours=hours)) for hours in (2, 1))
+    newer = made("a", datetime(2026, 10, 25, 2, 10, tzinfo=winter))
+    older = made("b", datetime(2026, 10, 25, 2, 50, tzinfo=summer))
+    odd = [made(f"odd_{place}", NOW) for place in range(4)]
+    texts = (
+        '{"created_at": "yesterday"}',
+        '{"created_at": 7}',
+        "[]",
+        '{"created_at": "0001-01-01"}',
+    )
+    for run, text in zip(odd, texts, strict=True):
+        (run.directory / "run.json").write_text(text)
+    assert list(runs(tmp_path)) == [*odd, older, newer]
 
 
 def test_what_is_no_run_cannot_be_resumed(tmp_path):

@@ -3,6 +3,7 @@
 import shutil
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -412,3 +413,33 @@ def test_steps_of_a_packed_job_run_side_by_side(plain_bench):
     )
     assert max(begun) < min(ended)
     assert sorted((place / "gpu").read_text() for place in places) == ["0", "1"]
+
+
+UNDER_SRUN = PARTIAL.replace("SIGTERM", "SIGUSR1").replace(
+    "time.sleep", "open('ready', 'w').close()\ntime.sleep"
+)
+
+
+def under_srun(job):
+    return replace(job, script=JobScript(["srun", *job.script.command]))
+
+
+def test_what_srun_runs_is_asked_to_end_and_not_killed(plain_bench):
+    """srun answers SIGTERM by SIGKILL to all its tasks."""
+    job = under_srun(plain_bench.request("warned-srun", UNDER_SRUN, walltime_seconds=600))
+    script = plain_bench.cluster.render(job).replace("left=$((480 - ", "left=$((6 - ")
+    assert "left=$((6 - " in script
+    plain_bench.cluster.render = lambda request: script
+    assert isinstance(plain_bench.submit(job)["warned-srun"], Submitted)
+    found = plain_bench.verdict(job)
+    assert found.failure.cause is Cause.WALLTIME
+    assert found.result.status == "preempted"
+
+
+def test_a_signal_to_the_job_script_reaches_what_srun_runs(plain_bench, plain):
+    job = under_srun(plain_bench.request("signal-srun", UNDER_SRUN))
+    assert isinstance(plain_bench.submit(job)["signal-srun"], Submitted)
+    plain_bench.wait_for(Path(plain_bench.cluster.root, job.directory, "ready").exists)
+    plain.client("scancel", "--batch", "--signal=TERM", plain_bench.ids["signal-srun"])
+    found = plain_bench.verdict(job)
+    assert found.result.status == "preempted"

@@ -10,8 +10,8 @@ from agents.report.charts.frame import Frame, draw_bottom
 from agents.report.charts.scales import LinearScale
 from agents.report.charts.svg import Drawing, bar, marker
 from agents.report.numbers import duration
-from agents.report.spans import Span, lanes
 from agents.report.words import ORIGINS, origin_name
+from agents.spans import Span, lanes
 from agents.words import count
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from agents.report.reading import read_run
 def aged(run, days):
     """Move the run's end into the past, as if nobody had touched it since."""
     long_ago = timedelta(days=days)
-    for name in ("summary.json", "progress.json"):
+    for name in {"summary.json", "progress.json"} & {path.name for path in run.iterdir()}:
         document = json.loads((run / name).read_text())
         holder = document.get("run", document)
         moment = datetime.fromisoformat(holder["updated_at"]) - long_ago
@@ -65,3 +65,28 @@ def test_a_search_that_died_on_its_second_leg_is_not_taken_for_finished(tmp_path
     resume(config, "--max-iterations", "3", crash=crash).wait()
     ended(config, begin=resume)
     assert summary(config)["counts"]["completed"] == 6
+
+
+@pytest.mark.parametrize("schedule", ["batch", "steady"])
+def test_an_iteration_that_a_resumed_search_fills_up_has_all_its_trials_in_its_report(
+    tmp_path, schedule
+):
+    loop = f"max_iterations: 9, jobs_per_iteration: 3, max_trials: 4, schedule: {schedule}"
+    config = write_config(tmp_path, f"loop: {{{loop}}}\n")
+    ended(config)
+    assert in_reports(config) == {1: [0, 1, 2], 2: [3]}
+    screen = ended(config, "--set", "loop.max_trials=8", begin=resume)
+    assert in_reports(config) == {1: [0, 1, 2], 2: [3, 4, 5], 3: [6, 7]}
+    assert "iteration 2 of 9 is done" in screen
+    assert "iteration 1 of 9 is done" not in screen
+
+
+def in_reports(config):
+    """The trials in each iteration's report, which its readable form names too."""
+    found = {}
+    for path in sorted(run_directory(config).glob("reports/iteration_*.json")):
+        document = json.loads(path.read_text())
+        found[document["iteration"]] = [trial["trial"] for trial in document["trials"]]
+        readable = path.with_suffix(".md").read_text()
+        assert all(f"| {n} |" in readable for n in found[document["iteration"]])
+    return found

@@ -172,7 +172,25 @@ def test_a_program_that_always_fails_ends_the_search_with_the_cause(tmp_path):
     assert "has finished" in ended(config, code=1, begin=resume)
 
 
-def test_a_graph_whose_position_is_lost_is_made_again_from_the_ledger(tmp_path):
+def lose(file):
+    file.unlink()
+
+
+def cut(file):
+    file.write_bytes(file.read_bytes()[:1500])
+
+
+def overwrite(file):
+    file.write_bytes(b"no database at all, " * 400)
+
+
+def punch(file):
+    content = file.read_bytes()
+    file.write_bytes(content[:4096] + b"\xff" * 8192 + content[12288:])
+
+
+@pytest.mark.parametrize("damage", [lose, cut, overwrite, punch])
+def test_a_graph_whose_position_is_lost_is_made_again_from_the_ledger(tmp_path, damage):
     config = write_config(tmp_path)
     hold(config)
     orchestrator = start(config)
@@ -181,9 +199,11 @@ def test_a_graph_whose_position_is_lost_is_made_again_from_the_ledger(tmp_path):
     orchestrator.wait()
     let_go(config)
     run = run_directory(config)
-    for path in run.glob("graph.db*"):
-        path.unlink()
-    ended(config, begin=resume)
+    damage(run / "graph.db")
+    screen = ended(config, begin=resume)
+    if damage is not lose:
+        assert "note: the loop's position, graph.db, was damaged" in screen
+        assert (run / "graph.db.damaged").exists()
     assert len(jobs_run(config)) == 4
     assert jobs_run(config) == dict.fromkeys(jobs_run(config), 1)
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from spaces import EMPTY
+from trials import job
 
 from agents.config.model import CategoricalParameter, FloatParameter
 from agents.errors import ConfigurationError
@@ -202,7 +203,7 @@ def test_notes_of_the_user_are_shown_as_theirs():
 
 def test_hardware_time_and_what_is_left_are_told():
     card = replace(CARD, hardware="2 nodes with 4 GPUs each", node_hours=10.0)
-    trials = [run(n, 0.5, seconds=3600.0) for n in range(3)]
+    trials = [run(n, 0.5, seconds=3600.0, job=job(1)) for n in range(3)]
     text = render_prompt(card, history(*trials), 1)
     assert "Each run's hardware: 2 nodes with 4 GPUs each." in text
     assert "A run takes about 1 h 00 min." in text

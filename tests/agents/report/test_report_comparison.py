@@ -7,10 +7,12 @@ from report_markup import Page, coordinates, pictures
 from report_runs import CONFIG, with_job
 from report_samples import START, facts, study
 from report_views import studies
-from trials import trial
+from trials import START as JOBS_BEGAN
+from trials import job, trial, view
 
 from agents.errors import ConfigurationError
 from agents.report.comparison import Contender, comparison_page, letter, settings_that_differ
+from agents.report.cost import cost
 from agents.report.progression import progression
 from agents.trial import StudyView
 
@@ -113,6 +115,28 @@ def test_trials_count_in_the_order_in_which_they_ended():
     early = replace(trial(1, 0.4), finished_at=START + timedelta(hours=1))
     line = progression("a", StudyView("x", "m", "maximize", [late, early]), facts())
     assert [(step.trial, step.trials, step.time) for step in line.steps] == [(1, 1, 1), (0, 2, 2)]
+
+
+def test_trials_that_share_a_job_cost_once_and_the_curve_ends_where_the_table_does():
+    packed = [
+        trial(n, 0.1 * n, job=job(1 + n % 2, nodes=4, pack=f"pack_{n // 4}"), finished_at=START)
+        for n in range(8)
+    ]
+    known = view(*packed, trial(8, job=job(nodes=2)))
+    now = facts(updated_at=JOBS_BEGAN + timedelta(hours=5))
+    line = progression("a", known, now)
+    assert [step.node_hours for step in line.steps] == [4, 8, 8, 8, 12, 16, 16, 16]
+    assert line.node_hours == cost(known, now).node_hours == 26
+
+
+def test_time_in_which_nobody_was_at_work_is_left_out():
+    hour = timedelta(hours=1)
+    found = [
+        trial(n, 0.1 * n, finished_at=START + after * hour) for n, after in enumerate([1, 9, 30])
+    ]
+    idle = [(START + 2 * hour, START + 8 * hour), (START + 10 * hour, START + 29 * hour)]
+    line = progression("a", view(*found), facts(started_at=START, idle=idle))
+    assert [step.time for step in line.steps] == [1, 3, 5]
 
 
 def test_the_best_so_far_counts_what_ended_before_it():

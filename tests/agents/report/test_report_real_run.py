@@ -9,7 +9,7 @@ import pytest
 from report_markup import Page
 
 from agents.report.reading import read_run
-from agents.report.spans import spans
+from agents.spans import spans
 
 PROGRAM = """\
 import json, os, sys, time

@@ -12,7 +12,7 @@ from report_runs import with_job
 from report_samples import START, facts, study
 from trials import failed, trial, view
 
-from agents.convergence import node_hours
+from agents.cost import node_hours
 from agents.report.ahead import leads, told
 from agents.report.charts.timeline import FEW_SPANS, MOST_ROWS, timeline_chart, timeline_note
 from agents.report.cost import cost, cost_section
@@ -20,10 +20,10 @@ from agents.report.documents import summary_document
 from agents.report.page import html_page
 from agents.report.reasoning import MOST_SHOWN, judged, reasoning
 from agents.report.reproduction import reproduction
-from agents.report.spans import lanes, spans
 from agents.report.surroundings import differences
 from agents.report.tradeoff import Point, front, points
 from agents.report.usage import UsageReader, usage_of
+from agents.spans import lanes, spans
 from agents.trial import Job, PastAttempt, TrialState
 from scheduler.job import Cause, Failure, Resources
 
@@ -99,6 +99,7 @@ def test_attempts_that_failed_cost_too_and_trials_that_share_a_job_cost_once():
     again = replace(again, job=replace(again.job, attempt=2), attempts=(lost,))
     spent = cost(view(again), LATER)
     assert (spent.node_hours, spent.lost_node_hours, spent.jobs) == (1.5, 0.5, 2)
+    assert node_hours(view(again)) == 1.5
     shared = [done(n, 0, 0, 3600, pack="pack_0000") for n in range(4)]
     assert cost(view(*shared), LATER).node_hours == 1
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from agents.report.numbers import as_float
 from agents.trial import Job, StudyView, Trial, TrialState
+from scheduler.job import Cause
 
 
 @dataclass(frozen=True)
@@ -34,49 +35,62 @@ class Span:
 
 
 def spans(view: StudyView, now: datetime) -> list[Span]:
-    """All attempts that were submitted, in the order of their submission."""
+    """All attempts that were submitted up to `now`, in the order of their submission."""
     found = [span for trial in view.trials for span in _of(trial, now)]
     return sorted(found, key=lambda span: (span.submitted, span.trial.number, span.job.attempt))
 
 
 def _of(trial: Trial, now: datetime) -> list[Span]:
     found = [
-        _span(trial, past.job, past.job.ended_at, past.failure.cause.value)
-        for past in trial.attempts
-        if past.job.submitted_at is not None and past.job.ended_at is not None
+        _span(trial, past.job, past.job.ended_at, past.failure.cause) for past in trial.attempts
     ]
-    if trial.job is None or trial.job.submitted_at is None:
-        return [span for span in found if span is not None]
-    cause = trial.failure.cause.value if trial.failure else ""
-    running = trial.state is TrialState.RUNNING
-    ended = now if running else trial.job.ended_at or trial.finished_at
-    last = _span(trial, trial.job, ended, cause, trial.seconds, running)
-    return [span for span in (*found, last) if span is not None]
+    if trial.job is not None:
+        cause = trial.failure.cause if trial.failure else None
+        running = trial.state is TrialState.RUNNING
+        ended = now if running else trial.job.ended_at or trial.finished_at
+        found.append(_span(trial, trial.job, ended, cause, trial.seconds, running))
+    return [span for span in found if span is not None]
 
 
 def _span(
     trial: Trial,
     job: Job,
     ended: datetime | None,
-    cause: str,
+    cause: Cause | None,
     told: float | None = None,
     running: bool = False,
 ) -> Span | None:
     """`told`: seconds that the program says it took; they count where they fit."""
-    submitted = job.submitted_at
+    seconds = _seconds(told)
+    # Where a lost ledger took the moment of the submission with it, what the program told still counts.
+    submitted = job.submitted_at or (ended if seconds else None)
     if submitted is None or ended is None:
         return None
     ended = max(ended, submitted)
-    seconds = as_float(told)
-    started = job.started_at
-    if started is None and seconds is not None and seconds > 0:
-        most = (ended - submitted).total_seconds()
-        started = ended - timedelta(seconds=min(seconds, most))
-    if started is not None:
-        started = min(max(started, submitted), ended)
+    started = _started(job, submitted, ended, seconds, cause)
     seen = (ended - started).total_seconds() if started is not None else 0.0
-    ran = seconds if seconds is not None and seconds >= 0 else seen
-    return Span(trial, job, submitted, started, ended, ran, cause, running)
+    ran = seen if seconds is None else seconds
+    return Span(trial, job, submitted, started, ended, ran, cause.value if cause else "", running)
+
+
+def _seconds(told: object) -> float | None:
+    """Seconds that can be counted: what programs and old ledgers say is not always a time."""
+    if isinstance(told, bool) or not isinstance(told, (int, float)):
+        return None
+    return float(told) if 0 <= told <= sys.float_info.max else None
+
+
+def _started(
+    job: Job, submitted: datetime, ended: datetime, told: float | None, cause: Cause | None
+) -> datetime | None:
+    """When the attempt ran at the latest. A job that reached its walltime had all of it, also where
+    it ran while nobody looked."""
+    known = [job.started_at] if job.started_at is not None else []
+    if job.started_at is None and told:
+        known.append(ended - timedelta(seconds=min(told, (ended - submitted).total_seconds())))
+    if cause is Cause.WALLTIME and job.resources.walltime_seconds is not None:
+        known.append(ended - timedelta(seconds=job.resources.walltime_seconds))
+    return min(max(min(known), submitted), ended) if known else None
 
 
 def lanes(found: Sequence[Span]) -> list[int]:
