@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -90,6 +91,9 @@ def _judged(run: OldRun, older_than: float) -> OldRun:
     workspace = run.workspace
     if workspace.directory.is_symlink():
         return run.keep("it is a link; remove the run where it leads")
+    owner = _somebody_else(workspace.directory)
+    if owner:
+        return run.keep(f"it belongs to {owner}")
     if not (
         os.access(workspace.directory, os.W_OK) and os.access(workspace.directory.parent, os.W_OK)
     ):
@@ -103,6 +107,20 @@ def _judged(run: OldRun, older_than: float) -> OldRun:
     if workspace.is_finished:
         return run
     return run.keep(in_flight(workspace))
+
+
+def _somebody_else(directory: Path) -> str:
+    """Whose a directory is, where it is not mine: a group's project directory lets each delete all."""
+    try:
+        owner = directory.stat().st_uid
+    except OSError:
+        return ""
+    if owner == os.geteuid():
+        return ""
+    try:
+        return pwd.getpwuid(owner).pw_name
+    except KeyError:
+        return f"user {owner}"
 
 
 def in_flight(workspace: Workspace) -> str:

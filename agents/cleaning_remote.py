@@ -1,19 +1,22 @@
 """The cluster's side of old runs: how large they are there, and their removal, a round trip each.
 
 A directory there counts as a run's where it bears the run's name below the configured base and holds
-a job directory that the run's ledger names. Staged code, which runs share, is never touched.
+a job directory that the run's ledger names. Staged code, which runs share, is never touched, nor is
+what a copy of the run beside it has there too.
 """
 
 from __future__ import annotations
 
+import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from agents.cleaning import OldRun, job_directories
 from agents.config import load
 from agents.jobs import is_local
 from agents.search import open_cluster
+from agents.workspace import runs
 from scheduler.cluster import Cluster
 from scheduler.errors import SchedulerError
 from scheduler.shell import FRAMES, heredoc, home_path, parse_frames
@@ -47,7 +50,8 @@ class There:
 
     state: str
     """``here`` (its jobs run in its own directory), ``absent``, ``size`` (it is there), ``foreign``
-    (not recognized as its own), ``removed``, ``failed``, ``unknown``."""
+    (not recognized as its own), ``shared`` (a directory here that stays has it too), ``removed``,
+    ``failed``, ``unknown``."""
     size: int = 0
     """Bytes."""
     said: str = ""
@@ -85,6 +89,7 @@ def _each(found: Sequence[OldRun], action: str) -> dict[str, There]:
 def _places(found: Sequence[OldRun], answers: dict[str, There]) -> list[_Place]:
     """The runs by where they are. Of those that are nowhere else, `answers` gets the word."""
     places: dict[str, _Place] = {}
+    stay = _that_stay(found)
     for run in found:
         try:
             loaded = load(run.workspace.config_file)
@@ -99,10 +104,47 @@ def _places(found: Sequence[OldRun], answers: dict[str, There]) -> list[_Place]:
         if job is None or "\n" in f"{run.workspace.first_name}{job}":
             answers[run.name] = There("absent")
             continue
+        other = _other(run, stay)
+        if other:
+            answers[run.name] = There("shared", said=other)
+            continue
         base = cluster.root.rpartition("/")[0]
         key = f"{loaded.settings.cluster.transport.model_dump_json()} {base}"
         places.setdefault(key, _Place(cluster, [])).runs.append((run, job))
     return list(places.values())
+
+
+@dataclass(frozen=True)
+class _Staying:
+    """What lies beside the runs that may go, and does not go with them."""
+
+    going: frozenset[str]
+    """The runs that may go, by their real paths."""
+    names: Mapping[str, str]
+    """Of those that stay: the name here by the one that the run was made with, which is its name there."""
+
+
+def _that_stay(found: Sequence[OldRun]) -> _Staying:
+    going = frozenset(os.path.realpath(run.workspace.directory) for run in found)
+    beside = [
+        run for base in {run.workspace.directory.parent for run in found} for run in runs(base)
+    ]
+    # By real paths: `latest` is a link to a run, and no copy of it.
+    staying = [run for run in beside if os.path.realpath(run.directory) not in going]
+    return _Staying(going, {run.first_name: run.name for run in staying})
+
+
+def _other(run: OldRun, stay: _Staying) -> str:
+    """Which directory here has the same one there, and stays; empty where none has.
+
+    A copy of a run (`cp -a R R_backup`) has its card, and so its directory there: only the copy's
+    own lock is held, while the original may be running.
+    """
+    name = run.workspace.first_name
+    original = run.workspace.directory.with_name(name)
+    # One whose card is broken is no run, but what is there may be its own all the same.
+    is_there = os.path.lexists(original) and os.path.realpath(original) not in stay.going
+    return name if is_there else stay.names.get(name, "")
 
 
 def _asked(place: _Place, action: str) -> dict[str, There]:

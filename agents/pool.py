@@ -13,6 +13,7 @@ from agents.config.model import Settings
 from agents.convergence import StopReason
 from agents.errors import ConfigurationError
 from agents.experiment import ITERATION, Experiment
+from agents.home import expanded
 from agents.interrupts import Interrupts
 from agents.outcome import outcome_of
 from agents.patience import OneTry
@@ -41,7 +42,7 @@ def gather(sources: Sequence[Workspace], into: Path) -> tuple[Workspace, int]:
 
 
 def _pool(into: Path, source: Workspace, settings: Settings) -> Workspace:
-    pool = Workspace(into.expanduser().absolute())
+    pool = Workspace(expanded(into).absolute())
     if pool.experiment is not None:
         _check_same(load(pool.config_file).settings, settings, pool, source)
         return pool

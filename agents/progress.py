@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from agents.progress_shape import has_shape
 from agents.trial import StudyView, TrialState
 from training.contract import ParameterValue, finite_or_none
 
@@ -143,9 +144,9 @@ def _plain(value: object) -> str:
 
 
 def read_heartbeat(path: Path) -> dict[str, Any] | None:
-    """The last sign of life; None where there is none that can be read."""
+    """The last sign of life; None where there is none that can be read and understood."""
     try:
         document = json.loads(path.read_bytes())
     except (OSError, ValueError):
         return None
-    return document if isinstance(document, dict) else None
+    return document if isinstance(document, dict) and has_shape(document) else None

@@ -11,6 +11,7 @@ from typing import Literal
 
 from agents.config.model import DirectorySettings
 from agents.errors import ConfigurationError
+from agents.home import expanded
 from agents.progress import SCHEMA
 from agents.run_lock import RunLock, is_held
 from training.contract import to_json_bytes, write_atomically
@@ -195,7 +196,7 @@ def _new_directory(base: Path, name: str) -> Path:
 
 def existing(directory: Path, option: str = "--resume") -> Workspace:
     """The run in `directory`, as `option` named it. Raises ConfigurationError where there is none."""
-    workspace = Workspace(directory.expanduser().absolute())
+    workspace = Workspace(expanded(directory).absolute())
     if workspace.experiment is None:
         why = "it has no run.json" if workspace.directory.is_dir() else "no such directory"
         raise ConfigurationError(
@@ -209,7 +210,7 @@ def existing(directory: Path, option: str = "--resume") -> Workspace:
 
 def run_at(directory: Path) -> Workspace:
     """The run in `directory`. Raises ConfigurationError where there is none that we know."""
-    workspace = Workspace(directory.expanduser().absolute())
+    workspace = Workspace(expanded(directory).absolute())
     if workspace.experiment is None:
         why = "it has no run.json" if workspace.directory.is_dir() else "no such directory"
         raise ConfigurationError(
@@ -239,7 +240,7 @@ def unfinished(base: Path, experiment: str) -> list[Workspace]:
 
 def runs(base: Path) -> Iterator[Workspace]:
     """All run directories under `base`, the oldest first."""
-    root = base.expanduser().absolute()
+    root = expanded(base).absolute()
     if not root.is_dir():
         return
     for card in sorted(root.glob(f"*/{CARD_FILE}"), key=_created_at):

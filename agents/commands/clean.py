@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from agents.cleaning import Locked, OldRun, locked, old_runs, remove
 from agents.doctor.words import size_text
 from agents.errors import ConfigurationError
+from agents.home import expanded
 from agents.screen import duration_text
 from agents.workspace import Workspace
 from scheduler.errors import Away, SchedulerError
@@ -64,11 +65,11 @@ def clean(wanted: Wanted) -> int:
 
 def _check(wanted: Wanted) -> None:
     base = wanted.base
-    if not base.expanduser().is_dir():
+    if not expanded(base).is_dir():
         raise ConfigurationError(
             f"{base}: there is no such directory; give the one that holds runs"
         )
-    if Workspace(base.expanduser().absolute()).experiment is not None:
+    if Workspace(expanded(base).absolute()).experiment is not None:
         raise ConfigurationError(
             f"{base} is a run itself: give the directory that it lies in ({base.absolute().parent})"
         )
@@ -145,10 +146,17 @@ def _there_text(one: There) -> str:
         "absent": "nothing there",
         "size": f"{size_text(one.size)} there",
         "foreign": "what bears its name there is not recognized as its own; look at it yourself",
+        "shared": f"what is there stays: {one.said} has the same directory there",
         "failed": f"could not be deleted there: {one.said}",
         "unknown": f"not known what is there: {one.said}",
     }
     return words.get(one.state, one.state)
+
+
+def _left_there(run: OldRun, there: Mapping[str, There]) -> str:
+    """Why the cluster's side stays though the run goes; empty where it does not."""
+    one = there.get(run.name)
+    return _there_text(one) if one is not None and one.state == "shared" else ""
 
 
 def _say_end(
@@ -233,7 +241,7 @@ def _json(
             "remote_bytes": there[run.name].size if run.name in there else None,
             "best": run.best,
             "action": "kept" if run.kept else "failed" if run.name in troubles else action,
-            "why": run.kept or troubles.get(run.name, ""),
+            "why": run.kept or troubles.get(run.name) or _left_there(run, there),
         }
         for run in found
     ]

@@ -14,7 +14,19 @@ if TYPE_CHECKING:
 
 
 def connect(loaded: LoadedConfig) -> MasterStatus:
-    """Open the master in front of the person. Returns what there is then."""
+    """Open the master in front of the person. Returns what there is then.
+
+    Raises ConfigurationError where nobody knows the machine: ssh would only say that it does not.
+    """
+    from agents.known_host import known_host_remedy, unknown_host
+
+    settings = _settings(loaded)
+    why = unknown_host(settings)
+    if why is not None:
+        host = settings.host
+        raise ConfigurationError(
+            f"{loaded.path}: cluster.transport.host {host}: {why}: {known_host_remedy(host)}"
+        )
     return _master(loaded).connect()
 
 
@@ -55,10 +67,14 @@ def to_json(status: MasterStatus, **more: str) -> str:
 def _master(loaded: LoadedConfig) -> Master:
     from scheduler.transports.ssh_master import Master
 
+    return Master(_settings(loaded))
+
+
+def _settings(loaded: LoadedConfig) -> SshTransportSettings:
     transport = loaded.settings.cluster.transport
     if not isinstance(transport, SshTransportSettings):
         raise ConfigurationError(
             f"{loaded.path}: cluster.transport.kind is {transport.kind}: only ssh has a master "
             "connection that a person opens"
         )
-    return Master(transport)
+    return transport

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import json
-import math
 import posixpath
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import yaml
-
 from agents.bell import bell_url
+from agents.commands.bound import cost_text
 from agents.config import LoadedConfig
 from agents.config.model import Settings
+from agents.config.resolved import with_references
 from agents.jobs import in_packs, job_request, new_job, trial_seed
 from agents.proposers.build import build_card, build_proposer
 from agents.proposers.prompt import require_room
 from agents.proposers.template import prompt_template
 from agents.report.numbers import parameters_text
-from agents.schedule import quota
-from agents.screen import duration_text
 from agents.search import open_cluster
 from agents.space import SearchSpace
 from agents.trial import Proposal, StudyView, Trial, TrialState
@@ -30,7 +27,6 @@ from agents.workspace import Workspace
 from scheduler.cluster import Cluster
 from scheduler.job import JobRequest
 from scheduler.packing import LAUNCHER, TRIAL_SCRIPT, packed
-from scheduler.resources import resources_for
 
 
 def dry_run(loaded: LoadedConfig) -> str:
@@ -38,7 +34,7 @@ def dry_run(loaded: LoadedConfig) -> str:
     settings = loaded.settings
     proposals, notices = _first_proposals(settings)
     trials = [_trial(settings, number, proposal) for number, proposal in enumerate(proposals)]
-    cost = _cost_text(settings)
+    cost = cost_text(settings)
     parts = [
         f"{loaded.path}: valid. Nothing was started.",
         cost,
@@ -136,13 +132,13 @@ class FirstJob:
 
 
 def _first_job(loaded: LoadedConfig, trials: Sequence[Trial]) -> FirstJob:
-    settings, cluster = loaded.settings, _cluster(loaded)
+    shown = _without_secrets(loaded)
+    settings, cluster = shown.settings, _cluster(shown)
     wanted = settings.cluster.poll.bell
     bell = bell_url(wanted, "TOKEN") if wanted is not None else None
     code = f"{posixpath.dirname(cluster.root)}/code/SNAPSHOT" if settings.training.stage else None
     together = _sharing(settings, trials)
-    shown = _without_secrets(loaded)
-    members = [job_request(trial, shown, cluster.root, code, bell) for trial in together]
+    members = [job_request(trial, settings, cluster.root, code, bell) for trial in together]
     pack = _pack(settings, cluster, together[0], members)
     whole = pack or members[0]
     job = FirstJob(
@@ -157,6 +153,15 @@ def _first_job(loaded: LoadedConfig, trials: Sequence[Trial]) -> FirstJob:
     name = f"{posixpath.relpath(members[0].directory, pack.directory)}/{TRIAL_SCRIPT}"
     launcher, own = pack.files[LAUNCHER].decode(), pack.files[name].decode()
     return replace(job, launcher=launcher, trial_script_name=name, trial_script=own)
+
+
+def _without_secrets(loaded: LoadedConfig) -> LoadedConfig:
+    """The configuration with references in place of secrets: what is shown is sent on."""
+    shown = with_references(loaded.settings, loaded.resolved)
+    # The template is read.
+    template = {"template": loaded.settings.cluster.template}
+    cluster = shown.cluster.model_copy(update=template)
+    return replace(loaded, settings=shown.model_copy(update={"cluster": cluster}))
 
 
 def _job_text(job: FirstJob) -> str:
@@ -203,47 +208,3 @@ def _pack(
 
 def _indented(text: str) -> list[str]:
     return [f"  {line}" for line in text.splitlines()]
-
-
-def _without_secrets(loaded: LoadedConfig) -> Settings:
-    """The settings with references in place of the environment's secrets: what is shown is sent on."""
-    cluster = loaded.settings.cluster
-    shown = yaml.safe_load(loaded.resolved).get("cluster", {}).get("environment") or {}
-    environment = {name: str(shown.get(name, value)) for name, value in cluster.environment.items()}
-    masked = cluster.model_copy(update={"environment": environment})
-    return loaded.settings.model_copy(update={"cluster": masked})
-
-
-def _jobs(trials: int, settings: Settings) -> int:
-    """How many jobs so many trials take at most, where all ask for the same.
-
-    Those of an iteration share jobs; in schedule steady each may go alone, as places become free.
-    """
-    loop, pack = settings.loop, settings.cluster.pack
-    if pack is None or loop.schedule != "batch":
-        return trials
-    whole, rest = divmod(trials, loop.jobs_per_iteration)
-    return whole * math.ceil(loop.jobs_per_iteration / pack.trials) + math.ceil(rest / pack.trials)
-
-
-def _cost_text(settings: Settings) -> str:
-    confirming = settings.confirm.trials * settings.confirm.seeds
-    searched = quota(settings.loop)
-    trials = searched + confirming
-    jobs = _jobs(searched, settings) + _jobs(confirming, settings)
-    asked = resources_for(settings.cluster, {})
-    again = f", and {confirming} to confirm the best" if confirming else ""
-    shared = f" in {count(jobs, 'job')}" if jobs != trials else ""
-    lines = [
-        f"The cost: at most {count(trials, 'trial')} ({count(settings.loop.max_iterations, 'iteration')}"
-        f" of {settings.loop.jobs_per_iteration}{again}){shared}, {count(asked.nodes, 'node')} each"
-    ]
-    if shared and settings.cluster.overrides:
-        lines.append("  more, where cluster.overrides keep trials from sharing a job")
-    if asked.walltime_seconds is None:
-        lines.append("  no walltime is set (cluster.resources.walltime): no bound can be given")
-    else:
-        hours = jobs * asked.nodes * asked.walltime_seconds / 3600
-        each = duration_text(asked.walltime_seconds)
-        lines.append(f"  at most {each} each: {hours:.2f} node-hours in all")
-    return "\n".join(lines)

@@ -13,6 +13,7 @@ from pathlib import Path
 from agents.config import load
 from agents.errors import ConfigurationError, LedgerError, RunLocked, UnexpectedError
 from agents.experiment import Experiment, Standing, explained, has_failed, relative, remedy_of
+from agents.home import expanded
 from agents.interrupts import Interrupted, Interrupts
 from agents.patience import OneTry
 from agents.report.numbers import measure
@@ -66,7 +67,7 @@ def experiments(places: Sequence[Path]) -> list[Workspace]:
     """The experiments in or below `places`. Raises ConfigurationError where there is none."""
     found: dict[Path, Workspace] = {}
     for place in places:
-        own = Workspace(place.expanduser().absolute())
+        own = Workspace(expanded(place).absolute())
         if own.experiment is not None and not own.is_experiment:
             raise ConfigurationError(
                 f"{place} is a search, no single experiment: "

@@ -22,6 +22,7 @@ from agents.detect.choices import Ask, Wishes
 from agents.detect.machine import Machine, Scheduler
 from agents.doctor.heard import heard
 from agents.errors import ConfigurationError
+from agents.home import expanded
 from agents.inventory import Inventory, Queue
 from agents.words import count
 from scheduler.errors import Away, LoginNeeded
@@ -108,7 +109,7 @@ def _transport(options: InitOptions) -> LocalTransportSettings | SshTransportSet
     if options.host is None:
         return LocalTransportSettings()
     # Absolute, since the configuration may be written elsewhere, and read from anywhere.
-    file = options.ssh_config and options.ssh_config.expanduser().absolute()
+    file = options.ssh_config and expanded(options.ssh_config).absolute()
     try:
         settings = SshTransportSettings(kind="ssh", host=options.host, config_file=file)
     except ValidationError as error:

@@ -15,6 +15,7 @@ from urllib.parse import quote
 import yaml
 
 from agents.commands.status import RunState, run_state
+from agents.home import expanded
 from agents.progress import SCHEMA
 from agents.report.numbers import measure
 from agents.workspace import Workspace, runs
@@ -79,7 +80,7 @@ def _is_own(workspace: Workspace) -> bool:
 
 def list_text(base: Path) -> str:
     """For a person."""
-    if Workspace(base.expanduser().absolute()).experiment is not None:
+    if Workspace(expanded(base).absolute()).experiment is not None:
         return f"{base} is a run itself: `python -m agents.run status {shlex.quote(str(base))}`"
     found = listed(base)
     if not found:

@@ -131,10 +131,12 @@ def _age(beat: Mapping[str, Any]) -> float | None:
 
 
 def _moment(text: object) -> datetime | None:
+    """A moment that progress.json tells; None for what is none, or leaves the time zone open."""
     try:
-        return datetime.fromisoformat(text) if isinstance(text, str) else None
+        moment = datetime.fromisoformat(text) if isinstance(text, str) else None
     except ValueError:
         return None
+    return None if moment is None or moment.tzinfo is None else moment
 
 
 # -- for a person --------------------------------------------------------------------------------

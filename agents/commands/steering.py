@@ -50,8 +50,11 @@ def ask(directory: Path, verb: Verb, arguments: Mapping[str, Any], wait: float) 
     """
     workspace = run_at(directory)
     state = run_state(workspace)
-    _refuse_without_search(workspace, state, verb)
-    request = requests.new_request(verb, _checked(workspace, verb, arguments))
+    _refuse_without_search(workspace, verb)
+    # What is wrong in itself comes first: to go on with a finished run would not help.
+    checked = _checked(workspace, verb, arguments)
+    _refuse_when_finished(workspace, state, verb)
+    request = requests.new_request(verb, checked)
     path = requests.leave(workspace.directory, request)
     if state.state in ("stopped", "submitted"):
         return _when_resumed(workspace, request)
@@ -64,17 +67,22 @@ def ask(directory: Path, verb: Verb, arguments: Mapping[str, Any], wait: float) 
     return _answer(workspace, request) or _not_yet(workspace, request, path)
 
 
-def _refuse_without_search(workspace: Workspace, state: RunState, verb: Verb) -> None:
-    where = workspace.directory
+def _refuse_without_search(workspace: Workspace, verb: Verb) -> None:
     if workspace.is_experiment and verb != "cancel":
+        where = workspace.directory
         named = shlex.quote(str(where))
         raise ConfigurationError(
             f"{verb}: {where} holds a single experiment, and no search to steer; `{COMMAND} harvest "
             f"{named}` says how it is, `{COMMAND} cancel {named} --all` ends its job"
         )
+
+
+def _refuse_when_finished(workspace: Workspace, state: RunState, verb: Verb) -> None:
     if state.state == "finished":
         hint = _FINISHED[verb].format(resume=resume_command(workspace))
-        raise ConfigurationError(f"{verb}: the search in {where} has finished; {hint}")
+        raise ConfigurationError(
+            f"{verb}: the search in {workspace.directory} has finished; {hint}"
+        )
 
 
 def _checked(workspace: Workspace, verb: Verb, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -118,7 +126,7 @@ def _when_resumed(workspace: Workspace, request: Request) -> Answer:
 def _not_yet(workspace: Workspace, request: Request, path: Path) -> Answer:
     state = run_state(workspace)
     if state.state == "finished" and requests.withdraw(path):
-        _refuse_without_search(workspace, state, request.verb)
+        _refuse_when_finished(workspace, state, request.verb)
     if state.state in ("stopped", "submitted"):
         return _when_resumed(workspace, request)
     doing = f"`{state.doing}`{ago(state.doing_since)}" if state.doing else "busy"

@@ -12,6 +12,7 @@ from agents.config.node import Node, Source, mapping_of, merged
 from agents.config.references import filled
 from agents.config.yaml_text import parse
 from agents.errors import ConfigurationError
+from agents.home import expanded
 
 MOST_BYTES = 1024 * 1024
 EXTENDS = "extends"
@@ -69,7 +70,10 @@ def _extended(named: Node, environment: Mapping[str, str]) -> Path:
         raise ConfigurationError(problems)
     if str(value).startswith(SITE):
         return _site(str(value).removeprefix(SITE), named.source)
-    return named.source.directory / Path(str(value)).expanduser()
+    try:
+        return named.source.directory / expanded(Path(str(value)))
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{named.source}: extends: {error}") from error
 
 
 def _site(name: str, source: Source) -> Path:

@@ -88,7 +88,10 @@ def merged(below: Node, above: Node) -> Node:
 
 
 def _other_kind(under: Mapping[str, Node], over: Mapping[str, Node]) -> bool:
-    return any(
-        key in under and key in over and under[key].value != over[key].value
-        for key in ("type", "kind")
-    )
+    pairs = [(under[key], over[key]) for key in ("type", "kind") if key in under and key in over]
+    # A parameter may be called so too: then what is there is a mapping, and no kind of anything.
+    return any(one.value != other.value for one, other in pairs if _are_scalars(one, other))
+
+
+def _are_scalars(*nodes: Node) -> bool:
+    return all(isinstance(node.value, Scalar) for node in nodes)

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from agents.config.model import Settings
 from agents.config.node import Node, Scalar, Source, mapping_of
+from agents.errors import ConfigurationError
+from agents.home import expanded
 
 BESIDE_THE_FILE = (
     "training.directory",
@@ -31,13 +33,17 @@ Change = Callable[[str, Source], Scalar]
 
 
 def with_absolute_paths(root: Node) -> Node:
-    """The tree with absolute paths in place of relative ones and of a leading ``~``."""
+    """The tree with absolute paths in place of relative ones and of a leading ``~``.
+
+    Raises ConfigurationError for a home directory that nobody here knows.
+    """
     far = _text(root, ("cluster", "transport", "kind")) not in (None, "local")
     for path in BESIDE_THE_FILE:
         change = _as_it_is if far and path == "training.directory" else _beside
-        root = _changed(root, path.split("."), change)
-    root = _changed(root, LOCAL_BASE.split("."), lambda text, _: absolute(text))
-    return _changed(root, ["ledger", "storage"], _sqlite)
+        root = _changed(root, path.split("."), _located(path, change))
+    base = _located(LOCAL_BASE, lambda text, _: absolute(text))
+    root = _changed(root, LOCAL_BASE.split("."), base)
+    return _changed(root, ["ledger", "storage"], _located("ledger.storage", _sqlite))
 
 
 def with_absolute_base(settings: Settings) -> Settings:
@@ -48,8 +54,23 @@ def with_absolute_base(settings: Settings) -> Settings:
 
 
 def absolute(text: str, directory: Path = Path()) -> Path:
-    """An absolute path, ``..`` taken out; `directory` is what a relative one is relative to."""
-    return Path(os.path.abspath(directory / os.path.expanduser(text)))
+    """An absolute path, ``..`` taken out; `directory` is what a relative one is relative to.
+
+    Raises ConfigurationError where it begins with a home directory that nobody here knows.
+    """
+    return Path(os.path.abspath(directory / expanded(Path(text))))
+
+
+def _located(path: str, change: Change) -> Change:
+    """The same change, whose errors name the place and the key."""
+
+    def located(text: str, source: Source) -> Scalar:
+        try:
+            return change(text, source)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{source}: {path}: {error}") from error
+
+    return located
 
 
 def _beside(text: str, source: Source) -> Path:

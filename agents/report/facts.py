@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from agents.config.model import Parameter, Settings
+from agents.config.resolved import with_references
 from agents.elapsed import spans
 from agents.report.usage import Usage
 from agents.trial import Direction
@@ -68,10 +69,14 @@ def run_facts(
     stop_reason: str | None,
     usage: Usage,
 ) -> RunFacts:
-    """The facts of a run from its configuration and from what is `kept` with its study."""
+    """The facts of a run from its configuration and from what is `kept` with its study.
+
+    Of `settings` it shows what `configuration` does: references in place of secrets.
+    """
+    shown = with_references(settings, configuration)
     return RunFacts(
         experiment=settings.experiment.id,
-        description=settings.experiment.description,
+        description=shown.experiment.description,
         run_directory=run_directory,
         started_at=started_at,
         updated_at=updated_at,
@@ -84,8 +89,8 @@ def run_facts(
         parameters=settings.search_space,
         second_metric=settings.report.second_metric,
         second_direction=settings.report.second_direction,
-        command=tuple(settings.training.command),
-        working_directory=str(settings.training.directory or ""),
+        command=tuple(shown.training.command),
+        working_directory=str(shown.training.directory or ""),
         budget=settings.training.budget,
         code=kept.get("code") or {},
         steering=tuple(entry for entry in kept.get("steering", ()) if isinstance(entry, Mapping)),

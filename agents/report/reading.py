@@ -20,6 +20,7 @@ from agents.config.node import data_of
 from agents.config.yaml_text import parse
 from agents.elapsed import elapsed_seconds, ended_at, last_sign, moment_of
 from agents.errors import ConfigurationError, LedgerError
+from agents.home import expanded
 from agents.ledger import Ledger, snapshot
 from agents.ledger_file import in_the_drivers_words
 from agents.progress import SCHEMA
@@ -61,7 +62,7 @@ def read_run(directory: Path) -> Reading:
     Raises ConfigurationError where there is none, LedgerError where its ledger is elsewhere and
     cannot be reached. A broken ledger of the run's own is made up for from its other files.
     """
-    workspace = Workspace(directory.expanduser().absolute())
+    workspace = Workspace(expanded(directory).absolute())
     if workspace.experiment is None:
         why = "it has no run.json" if workspace.directory.is_dir() else "no such directory"
         raise ConfigurationError(

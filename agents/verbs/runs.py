@@ -72,8 +72,9 @@ def list_runs(
     """List all runs under a directory with their state and best value, and which are broken."""
     from agents.commands.listing import list_json, list_text
     from agents.errors import ConfigurationError
+    from agents.home import expanded
 
-    if base != RESULTS and not base.expanduser().is_dir():
+    if base != RESULTS and not expanded(base).is_dir():
         raise ConfigurationError(
             f"{base}: there is no such directory; give the one that holds runs"
         )

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import pwd
 import re
 import shutil
 import signal
@@ -164,6 +165,17 @@ def test_a_run_of_another_version_is_left_alone(base):
     done = run("clean", base, "--yes")
     assert "another version" in done.stdout
     assert names(base) == ALL
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_the_run_of_somebody_else_is_kept_in_a_base_that_all_may_write(base, monkeypatch, named):
+    mine = os.geteuid()
+    owner = pwd.getpwuid(mine).pw_name if named else f"user {mine}"
+    monkeypatch.setattr("os.geteuid", lambda: mine + 1)
+    if not named:  # a number that this machine knows nobody by
+        monkeypatch.setattr("pwd.getpwuid", {}.__getitem__)
+    found = old_runs(base, 86400.0, 0, time.time())
+    assert {run.name: run.kept for run in found}["old run"] == f"it belongs to {owner}"
 
 
 def test_a_card_that_is_broken_is_no_run(base):
@@ -353,6 +365,48 @@ def test_of_a_run_that_was_renamed_here_the_directory_there_is_known(there, name
     assert done.returncode == 0, done.stderr
     assert names(far) == ["code", "somebody"]
     assert not renamed.exists()
+
+
+def backup_of(directory):
+    """As `cp -a` makes one: with the original's card."""
+    return shutil.copytree(directory, directory.with_name("backup"), symlinks=True)
+
+
+def test_what_a_copy_has_there_too_stays_while_the_original_runs(there):
+    far, directory = there
+    age(backup_of(directory))
+    age(directory, 60)
+    done = run("clean", directory.parent, "--remote", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert f"what is there stays: {directory.name} has the same directory there" in done.stdout
+    assert not directory.with_name("backup").exists()
+    assert directory.exists()
+    assert list((far / directory.name).glob("job_*"))
+
+
+@pytest.mark.parametrize("card", ["the original's", "broken"])
+def test_of_two_copies_the_one_that_stays_may_be_named_otherwise(there, card):
+    far, directory = there
+    backup = backup_of(directory)
+    if card == "broken":
+        (directory / "run.json").write_text("{")
+        directory, backup = backup, directory
+    age(directory)
+    age(backup, 60)
+    done = run("clean", directory.parent, "--remote", "--yes", "--json")
+    (why,) = [row["why"] for row in json.loads(done.stdout) if row["action"] == "deleted"]
+    assert f"{backup.name} has the same directory there" in why
+    assert (backup.exists(), directory.exists()) == (True, False)
+    assert (far / min(directory.name, backup.name)).exists()
+
+
+def test_copies_that_go_together_take_what_is_there_with_them(there):
+    far, directory = there
+    age(backup_of(directory))
+    done = run("clean", directory.parent, "--remote", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert names(directory.parent) == []
+    assert names(far) == ["code", "somebody"]
 
 
 def test_disk_usage_counts_what_is_on_the_disk(tmp_path):

@@ -178,6 +178,17 @@ def test_a_script_learns_whether_there_is_a_connection(tmp_path):
     assert "no master for" in pilothouse("connection", "--config", "far.yaml", cwd=tmp_path).stdout
 
 
+@pytest.mark.skipif(shutil.which("ssh") is None, reason="needs the package openssh-client")
+def test_connect_says_that_nobody_knows_the_machine(tmp_path):
+    far = "cluster: {transport: {kind: ssh, host: nowhere.invalid}, remote_base: /x}\n"
+    (tmp_path / "far.yaml").write_text(GOOD.replace('"true"', '"true", "{hyperparameters}"') + far)
+    done = pilothouse("connect", "--config", "far.yaml", cwd=tmp_path)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert "cluster.transport.host nowhere.invalid: no machine of that name is found" in line
+    assert "check its spelling" in line
+
+
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
 def test_letters_that_a_terminal_lacks_end_no_command(tmp_path, encoding):
     (tmp_path / "config.yaml").write_text(GOOD.replace("id: cli", "id: cli, description: →"))
@@ -315,17 +326,27 @@ def test_what_is_shown_of_a_job_holds_references_in_place_of_secrets(tmp_path, s
     config.write_text(
         "experiment: {id: kept}\n"
         "search_space: {x: {type: float, low: 0, high: 1}}\n"
-        'training: {command: ["true", "{hyperparameters}"]}\n'
-        "cluster: {environment: {WANDB_API_KEY: '${WANDB_API_KEY}', MODE: '${MODE}'}}\n"
+        'training: {command: ["true", "{hyperparameters}", "--token=${HF_TOKEN}"]}\n'
+        "cluster:\n"
+        "  environment: {WANDB_API_KEY: '${WANDB_API_KEY}', MODE: '${MODE}'}\n"
+        "  setup: ['export A=${HF_TOKEN} B=${MODE}', 'echo $${X} ${MODE}']\n"
+        "  batch_system: {kind: slurm}\n"
+        "  resources: {account: '${HF_TOKEN}', directives: {comment: 'a ${HF_TOKEN}'}}\n"
+        "  container: {image: 'docker://u:${HF_TOKEN}@host/i', before: ['login ${HF_TOKEN}']}\n"
+        "  pack: {trials: 2, launch: [srun, '--x=${HF_TOKEN}']}\n"
     )
     done = subprocess.run(
         [sys.executable, "-m", "agents.run", *show, "--config", str(config)],
-        env={**os.environ, "WANDB_API_KEY": "k-4711", "MODE": "offline"},
+        env={**os.environ, "WANDB_API_KEY": "k-4711", "HF_TOKEN": "k-4711-too", "MODE": "offline"},
         cwd=ROOT, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "export WANDB_API_KEY='${WANDB_API_KEY}'" in done.stdout
     assert "export MODE=offline" in done.stdout
+    assert "export A=${HF_TOKEN} B=${MODE}" in done.stdout
+    assert "--token=${HF_TOKEN}" in done.stdout
+    assert "echo ${X} offline" in done.stdout
+    assert "$${X}" not in done.stdout
     assert "k-4711" not in done.stdout + done.stderr
 
 

@@ -116,6 +116,12 @@ def test_no_run_is_there(verb, tmp_path):
 
 
 @pytest.mark.parametrize("verb", ON_A_RUN)
+def test_the_home_of_nobody(verb):
+    shown = is_told(run(on(ON_A_RUN[verb], "~nobody-of-that-name/x")), {2})
+    assert "homedirectory~nobody-of-that-nameisnotknown" in re.sub(r"\s", "", shown)
+
+
+@pytest.mark.parametrize("verb", ON_A_RUN)
 def test_a_finished_run(verb, finished):
     is_told(run_from_nothing(on(ON_A_RUN[verb], finished)), {0, 1, 2})
     assert json.loads((finished / "summary.json").read_text())["counts"]["completed"] == 1

@@ -14,11 +14,12 @@ import forked
 import pytest
 
 from agents import requests, run_lock
+from agents.commands.listing import list_json, list_text
 from agents.commands.status import run_state, sparkline, status_lines, status_text
 from agents.commands.watch import view, watch
 from agents.config import load
 from agents.errors import ConfigurationError
-from agents.progress import Budget, JobLine, Progress, Source, Waiting, write_heartbeat
+from agents.progress import Again, Budget, JobLine, Progress, Source, Waiting, write_heartbeat
 from agents.standing import best_so_far, sources, standing, thinned
 from agents.steering import Taken
 from agents.trial import StudyView
@@ -210,12 +211,16 @@ def test_a_stopped_run_keeps_the_request_until_it_is_resumed(run):
     assert "not taken yet" in pilothouse("status", run.directory).stdout
 
 
-def test_what_is_wrong_is_said_before_anything_is_asked(run):
+@pytest.mark.parametrize("finished", [False, True])
+def test_what_is_wrong_is_said_before_anything_is_asked(run, finished):
+    if finished:
+        run.summary_file.write_text("{}")
     for verb, cases in WRONG.items():
         for arguments in cases:
             done = pilothouse(verb, run.directory, *arguments)
             assert done.returncode == 2, (verb, arguments)
             assert "Traceback" not in done.stderr
+            assert verb == "cancel" or "has finished" not in done.stderr
     assert requests.waiting(run.directory) == []
 
 
@@ -261,6 +266,49 @@ def test_a_run_that_is_being_written_or_torn_is_looked_at_all_the_same(run):
         run.progress_file.write_bytes(content)
         assert run_state(run).state == "stopped"
         assert status_text(run_state(run))
+
+
+def _places(value, *path):
+    """Every place of a JSON document."""
+    yield path
+    if isinstance(value, dict | list):
+        for key, below in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _places(below, *path, key)
+
+
+def _with(value, path, other):
+    if not path:
+        return other
+    changed = value.copy()
+    changed[path[0]] = _with(value[path[0]], path[1:], other)
+    return changed
+
+
+def test_what_has_another_type_than_it_should_is_looked_at_all_the_same(run):
+    taken = {
+        "id": "1", "verb": "note", "what": "note x", "by": "ada", "effect": "kept",
+        "asked_at": "2026-11-24T12:00:00+00:00", "refused": False,
+    }  # fmt: skip
+    fields = {
+        "waiting": Waiting("ssh", "gone", "ssh h", datetime.now(UTC)), "steering": [taken],
+        "paused": {"by": "ada", "taken_at": taken["asked_at"]}, "confirmed": [Again(2, 0.8, 0.1, 2)],
+    }  # fmt: skip
+    write_heartbeat(run.progress_file, progress(**fields))
+    whole = json.loads(run.progress_file.read_bytes())
+    lock = run.lock()
+    wrong = ("x", "2026-11-24T12:00:00", 5, 10**400, True, None, [1], [None], {"a": 1}, {"a": None})
+    for path in _places(whole):
+        for other in wrong:
+            run.progress_file.write_text(json.dumps(_with(whole, path, other)))
+            try:
+                assert status_text(run_state(run))
+                assert list_text(run.directory.parent)
+                assert list_json(run.directory.parent)
+            except Exception as error:
+                raise AssertionError(f"{path} is {other!r:.20}") from error
+    run.progress_file.write_text(json.dumps({**whole, "best_value": "0.9"}))
+    assert "0.9" not in status_text(run_state(run))
+    lock.release()
 
 
 def test_status_tells_what_there_is_to_know(run):

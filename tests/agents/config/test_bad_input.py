@@ -91,6 +91,17 @@ ADDED = [
     ("cluster: {environment: {MY_TOKEN: abc}}", "FILE:5: cluster.environment.MY_TOKEN: this looks like a "
      "secret: write ${MY_TOKEN} and set that variable, so that the value stays out of files (or "
      "${MY_TOKEN:-value} where it is none)"),
+    ("llm: {extra_body: {api_key: sk-LITERAL}}", "FILE:5: llm.extra_body.api_key: this looks like a "
+     "secret: write ${API_KEY} and set that variable, so that the value stays out of files (or "
+     "${API_KEY:-value} where it is none)"),
+    ("llm:\n  extra_body:\n    extra_headers: {Authorization: Bearer abc}", "FILE:7: "
+     "llm.extra_body.extra_headers.Authorization: this looks like a secret: write ${LLM_TOKEN} and set that "
+     "variable, so that the value stays out of files (or ${LLM_TOKEN:-value} where it is none)"),
+    ("cluster: {environment: {DATABASE_URL: 'postgresql://u:hunter2@db/x'}}", "FILE:5: "
+     "cluster.environment.DATABASE_URL: the password stands in the file: put it into a variable, say "
+     "${DB_PASSWORD}"),
+    (f"cluster: {{setup: ['login hf_{'aB3' * 12}']}}", "FILE:5: cluster.setup[0]: this looks like a secret: "
+     "put it into a variable, say ${MY_TOKEN}, so that it stays out of files"),
     ("ledger: {storage: 'mysql://ada:pw@db/x'}", "FILE:5: ledger.storage: the password stands in the "
      "file: put it into a variable, say ${DB_PASSWORD}"),
     ("initial_trials: [{lr: 5}]", "FILE:5: initial_trials[0]: lr: 5 is not between 0.1 and 1"),
@@ -110,6 +121,11 @@ ADDED = [
      "such as http://localhost:8000/v1"),
     ("llm: {api_key_env: sk-123}", "FILE:5: llm.api_key_env must be the name of an environment variable, "
      "such as OPENAI_API_KEY; the key itself does not belong in a file"),
+    ("extends: ~nobody-of-that-name/x", "FILE:5: extends: ~nobody-of-that-name/x: the home directory ~nobody-of-that-name is not "
+     "known on this machine; write the whole path (./~nobody-of-that-name/x is one that is called so)"),
+    ("directories: {local_base: ~nobody-of-that-name/x}", "FILE:5: directories.local_base: "
+     "~nobody-of-that-name/x: the home directory ~nobody-of-that-name is not "
+     "known on this machine; write the whole path (./~nobody-of-that-name/x is one that is called so)"),
     ("cluster: {template: no.j2}", "FILE:5: cluster.template: there is no file DIR/no.j2"),
     ("cluster: {transport: {kind: ssh, host: h}}", "FILE:5: cluster.remote_base is missing: with the "
      "transport ssh, name a directory on the cluster for the runs"),

@@ -110,6 +110,19 @@ def test_extends_merges_mappings_and_replaces_lists_and_other_kinds(write):
     assert settings.search_space["lr"].choices == [1, 2]
 
 
+@pytest.mark.parametrize("name", ["kind", "type"])
+def test_a_parameter_may_be_called_kind_or_type(write, name):
+    base = SMALL.replace("  lr:", f"  {name}: {{type: categorical, choices: [a, b]}}\n  lr:")
+    write(base, "base.yaml")
+    path = write(
+        f"extends: base.yaml\nsearch_space: {{{name}: {{choices: [c, d]}}}}\n", "derived.yaml"
+    )
+    space = load(path).settings.search_space
+    assert (list(space), space[name].choices) == ([name, "lr"], ["c", "d"])
+    space = load(path, [f"search_space.{name}.choices=[e]"]).settings.search_space
+    assert (list(space), space[name].choices) == ([name, "lr"], ["e"])
+
+
 def test_overrides_are_yaml_and_come_last(write):
     loaded = load(
         write(SMALL + "loop: {max_iterations: 3}\n"),
@@ -212,6 +225,43 @@ def test_secrets_stay_references(write, monkeypatch):
     assert first.settings.ledger.storage == "postgresql://ada:hidden-DB_PASSWORD@db/x"
     assert first.settings.cluster.environment["HF_TOKEN"] == "hidden-HF"
     assert load(write(first.resolved, "again.yaml")).settings == first.settings
+
+
+def test_what_only_looks_like_a_secret_is_taken(write, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "hidden")
+    text = """\
+llm:
+  base_url: http://u@host:8000/v1
+  model: m
+  max_tokens: 4000
+  extra_body:
+    stop_token: </s>
+    prompt_cache_key: my-search
+    tokenizer: sk-learn-of-a-long-name-and-more
+    token: 7
+    headers: {X-Api-Key: '${HF_TOKEN}', Authorization: 'Bearer ${HF_TOKEN}'}
+cluster:
+  environment: {TOKENIZERS_PARALLELISM: 'false', KEYBOARD: us, MAX_TOKENS: '5', HOME_URL: 'http://a:80/b@c'}
+  setup: ['git clone https://me:$GIT_TOKEN@host/x', 'curl -H "Authorization: Bearer $${TOKEN}" u@h:a']
+"""
+    description = "Bearer authentication, see http://host:80/x, a@b:c."
+    load(write(SMALL.replace("{id:", f"{{description: '{description}', id:") + text))
+
+
+def test_a_password_in_a_url_stays_a_reference_whatever_its_variable_is_called(write, monkeypatch):
+    monkeypatch.setenv("WORD", "hidden")
+    monkeypatch.setenv("WHOLE", "postgresql://u:hidden@db/x")
+    environment = "{A: '${WHOLE}', B: 'amqp://u:${WORD}@q', C: '${WORD}'}"
+    header = "{headers: {Authorization: 'Bearer ${WORD}'}}"
+    path = write(
+        SMALL + f"cluster: {{environment: {environment}}}\n"
+        f"llm: {{base_url: 'http://h/v1', model: m, extra_body: {header}}}\n"
+    )
+    shown = yaml.safe_load(load(path).resolved)
+    assert shown["cluster"]["environment"] == {
+        "A": "${WHOLE}", "B": "amqp://u:${WORD}@q", "C": "hidden",
+    }  # fmt: skip
+    assert shown["llm"]["extra_body"]["headers"] == {"Authorization": "Bearer ${WORD}"}
 
 
 def test_no_message_shows_a_secret(write, monkeypatch):

@@ -6,9 +6,11 @@ import stat
 from datetime import timedelta
 
 import pytest
+import yaml
 from report_runs import CONFIG, make_run
 
 from agents.errors import ConfigurationError
+from agents.report import write_html
 from agents.report.reading import read_run
 from agents.report.salvage import rebuild
 from agents.trial import TrialState
@@ -45,6 +47,23 @@ def test_a_finished_run_reads_as_it_ended_and_nothing_in_it_changes(run):
     assert reading.facts.stop_reason.startswith("8 iterations without")
     assert reading.facts.elapsed_seconds == pytest.approx(11520)
     assert reading.salvaged is None and reading.said == []
+
+
+def test_of_the_command_it_shows_what_the_configuration_does(run, monkeypatch):
+    config = run / "config.yaml"
+    document = yaml.safe_load(config.read_text())
+    document["experiment"]["description"] = "with $${X} and ${HF_TOKEN}"
+    document["training"]["command"] = ["train", "--token=${HF_TOKEN}", "$${", "{job_dir}"]
+    (run.parent / "k-4711").mkdir()
+    document["training"]["directory"] = f"{run.parent}/${{HF_TOKEN}}"
+    config.write_text(yaml.safe_dump(document))
+    monkeypatch.setenv("HF_TOKEN", "k-4711")
+    facts = read_run(run).facts
+    assert "k-4711" not in repr(facts)
+    assert facts.command == ("train", "--token=${HF_TOKEN}", "${", "{job_dir}")
+    assert facts.working_directory == f"{run.parent}/${{HF_TOKEN}}"
+    write_html(read_run(run).view, facts, run / "reports")
+    assert "k-4711" not in (run / "reports" / "report.html").read_text()
 
 
 def test_it_reads_in_a_directory_that_nobody_may_write(run):
