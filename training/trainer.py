@@ -22,7 +22,14 @@ from training.contract import (
     write_atomically,
 )
 from training.data import DataSet, Split, load_data
-from training.devices import choose_device, derived_seed, describe, peak_memory_mb, prepare
+from training.devices import (
+    choose_device,
+    derived_seed,
+    describe,
+    peak_memory_mb,
+    prepare,
+    seed_of_rank,
+)
 from training.distributed import Ranks, join, summed
 from training.divergence import check_chance, check_loss
 from training.learner import Learner
@@ -175,13 +182,14 @@ class Trainer:
         chance = torch.Generator().manual_seed(seed)
         order = torch.randperm(len(self.data.train.labels), generator=chance)
         batches = divided(order, self._options.batch_size, self.learner.fewest)
+        own = seed_of_rank(seed, rank)
         if rank:
-            chance.manual_seed(seed + rank * 2**32)  # its images are others: so is what it draws
-        torch.manual_seed(seed + rank * 2**32)  # for dropout
+            chance.manual_seed(own)  # its images are others: so is what it draws
+        torch.manual_seed(own)  # for dropout
         loss_sum = torch.zeros((), device=self.device)
         right_sum = torch.zeros((), device=self.device)
         mine = [batch[rank::world] for batch in batches]
-        parts = self._train.epoch(mine, seed + rank * 2**32)
+        parts = self._train.epoch(mine, own)
         for number, (images, labels) in enumerate(parts):
             # Asking the others is a wait for the device: not at each step.
             if (world == 1 or number % ASK_EVERY == 0) and self._agreed(self._must_stop()):
