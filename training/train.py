@@ -86,14 +86,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         fail(1)
 
     stop_watching = watch(give_up) if not ranks.is_alone else lambda: None
-    status, report, code = _guarded(task, settings, found, trainer, ranks)
+    trackers = contextlib.ExitStack()
+    status, report, code = _guarded(task, settings, found, trainer, ranks, trackers)
     if report is not None and status == "failed":
         report = ErrorReport(**json.loads(first_failure(json.dumps(asdict(report)))))
     write(status, report)
     if status != "failed":
         stop_watching()
         leave()
-    elif not ranks.is_alone:
+    trackers.close()  # after the result: a tracker may wait for its network for ever
+    if status == "failed" and not ranks.is_alone:
         # Who fails alone does not part from the others: they wait for it elsewhere, each for the other.
         fail(code)
     return code
@@ -126,9 +128,17 @@ def _must_stop() -> bool:
 
 
 def _guarded(
-    task: Task, settings: Settings, found: Found, trainer: list[Trainer], ranks: Ranks
+    task: Task,
+    settings: Settings,
+    found: Found,
+    trainer: list[Trainer],
+    ranks: Ranks,
+    told: contextlib.ExitStack,
 ) -> tuple[str, ErrorReport | None, int]:
-    """Train, and turn every way to end into a status, an error and an exit code."""
+    """Train, and turn every way to end into a status, an error and an exit code.
+
+    `told`: closes the trackers, once that may be.
+    """
     try:
         options = read_options(task.hyperparameters)
         trainer.append(Trainer(options, settings, task.seed, found, _must_stop, ranks))
@@ -137,9 +147,9 @@ def _guarded(
         tracked = (
             settings if ranks.is_first else replace(settings, tensorboard=False, wandb="disabled")
         )
-        with contextlib.closing(Trackers(tracked, task.hyperparameters)) as trackers:
-            trainer[0].tell = trackers.log
-            return trainer[0].run(), None, 0
+        trackers = told.enter_context(contextlib.closing(Trackers(tracked, task.hyperparameters)))
+        trainer[0].tell = trackers.log
+        return trainer[0].run(), None, 0
     except Stopped:
         return "preempted", ErrorReport("Stopped", f"a signal, after epoch {len(found.steps)}"), 1
     except Diverged as error:
