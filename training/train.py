@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def write(status: str, report: ErrorReport | None) -> None:
         if not ranks.is_first:
             return
-        seconds = time.monotonic() - began
+        seconds = found.earlier_seconds + time.monotonic() - began
         facts = _facts(settings, found, trainer[0] if trainer else None, started)
         result = _result(task, status, found, report, facts, seconds)
         write_result(settings.directory / RESULTS_FILE, result)
@@ -111,6 +111,7 @@ def _facts(
         "ended": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "first_step_seconds": found.first_step_seconds,
         "resumed_after": found.resumed_after,
+        "earlier_seconds": round(found.earlier_seconds, 3),
     }
 
 

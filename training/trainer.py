@@ -63,6 +63,8 @@ class Found:
     """From the program's import to the end of the first optimizer step."""
     resumed_after: int = 0
     """The epoch after which it went on, where it was resumed."""
+    earlier_seconds: float = 0.0
+    """What was spent up to then, before this process."""
 
 
 class Trainer:
@@ -136,13 +138,21 @@ class Trainer:
             path = Path(os.devnull)
         with open(path, "a", encoding="utf-8") as metrics:
             for epoch in range(first, int(self._settings.epochs) + 1):
+                if epoch > 1 and self._is_late():
+                    break
                 self._one(epoch, metrics)
                 if self._agreed((self._settings.directory / STOP_FILE).exists()):
                     return "pruned"
-                limit = self._settings.seconds
-                if limit is not None and self._agreed(time.monotonic() - self._began > limit):
-                    break
         return "completed"
+
+    def _is_late(self) -> bool:
+        """Whether the time budget is used up."""
+        limit = self._settings.seconds
+        return limit is not None and self._agreed(self._seconds() > limit)
+
+    def _seconds(self) -> float:
+        """Since the training began, also in a process before this one."""
+        return self._found.earlier_seconds + time.monotonic() - self._began
 
     def _one(self, epoch: int, metrics: TextIO) -> None:
         """One epoch, its validation, its line and its checkpoint."""
@@ -166,7 +176,7 @@ class Trainer:
             "samples_per_second": found.samples_per_second,
             "peak_memory_mb": peak_memory_mb(self.device),
         }
-        metrics.write(metric_line(epoch, time.monotonic() - self._began, **values))
+        metrics.write(metric_line(epoch, self._seconds(), **values))
         metrics.flush()
         self.tell(epoch, values)
         is_end = epoch == self._settings.epochs
@@ -223,6 +233,7 @@ class Trainer:
     def _state(self, epoch: int) -> checkpoints.State:
         return {
             "epoch": epoch,
+            "seconds": self._seconds(),
             **self.learner.state(),
             "steps": self._found.steps,
             "accuracies": self._found.accuracies,
@@ -258,6 +269,7 @@ class Trainer:
         for name in ("steps", "accuracies", "train_losses", "train_accuracies"):
             getattr(self._found, name)[:] = state[name]
         self._found.resumed_after = epoch
+        self._found.earlier_seconds = float(state.get("seconds", 0.0))  # old ones have none
         return epoch
 
 

@@ -114,6 +114,53 @@ def test_epochs_that_are_trained_again_are_told_once(tmp_path, undisturbed):
     assert steps() == [1]
 
 
+def spent(directory, seconds):
+    """Make the newest checkpoint one of a training that took so long up to it; None: an old one."""
+    path = directory / "checkpoints" / "last.pt"
+    state = torch.load(path, weights_only=True)
+    assert state.pop("seconds") > 0
+    torch.save(state if seconds is None else {**state, "seconds": seconds}, path)
+
+
+def until(directory, undisturbed, epoch=2):
+    """A directory whose training ended after the second of three epochs."""
+    shutil.copytree(undisturbed, directory, dirs_exist_ok=True)
+    kept = directory / "checkpoints"
+    (kept / "before.pt").rename(kept / "last.pt")
+    assert torch.load(kept / "last.pt", weights_only=True)["epoch"] == epoch
+
+
+def times(directory):
+    return [line.time for line in parse_metrics((directory / "metrics.jsonl").read_bytes())[0]]
+
+
+def test_time_goes_on_from_where_the_checkpoint_was(tmp_path, undisturbed):
+    until(tmp_path, undisturbed)
+    spent(tmp_path, 5000.0)
+    assert train(tmp_path, "--resume") == 0
+    assert 5000 < times(tmp_path)[2] < result(tmp_path).seconds < 5600
+    assert result(tmp_path).environment["earlier_seconds"] == 5000
+    kept = torch.load(tmp_path / "checkpoints" / "last.pt", weights_only=True)["seconds"]
+    assert kept == pytest.approx(times(tmp_path)[2], abs=10)
+
+
+def test_a_checkpoint_without_a_time_is_gone_on_from_with_none(tmp_path, undisturbed):
+    until(tmp_path, undisturbed)
+    spent(tmp_path, None)
+    assert train(tmp_path, "--resume") == 0
+    assert result(tmp_path).environment["earlier_seconds"] == 0
+    assert_equal(tmp_path, undisturbed)
+
+
+@pytest.mark.parametrize(("budget", "steps"), [("4000", (1, 2)), ("100000", (1, 2, 3))])
+def test_the_time_budget_counts_what_was_spent_before(tmp_path, undisturbed, budget, steps):
+    until(tmp_path, undisturbed)
+    spent(tmp_path, 5000.0)
+    assert train(tmp_path, "--resume", "--seconds", budget) == 0
+    assert result(tmp_path).curve.step == steps
+    assert result(tmp_path).status == "completed"
+
+
 def test_only_the_last_two_and_the_best_are_kept(undisturbed):
     names = {path.name for path in (undisturbed / "checkpoints").iterdir()}
     assert names == {"last.pt", "before.pt", "best.pt"}
