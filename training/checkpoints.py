@@ -7,9 +7,9 @@ import os
 import shutil
 import threading
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 
@@ -18,6 +18,13 @@ from training.notices import warn
 LAST, BEFORE, BEST = "last.pt", "before.pt", "best.pt"
 
 State: TypeAlias = dict[str, Any]
+
+
+class Kept(NamedTuple):
+    """A state, and the file that it was read from."""
+
+    path: Path
+    state: State
 
 
 class Keeper:
@@ -61,6 +68,19 @@ class Keeper:
             except (OSError, RuntimeError) as error:  # torch's own of a full disk is the latter
                 self._best = None if best is None else _on_the_host(best, is_kept=True)
                 self._warn(error)
+
+    def take_over(self, path: Path) -> None:
+        """Begin with another directory's checkpoint and its best: who comes next may know this one only."""
+        if not self._every or path.parent == self._directory:
+            return
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True)
+            for source, name in ((path, LAST), (path.with_name(BEST), BEST)):
+                if source.exists():
+                    _link(source, self._directory / name)
+        except OSError as error:
+            clean(self._directory)
+            self._warn(error)
 
     def _warn(self, error: Exception) -> None:
         if not self._has_warned:
@@ -138,14 +158,13 @@ def _link(source: Path, target: Path) -> None:
     os.replace(name, target)
 
 
-def load(directory: Path) -> State | None:
-    """The newest state that can be read; None where there is none."""
-    for name in (LAST, BEFORE):
-        path = directory / name
-        if not path.exists():
-            continue
+def find(directories: Sequence[Path]) -> Kept | None:
+    """The newest state that can be read in the first directory that has one."""
+    for path in (directory / name for directory in directories for name in (LAST, BEFORE)):
         try:
-            return _read(path)
+            return Kept(path, _read(path))
+        except FileNotFoundError:
+            continue
         except Exception as error:  # what readers raise of a damaged file is any of a dozen
             print(f"warning: {path} cannot be read ({error}); trying the one before", flush=True)
     return None

@@ -48,6 +48,9 @@ from training.settings import Settings
 from training.trackers import WANDB_MODES, Trackers
 from training.trainer import Found, Stopped, Trainer
 
+EARLIER = "PILOTHOUSE_EARLIER"
+"""The variable in which a job script tells of the directory of an earlier attempt."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Train what is asked for. Returns the exit code."""
@@ -228,11 +231,20 @@ def read_command(arguments: Sequence[str] | None) -> tuple[Task, Settings]:
     own = {field.name for field in fields(Options)}
     values: dict[str, ParameterValue] = {n: v for n, v in flags.items() if n in own}
     task = replace(task, hyperparameters={**task.hyperparameters, **values})
+    _look_earlier(flags, os.environ.get(EARLIER, ""))
     budget = {name: task.budget[name] for name in ("epochs", "seconds") if name in task.budget}
     rest = {name: value for name, value in flags.items() if name not in own}
     settings = Settings(**{"directory": directory, **budget, **rest})
     directory.mkdir(parents=True, exist_ok=True)
     return task, settings
+
+
+def _look_earlier(flags: dict[str, Any], variable: str) -> None:
+    """Where a resume looks beside its own directory: as the flag says, or else the environment."""
+    if "resume_from" in flags:
+        flags["resume"], flags["resume_from"] = True, tuple(flags["resume_from"])
+    elif "resume" in flags and variable:
+        flags["resume_from"] = (Path(variable),)
 
 
 def _read_task(path: Path, directory: Path) -> Task:
@@ -275,6 +287,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, kind in (*numbers, *words):
         parser.add_argument(_flag(name), type=kind, dest=name)
     parser.add_argument("--data-dir", type=Path, metavar="DIR")
+    parser.add_argument("--resume-from", type=Path, metavar="DIR", action="append")
     parser.add_argument("--device", metavar="NAME")
     parser.add_argument("--precision", choices=["auto", *PRECISIONS])
     parser.add_argument("--data-on-device", choices=["auto", "yes", "no"])

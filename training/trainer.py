@@ -34,6 +34,7 @@ from training.distributed import Ranks, join, summed
 from training.divergence import check_chance, check_loss
 from training.learner import Learner
 from training.models import parameter_count
+from training.notices import warn
 from training.options import BadHyperparameter, Options
 from training.settings import Settings, check_settings
 
@@ -130,10 +131,12 @@ class Trainer:
 
     def _epochs(self) -> str:
         """All epochs, or as many as a STOP file and the time budget allow."""
-        first = 1 + (self._resume() if self._settings.resume else 0)
+        kept = self._resume() if self._settings.resume else None
+        first = 1 + self._found.resumed_after
         path = self._settings.directory / METRICS_FILE
         if self._ranks.is_first:
-            _forget_after(path, first - 1)
+            earlier = path if kept is None else kept.parents[1] / METRICS_FILE
+            _begin_metrics(path, first - 1, earlier)
         else:
             path = Path(os.devnull)
         with open(path, "a", encoding="utf-8") as metrics:
@@ -250,18 +253,23 @@ class Trainer:
             "seeds": self._seed,
         }
 
-    def _resume(self) -> int:
-        """Go back to the newest checkpoint. Returns its epoch; 0 where there is none."""
-        state = checkpoints.load(self._settings.directory / "checkpoints")
-        epoch = int(state["epoch"]) if state is not None else 0
+    def _resume(self) -> Path | None:
+        """Go back to the newest checkpoint. Returns its file; None where there is none."""
+        earlier = self._settings.resume_from
+        kept = checkpoints.find([d / "checkpoints" for d in (self._settings.directory, *earlier)])
+        epoch = int(kept.state["epoch"]) if kept is not None else 0
         total = summed(torch.tensor(epoch, device=self.device))
         if int(total) != epoch * self._ranks.world:
             raise BadHyperparameter(
                 "--resume: the processes find different checkpoints; the directory must be one "
                 "that all of them see"
             )
-        if state is None:
-            return 0
+        if kept is None:
+            if earlier and self._ranks.is_first:
+                where = ", ".join(map(str, earlier))
+                warn(f"--resume: no checkpoint that can be read in {where}; training begins anew")
+            return None
+        state = kept.state
         for name, value in self._origin().items():
             if state.get(name) != value:
                 raise BadHyperparameter(f"--resume: the checkpoint is of other {name}")
@@ -270,7 +278,8 @@ class Trainer:
             getattr(self._found, name)[:] = state[name]
         self._found.resumed_after = epoch
         self._found.earlier_seconds = float(state.get("seconds", 0.0))  # old ones have none
-        return epoch
+        self._keeper.take_over(kept.path)
+        return kept.path
 
 
 def _check_batch_size(size: int, data: DataSet, world: int) -> None:
@@ -286,11 +295,13 @@ def _check_batch_size(size: int, data: DataSet, world: int) -> None:
         )
 
 
-def _forget_after(path: Path, epoch: int) -> None:
-    """Leave only the metrics up to the epoch: what comes after it is trained again, and told anew."""
-    if not path.exists():
+def _begin_metrics(path: Path, epoch: int, earlier: Path) -> None:
+    """Begin with the metrics up to the epoch that an earlier attempt told, in this file or in its own: what
+    comes after it is trained again, and told anew."""
+    source = earlier if earlier.exists() else path
+    if not source.exists():
         return
-    lines = path.read_bytes().splitlines(keepends=True)
+    lines = source.read_bytes().splitlines(keepends=True)
     known = [line for line in lines if any(m.step <= epoch for m in parse_metrics(line)[0])]
-    if known != lines:
+    if known != lines or source != path:
         write_atomically(path, b"".join(known))

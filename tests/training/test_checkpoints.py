@@ -31,8 +31,7 @@ def test_a_changed_byte_is_noticed_wherever_it_is(tmp_path, capsys, place):
     weights = content.find(torch.tensor([2.0, 2.0]).numpy().tobytes())
     content[weights + 400 if place == "weights" else place] ^= 0xFF
     path.write_bytes(content)
-    found = checkpoints.load(tmp_path)
-    assert found is not None
+    found = checkpoints.find([tmp_path]).state
     assert found["model"]["weight"].unique().tolist() == [found["epoch"]]
     if place == "weights":
         assert found["epoch"] == 1
@@ -43,7 +42,7 @@ def test_a_file_that_is_no_checkpoint_is_passed_over(tmp_path):
     for epoch in (1, 2):
         checkpoints.save(tmp_path, state(epoch), None)
     (tmp_path / checkpoints.LAST).write_bytes(b"\x80\x02no checkpoint\xff")
-    assert checkpoints.load(tmp_path)["epoch"] == 1
+    assert checkpoints.find([tmp_path]).state["epoch"] == 1
 
 
 def test_the_best_is_kept_where_a_file_can_have_one_name_only(tmp_path, monkeypatch):
@@ -100,7 +99,7 @@ def test_a_checkpoint_that_finds_no_room_costs_itself_and_nothing_else(
     keep(3)
     words = f"no checkpoint could be written to {tmp_path} ({error}): is the disk or a quota full?"
     assert capsys.readouterr().err == f"warning: {words}\n"
-    assert checkpoints.load(tmp_path)["weight"].unique().tolist() == [3.0]
+    assert checkpoints.find([tmp_path]).state["weight"].unique().tolist() == [3.0]
     best = torch.load(tmp_path / checkpoints.BEST, weights_only=True)
     assert (best["epoch"], best["weight"].unique().tolist()) == (1, [1.0])
 
