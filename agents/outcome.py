@@ -77,11 +77,20 @@ def _from(
         value=value,
         metrics=measured.metrics,
         curve=result.curve,
-        seconds=result.seconds,
+        seconds=_own_seconds(result),
         environment=result.environment,
         failure=failure,
         warnings=tuple(warnings),
     )
+
+
+def _own_seconds(result: Result) -> float | None:
+    """What this job spent. A training that went on from an earlier attempt tells the time of all, and what
+    that attempt spent is counted as its own."""
+    earlier = result.environment.get("earlier_seconds")
+    if result.seconds is None or isinstance(earlier, bool) or not isinstance(earlier, int | float):
+        return result.seconds
+    return result.seconds - earlier if 0 <= earlier <= result.seconds else result.seconds
 
 
 def _without_objective(metric: str, measured: Measured) -> Failure:

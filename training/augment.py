@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch.nn import functional
 
@@ -33,10 +35,23 @@ def mixed(
     return share * images + (1 - share) * images[others], others, share
 
 
+_LEAST = torch.finfo(torch.float32).tiny
+"""What torch's gamma draws give for all that is smaller."""
+
+
 def _beta(alpha: float, chance: torch.Generator) -> float:
     """A draw from Beta(alpha, alpha), by two gamma draws; torch's take no generator otherwise."""
     first, second = torch._standard_gamma(torch.tensor([alpha, alpha]), generator=chance).tolist()
-    return first / (first + second) if first + second > 0 else 0.5
+    if min(first, second) > _LEAST:
+        return float(first / (first + second))
+    # With a small alpha most of them are smaller still. So far down the density is a power, and how far
+    # below the least a draw is, as a logarithm, is exponentially distributed.
+    below = -torch.rand(2, generator=chance, dtype=torch.float64).neg().log1p() / alpha
+    logs = [
+        math.log(max(draw, _LEAST)) - (more if draw <= _LEAST else 0.0)
+        for draw, more in zip((first, second), below.tolist(), strict=True)
+    ]
+    return float(torch.sigmoid(torch.tensor(logs[0] - logs[1], dtype=torch.float64)))
 
 
 def _mirrored(images: torch.Tensor, chance: torch.Generator) -> torch.Tensor:

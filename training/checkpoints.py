@@ -7,15 +7,24 @@ import os
 import shutil
 import threading
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
+
+from training.notices import warn
 
 LAST, BEFORE, BEST = "last.pt", "before.pt", "best.pt"
 
 State: TypeAlias = dict[str, Any]
+
+
+class Kept(NamedTuple):
+    """A state, and the file that it was read from."""
+
+    path: Path
+    state: State
 
 
 class Keeper:
@@ -27,6 +36,7 @@ class Keeper:
         self._last: State | None = None
         self._best: State | None = None
         self._lock = threading.Lock()
+        self._has_warned = False
 
     def keep(self, epoch: int, state: Callable[[], State], *, is_best: bool, is_end: bool) -> None:
         """Take in the state after an epoch, and write where it is time to."""
@@ -44,17 +54,46 @@ class Keeper:
     def write(self) -> None:
         """Write what is not on the disk yet: before any end, also one that nobody wanted.
 
-        From any thread; where another is writing, this is a wait until that is done.
+        From any thread; where another is writing, this is a wait until that is done. A disk that does not
+        take it, full or over its quota, costs this checkpoint and not the training: the next is tried, and
+        the best with it.
         """
         with self._lock:
             last, best = self._last, self._best
             self._last = self._best = None
-            if last is not None:
+            if last is None:
+                return
+            try:
                 save(self._directory, last, best)
+            except (OSError, RuntimeError) as error:  # torch's own of a full disk is the latter
+                self._best = None if best is None else _on_the_host(best, is_kept=True)
+                self._warn(error)
+
+    def take_over(self, path: Path) -> None:
+        """Begin with another directory's checkpoint and its best: who comes next may know this one only."""
+        if not self._every or path.parent == self._directory:
+            return
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True)
+            for source, name in ((path, LAST), (path.with_name(BEST), BEST)):
+                if source.exists():
+                    _link(source, self._directory / name)
+        except OSError as error:
+            clean(self._directory)
+            self._warn(error)
+
+    def _warn(self, error: Exception) -> None:
+        if not self._has_warned:
+            self._has_warned = True
+            told = (str(error).splitlines() or [type(error).__name__])[0]
+            warn(
+                f"no checkpoint could be written to {self._directory} ({told}): is the disk or a quota full?"
+            )
 
 
 def clean(directory: Path) -> None:
-    """Remove what a process that was killed while it wrote has left: only renamed files are whole."""
+    """Remove what a process that was killed while it wrote, or had no room, has left: only renamed files
+    are whole."""
     for path in (*directory.glob("new.*"), *directory.glob("*.new")):
         path.unlink(missing_ok=True)
 
@@ -76,9 +115,19 @@ def _on_the_host(value: Any, *, is_kept: bool) -> Any:
 def save(directory: Path, last: State, best: State | None) -> None:
     """Write the newest state; the one before stays. `best`, where it changed, goes to its own file.
 
-    The best comes first: a kill between the two repeats the epochs since, and finds it again.
+    What cannot be written whole does not stay: half a file may be all that a disk had left. Raises OSError
+    and, as torch does, RuntimeError.
     """
     directory.mkdir(parents=True, exist_ok=True)
+    try:
+        _save(directory, last, best)
+    except BaseException:
+        clean(directory)
+        raise
+
+
+def _save(directory: Path, last: State, best: State | None) -> None:
+    # The best comes first: a kill between the two repeats the epochs since, and finds it again.
     temporary = _written(directory, last)
     if best is last:
         _link(temporary, directory / BEST)
@@ -109,14 +158,13 @@ def _link(source: Path, target: Path) -> None:
     os.replace(name, target)
 
 
-def load(directory: Path) -> State | None:
-    """The newest state that can be read; None where there is none."""
-    for name in (LAST, BEFORE):
-        path = directory / name
-        if not path.exists():
-            continue
+def find(directories: Sequence[Path]) -> Kept | None:
+    """The newest state that can be read in the first directory that has one."""
+    for path in (directory / name for directory in directories for name in (LAST, BEFORE)):
         try:
-            return _read(path)
+            return Kept(path, _read(path))
+        except FileNotFoundError:
+            continue
         except Exception as error:  # what readers raise of a damaged file is any of a dozen
             print(f"warning: {path} cannot be read ({error}); trying the one before", flush=True)
     return None

@@ -79,6 +79,14 @@ def derived_seed(seed: int, number: int) -> int:
     return (seed * 1_000_003 + number) % 2**62
 
 
+def seed_of_rank(seed: int, rank: int) -> int:
+    """What one of several processes draws from, each from its own; the first as one process alone.
+
+    Seeds of their own have other low 32 bits: of more, torch's generator on a CPU takes no notice.
+    """
+    return derived_seed(seed, rank) if rank else seed
+
+
 def seed_all(seed: int) -> None:
     """Seed Python, torch and NumPy."""
     random.seed(seed)

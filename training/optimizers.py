@@ -28,12 +28,25 @@ def build_optimizer(model: nn.Module, options: Options) -> torch.optim.Optimizer
     fused, foreach = kind == "cuda" or None, kind == "cpu" or None
     if options.optimizer == "sgd":
         nesterov, momentum = options.nesterov and options.momentum > 0, options.momentum
-        return torch.optim.SGD(
+        made = torch.optim.SGD(
             groups, rate, momentum, nesterov=nesterov, foreach=foreach, fused=fused
         )
+        _begin_at_rest(made)
+        return made
     if options.optimizer == "adam":
         return torch.optim.Adam(groups, rate, foreach=foreach, fused=fused)
     return torch.optim.AdamW(groups, rate, foreach=foreach, fused=fused)
+
+
+def _begin_at_rest(optimizer: torch.optim.SGD) -> None:
+    """Begin with a momentum of zero, from where the first step gives what torch's own beginning gives.
+
+    torch takes the first gradient for it; fused, it takes memory as it comes and lets the step fill it. Where
+    fp16's scaler skips that step, for a gradient that overflowed, nothing does: the next would add to it.
+    """
+    for group in optimizer.param_groups:
+        for parameter in group["params"] if group["momentum"] else ():
+            optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
 
 
 def go_on_from(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:

@@ -41,6 +41,8 @@ class Settings:
     """Epochs; 0: no checkpoints."""
     resume: bool = False
     """Go on from the checkpoint in the directory, if there is one."""
+    resume_from: tuple[Path, ...] = ()
+    """Where else to look for one then, in this order: the directories of earlier attempts."""
     chance_epochs: int = 10
     """So many epochs at the level of guessing, with a loss no better, are a divergence; 0: never."""
     tensorboard: bool = False

@@ -5,11 +5,12 @@ Both are found at run time. What they write lies in the job's directory; W&B ``o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from training.contract import ParameterValue, PilothouseError
+from training.notices import warn
 from training.settings import Settings
 
 WANDB_MODES = ("disabled", "offline", "online")
@@ -26,24 +27,63 @@ class Trackers:
         """Raises NoTracker where one is missing or does not begin."""
         if settings.wandb not in WANDB_MODES:
             raise NoTracker(f"--wandb: {settings.wandb!r} is none of {', '.join(WANDB_MODES)}")
-        self._board = _tensorboard(settings.directory) if settings.tensorboard else None
-        self._run = _wandb(settings, hyperparameters) if settings.wandb != "disabled" else None
+        self._told: dict[str, Tracker] = {}
+        if settings.tensorboard:
+            self._told["TensorBoard"] = _Board(_tensorboard(settings.directory))
+        if settings.wandb != "disabled":
+            self._told["W&B"] = _Run(_wandb(settings, hyperparameters))
 
     def log(self, epoch: int, values: Mapping[str, float]) -> None:
         """Tell them of one epoch."""
-        if self._board is not None:
-            for name, value in values.items():
-                self._board.add_scalar(name, value, epoch)
-            self._board.flush()
-        if self._run is not None:
-            self._run.log({"epoch": epoch, **values}, step=epoch)
+        for name in list(self._told):
+            self._try(name, lambda tracker: tracker.log(epoch, values))
 
     def close(self) -> None:
-        """Let them write what they still hold."""
-        if self._board is not None:
-            self._board.close()
-        if self._run is not None:
-            self._run.finish()
+        """Let them write what they still hold. This may take long: W&B waits for its network."""
+        for name in list(self._told):
+            self._try(name, lambda tracker: tracker.close())
+
+    def _try(self, name: str, what: Callable[[Tracker], None]) -> None:
+        """Do it, and where the tracker fails, go on without: the metrics lie in their own file."""
+        try:
+            what(self._told[name])
+        except (
+            Exception
+        ) as error:  # whatever a package of others, or the process behind it, makes of it
+            del self._told[name]
+            warn(f"{name} gets nothing more, it has failed ({type(error).__name__}: {error})")
+
+
+class Tracker(Protocol):
+    """Something that is told of epochs."""
+
+    def log(self, epoch: int, values: Mapping[str, float]) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class _Board:
+    def __init__(self, writer: Any) -> None:
+        self._writer = writer
+
+    def log(self, epoch: int, values: Mapping[str, float]) -> None:
+        for name, value in values.items():
+            self._writer.add_scalar(name, value, epoch)
+        self._writer.flush()
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+class _Run:
+    def __init__(self, run: Any) -> None:
+        self._run = run
+
+    def log(self, epoch: int, values: Mapping[str, float]) -> None:
+        self._run.log({"epoch": epoch, **values}, step=epoch)
+
+    def close(self) -> None:
+        self._run.finish()
 
 
 def _tensorboard(directory: Path) -> Any:

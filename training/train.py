@@ -48,6 +48,9 @@ from training.settings import Settings
 from training.trackers import WANDB_MODES, Trackers
 from training.trainer import Found, Stopped, Trainer
 
+EARLIER = "PILOTHOUSE_EARLIER"
+"""The variable in which a job script tells of the directory of an earlier attempt."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Train what is asked for. Returns the exit code."""
@@ -66,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def write(status: str, report: ErrorReport | None) -> None:
         if not ranks.is_first:
             return
-        seconds = time.monotonic() - began
+        seconds = found.earlier_seconds + time.monotonic() - began
         facts = _facts(settings, found, trainer[0] if trainer else None, started)
         result = _result(task, status, found, report, facts, seconds)
         write_result(settings.directory / RESULTS_FILE, result)
@@ -86,14 +89,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         fail(1)
 
     stop_watching = watch(give_up) if not ranks.is_alone else lambda: None
-    status, report, code = _guarded(task, settings, found, trainer, ranks)
+    trackers = contextlib.ExitStack()
+    status, report, code = _guarded(task, settings, found, trainer, ranks, trackers)
     if report is not None and status == "failed":
         report = ErrorReport(**json.loads(first_failure(json.dumps(asdict(report)))))
     write(status, report)
     if status != "failed":
         stop_watching()
         leave()
-    elif not ranks.is_alone:
+    trackers.close()  # after the result: a tracker may wait for its network for ever
+    if status == "failed" and not ranks.is_alone:
         # Who fails alone does not part from the others: they wait for it elsewhere, each for the other.
         fail(code)
     return code
@@ -109,6 +114,7 @@ def _facts(
         "ended": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "first_step_seconds": found.first_step_seconds,
         "resumed_after": found.resumed_after,
+        "earlier_seconds": round(found.earlier_seconds, 3),
     }
 
 
@@ -126,9 +132,17 @@ def _must_stop() -> bool:
 
 
 def _guarded(
-    task: Task, settings: Settings, found: Found, trainer: list[Trainer], ranks: Ranks
+    task: Task,
+    settings: Settings,
+    found: Found,
+    trainer: list[Trainer],
+    ranks: Ranks,
+    told: contextlib.ExitStack,
 ) -> tuple[str, ErrorReport | None, int]:
-    """Train, and turn every way to end into a status, an error and an exit code."""
+    """Train, and turn every way to end into a status, an error and an exit code.
+
+    `told`: closes the trackers, once that may be.
+    """
     try:
         options = read_options(task.hyperparameters)
         trainer.append(Trainer(options, settings, task.seed, found, _must_stop, ranks))
@@ -137,9 +151,9 @@ def _guarded(
         tracked = (
             settings if ranks.is_first else replace(settings, tensorboard=False, wandb="disabled")
         )
-        with contextlib.closing(Trackers(tracked, task.hyperparameters)) as trackers:
-            trainer[0].tell = trackers.log
-            return trainer[0].run(), None, 0
+        trackers = told.enter_context(contextlib.closing(Trackers(tracked, task.hyperparameters)))
+        trainer[0].tell = trackers.log
+        return trainer[0].run(), None, 0
     except Stopped:
         return "preempted", ErrorReport("Stopped", f"a signal, after epoch {len(found.steps)}"), 1
     except Diverged as error:
@@ -217,11 +231,20 @@ def read_command(arguments: Sequence[str] | None) -> tuple[Task, Settings]:
     own = {field.name for field in fields(Options)}
     values: dict[str, ParameterValue] = {n: v for n, v in flags.items() if n in own}
     task = replace(task, hyperparameters={**task.hyperparameters, **values})
+    _look_earlier(flags, os.environ.get(EARLIER, ""))
     budget = {name: task.budget[name] for name in ("epochs", "seconds") if name in task.budget}
     rest = {name: value for name, value in flags.items() if name not in own}
     settings = Settings(**{"directory": directory, **budget, **rest})
     directory.mkdir(parents=True, exist_ok=True)
     return task, settings
+
+
+def _look_earlier(flags: dict[str, Any], variable: str) -> None:
+    """Where a resume looks beside its own directory: as the flag says, or else the environment."""
+    if "resume_from" in flags:
+        flags["resume"], flags["resume_from"] = True, tuple(flags["resume_from"])
+    elif "resume" in flags and variable:
+        flags["resume_from"] = (Path(variable),)
 
 
 def _read_task(path: Path, directory: Path) -> Task:
@@ -264,6 +287,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, kind in (*numbers, *words):
         parser.add_argument(_flag(name), type=kind, dest=name)
     parser.add_argument("--data-dir", type=Path, metavar="DIR")
+    parser.add_argument("--resume-from", type=Path, metavar="DIR", action="append")
     parser.add_argument("--device", metavar="NAME")
     parser.add_argument("--precision", choices=["auto", *PRECISIONS])
     parser.add_argument("--data-on-device", choices=["auto", "yes", "no"])

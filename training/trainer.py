@@ -22,11 +22,19 @@ from training.contract import (
     write_atomically,
 )
 from training.data import DataSet, Split, load_data
-from training.devices import choose_device, derived_seed, describe, peak_memory_mb, prepare
+from training.devices import (
+    choose_device,
+    derived_seed,
+    describe,
+    peak_memory_mb,
+    prepare,
+    seed_of_rank,
+)
 from training.distributed import Ranks, join, summed
 from training.divergence import check_chance, check_loss
 from training.learner import Learner
 from training.models import parameter_count
+from training.notices import warn
 from training.options import BadHyperparameter, Options
 from training.settings import Settings, check_settings
 
@@ -56,6 +64,8 @@ class Found:
     """From the program's import to the end of the first optimizer step."""
     resumed_after: int = 0
     """The epoch after which it went on, where it was resumed."""
+    earlier_seconds: float = 0.0
+    """What was spent up to then, before this process."""
 
 
 class Trainer:
@@ -121,21 +131,31 @@ class Trainer:
 
     def _epochs(self) -> str:
         """All epochs, or as many as a STOP file and the time budget allow."""
-        first = 1 + (self._resume() if self._settings.resume else 0)
+        kept = self._resume() if self._settings.resume else None
+        first = 1 + self._found.resumed_after
         path = self._settings.directory / METRICS_FILE
         if self._ranks.is_first:
-            _forget_after(path, first - 1)
+            earlier = path if kept is None else kept.parents[1] / METRICS_FILE
+            _begin_metrics(path, first - 1, earlier)
         else:
             path = Path(os.devnull)
         with open(path, "a", encoding="utf-8") as metrics:
             for epoch in range(first, int(self._settings.epochs) + 1):
+                if epoch > 1 and self._is_late():
+                    break
                 self._one(epoch, metrics)
                 if self._agreed((self._settings.directory / STOP_FILE).exists()):
                     return "pruned"
-                limit = self._settings.seconds
-                if limit is not None and self._agreed(time.monotonic() - self._began > limit):
-                    break
         return "completed"
+
+    def _is_late(self) -> bool:
+        """Whether the time budget is used up."""
+        limit = self._settings.seconds
+        return limit is not None and self._agreed(self._seconds() > limit)
+
+    def _seconds(self) -> float:
+        """Since the training began, also in a process before this one."""
+        return self._found.earlier_seconds + time.monotonic() - self._began
 
     def _one(self, epoch: int, metrics: TextIO) -> None:
         """One epoch, its validation, its line and its checkpoint."""
@@ -159,7 +179,7 @@ class Trainer:
             "samples_per_second": found.samples_per_second,
             "peak_memory_mb": peak_memory_mb(self.device),
         }
-        metrics.write(metric_line(epoch, time.monotonic() - self._began, **values))
+        metrics.write(metric_line(epoch, self._seconds(), **values))
         metrics.flush()
         self.tell(epoch, values)
         is_end = epoch == self._settings.epochs
@@ -175,13 +195,14 @@ class Trainer:
         chance = torch.Generator().manual_seed(seed)
         order = torch.randperm(len(self.data.train.labels), generator=chance)
         batches = divided(order, self._options.batch_size, self.learner.fewest)
+        own = seed_of_rank(seed, rank)
         if rank:
-            chance.manual_seed(seed + rank * 2**32)  # its images are others: so is what it draws
-        torch.manual_seed(seed + rank * 2**32)  # for dropout
+            chance.manual_seed(own)  # its images are others: so is what it draws
+        torch.manual_seed(own)  # for dropout
         loss_sum = torch.zeros((), device=self.device)
         right_sum = torch.zeros((), device=self.device)
         mine = [batch[rank::world] for batch in batches]
-        parts = self._train.epoch(mine, seed + rank * 2**32)
+        parts = self._train.epoch(mine, own)
         for number, (images, labels) in enumerate(parts):
             # Asking the others is a wait for the device: not at each step.
             if (world == 1 or number % ASK_EVERY == 0) and self._agreed(self._must_stop()):
@@ -215,6 +236,7 @@ class Trainer:
     def _state(self, epoch: int) -> checkpoints.State:
         return {
             "epoch": epoch,
+            "seconds": self._seconds(),
             **self.learner.state(),
             "steps": self._found.steps,
             "accuracies": self._found.accuracies,
@@ -231,18 +253,23 @@ class Trainer:
             "seeds": self._seed,
         }
 
-    def _resume(self) -> int:
-        """Go back to the newest checkpoint. Returns its epoch; 0 where there is none."""
-        state = checkpoints.load(self._settings.directory / "checkpoints")
-        epoch = int(state["epoch"]) if state is not None else 0
+    def _resume(self) -> Path | None:
+        """Go back to the newest checkpoint. Returns its file; None where there is none."""
+        earlier = self._settings.resume_from
+        kept = checkpoints.find([d / "checkpoints" for d in (self._settings.directory, *earlier)])
+        epoch = int(kept.state["epoch"]) if kept is not None else 0
         total = summed(torch.tensor(epoch, device=self.device))
         if int(total) != epoch * self._ranks.world:
             raise BadHyperparameter(
                 "--resume: the processes find different checkpoints; the directory must be one "
                 "that all of them see"
             )
-        if state is None:
-            return 0
+        if kept is None:
+            if earlier and self._ranks.is_first:
+                where = ", ".join(map(str, earlier))
+                warn(f"--resume: no checkpoint that can be read in {where}; training begins anew")
+            return None
+        state = kept.state
         for name, value in self._origin().items():
             if state.get(name) != value:
                 raise BadHyperparameter(f"--resume: the checkpoint is of other {name}")
@@ -250,7 +277,9 @@ class Trainer:
         for name in ("steps", "accuracies", "train_losses", "train_accuracies"):
             getattr(self._found, name)[:] = state[name]
         self._found.resumed_after = epoch
-        return epoch
+        self._found.earlier_seconds = float(state.get("seconds", 0.0))  # old ones have none
+        self._keeper.take_over(kept.path)
+        return kept.path
 
 
 def _check_batch_size(size: int, data: DataSet, world: int) -> None:
@@ -266,11 +295,13 @@ def _check_batch_size(size: int, data: DataSet, world: int) -> None:
         )
 
 
-def _forget_after(path: Path, epoch: int) -> None:
-    """Leave only the metrics up to the epoch: what comes after it is trained again, and told anew."""
-    if not path.exists():
+def _begin_metrics(path: Path, epoch: int, earlier: Path) -> None:
+    """Begin with the metrics up to the epoch that an earlier attempt told, in this file or in its own: what
+    comes after it is trained again, and told anew."""
+    source = earlier if earlier.exists() else path
+    if not source.exists():
         return
-    lines = path.read_bytes().splitlines(keepends=True)
+    lines = source.read_bytes().splitlines(keepends=True)
     known = [line for line in lines if any(m.step <= epoch for m in parse_metrics(line)[0])]
-    if known != lines:
+    if known != lines or source != path:
         write_atomically(path, b"".join(known))

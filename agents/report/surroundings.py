@@ -23,7 +23,9 @@ _WHY: Mapping[str, str] = {
 }
 """What follows from a difference, by the key in results.json's environment."""
 
-_EACH_ITS_OWN = frozenset({"scheduler_job", "allocation", "resumed_after", "job", "pid"})
+_EACH_ITS_OWN = frozenset(
+    {"scheduler_job", "allocation", "resumed_after", "earlier_seconds", "job", "pid"}
+)
 """Differs by its nature and means nothing."""
 MOST_VALUES = 8
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -86,3 +88,13 @@ def test_epochs_to_a_fraction_of_the_best():
     curve = Curve((1, 2, 3, 4), (0.5, 0.85, 0.91, 1.0))
     assert epochs_to_fraction(curve, 0.9) == 3
     assert epochs_to_fraction(Curve((1,), (0.0,)), 0.9) is None
+
+
+@pytest.mark.parametrize(
+    ("earlier", "own"), [(70.0, 30.0), (0, 100.0), (None, 100.0), (True, 100.0), (500.0, 100.0)]
+)
+def test_a_job_that_went_on_from_an_earlier_one_is_charged_for_its_own_time(earlier, own):
+    told = replace(result([1], [0.5], seconds=100.0), environment={"earlier_seconds": earlier})
+    ended = outcome(Finished(told), "final_accuracy")
+    assert ended.seconds == own
+    assert ended.metrics["seconds"] == 100.0

@@ -1,8 +1,11 @@
+import numpy as np
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
-from training.augment import augmented, mixed
+from training.augment import _beta, augmented, mixed
 from training.options import Options
 
 
@@ -67,6 +70,33 @@ def test_mixup_stays_between_the_two_images(seed, alpha):
     low, high = torch.minimum(batch, batch[others]), torch.maximum(batch, batch[others])
     assert bool(((found >= low - 1e-6) & (found <= high + 1e-6)).all())
     assert sorted(others.tolist()) == list(range(6))
+
+
+@pytest.mark.parametrize("alpha", [1e-4, 1e-3, 0.005, 0.01, 0.02, 0.05, 0.2, 1.0, 4.0])
+def test_shares_of_mixup_are_a_beta_distributions(alpha):
+    drawn = chance(7)
+    found = np.array([_beta(alpha, drawn) for _ in range(4000)])
+    assert found.min() >= 0
+    assert found.max() <= 1
+    places = np.array([1e-12, 1e-6, 1e-3, 0.01, 0.1, 0.4, 0.49, 0.51, 0.6, 0.9, 0.99, 0.999])
+    expected = stats.beta(alpha, alpha).cdf(places)
+    below = (found[:, None] < places).mean(0)
+    spread = np.sqrt(expected * (1 - expected) / len(found))
+    assert (abs(below - expected) <= 4 * spread + 1 / len(found)).all()
+
+
+def test_an_ordinary_share_is_the_quotient_of_two_draws_and_takes_no_more():
+    ours, plain = chance(3), chance(3)
+    for _ in range(200):
+        first, second = torch._standard_gamma(torch.tensor([0.2, 0.2]), generator=plain).tolist()
+        assert _beta(0.2, ours) == first / (first + second)
+    assert torch.equal(ours.get_state(), plain.get_state())
+
+
+@pytest.mark.parametrize("alpha", [1e-300, 1e-40, 1e30])
+def test_no_alpha_gives_a_share_that_is_none(alpha):
+    drawn = chance()
+    assert all(0 <= _beta(alpha, drawn) <= 1 for _ in range(50))
 
 
 def test_the_same_seed_gives_the_same_batch():

@@ -389,7 +389,7 @@ def test_processes_that_find_different_checkpoints_do_not_go_on(tmp_path, monkey
     # Each would train from its own epoch, with weights of its own.
     options, settings = read_options({}), Settings(tmp_path, device="cpu")
     made = trainer.Trainer(options, settings, 1, trainer.Found(), lambda: False, Ranks())
-    assert made._resume() == 0
+    assert made._resume() is None
     monkeypatch.setattr(made, "_ranks", Ranks(1, 2))
     monkeypatch.setattr(trainer, "summed", lambda value: value + 5)  # the first one's epoch
     with pytest.raises(BadHyperparameter, match="find different checkpoints"):

@@ -22,7 +22,7 @@ def train(directory, *flags, path=()):
         *flags,
     ]
     return subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True,
+        command, cwd=ROOT, capture_output=True, text=True, timeout=300,
         env={"PATH": "/usr/bin:/bin", "PYTHONPATH": ":".join(map(str, path)), "HOME": str(directory),
              "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
@@ -65,6 +65,56 @@ def test_a_tracker_that_is_missing_is_one_message(tmp_path, flags, package):
     result = json.loads((tmp_path / "job" / "results.json").read_text())
     assert result["status"] == "failed"
     assert package in result["error"]["message"]
+
+
+FAKE = """
+import os
+class Error(Exception):
+    pass
+class Run:
+    def log(self, values, step):
+        LOG
+    def finish(self):
+        FINISH
+def init(**settings):
+    return Run()
+"""
+
+
+def without_network(directory, log="pass", finish="pass"):
+    """A wandb that fails as the real one does, once its helper process is gone."""
+    directory.mkdir()
+    (directory / "wandb.py").write_text(FAKE.replace("LOG", log).replace("FINISH", finish))
+    return [directory]
+
+
+BROKEN = "raise ConnectionResetError('Connection lost')"
+
+
+@pytest.mark.parametrize(
+    "fails", [{"log": BROKEN}, {"finish": BROKEN}, {"log": BROKEN, "finish": "while True: pass"}]
+)
+def test_a_tracker_that_fails_costs_one_warning_and_no_training(tmp_path, fails):
+    fake = without_network(tmp_path / "fake", **fails)
+    done = train(tmp_path / "job", "--wandb", "online", path=fake)
+    assert done.returncode == 0, done.stderr
+    said = [line for line in done.stderr.splitlines() if line.startswith("warning: W&B")]
+    words = "gets nothing more, it has failed (ConnectionResetError: Connection lost)"
+    assert said == [f"warning: W&B {words}"]
+    assert "Traceback" not in done.stderr
+    assert json.loads((tmp_path / "job" / "results.json").read_text())["status"] == "completed"
+    assert [line["step"] for line in lines(tmp_path / "job")] == [1, 2]
+
+
+def test_the_result_is_written_before_a_tracker_has_time_to_hang(tmp_path):
+    finish = f"print(os.path.exists({str(tmp_path / 'job' / 'results.json')!r}))"
+    done = train(
+        tmp_path / "job",
+        "--wandb",
+        "online",
+        path=without_network(tmp_path / "fake", finish=finish),
+    )
+    assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr
 
 
 def test_guessing_for_long_is_a_divergence_and_slow_learning_is_not(tmp_path):

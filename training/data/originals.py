@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import http.client
 import os
-import shutil
-import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,23 +88,46 @@ def fetch(name: str, directory: Path, url: str | None = None, timeout: float = 6
     return True
 
 
+class _Broken(Exception):
+    """The network's fault, in words."""
+
+
 def _download(url: str, target: Path, md5: str, timeout: float) -> None:
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
-        with urllib.request.urlopen(url, timeout=timeout) as answer, open(part, "wb") as stream:
-            shutil.copyfileobj(answer, stream, 1024 * 1024)
+        with open(part, "wb") as stream:
+            for content in _arriving(url, timeout):
+                stream.write(content)
         found = _md5(part)
         if found != md5:
             raise BadData(f"fetch: {url} gave something else (its MD5 is {found}, not {md5})")
         os.replace(part, target)
-    except (urllib.error.URLError, TimeoutError, ValueError) as error:
-        reason = getattr(error, "reason", error)
+    except _Broken as error:
         raise BadData(
-            f"fetch: {url} cannot be had ({reason}): without a way to the internet, copy "
+            f"fetch: {url} cannot be had ({error}): try again, or without a way to the internet copy "
             f"{target.name} to {target.parent} by hand"
         ) from error
     finally:
         part.unlink(missing_ok=True)
+
+
+def _arriving(url: str, timeout: float) -> Iterator[bytes]:
+    """What is at the address, piece by piece. Raises _Broken.
+
+    Apart from the writing: an OSError in here is the network's, one out there the disk's.
+    """
+    count = 0
+    try:
+        with urllib.request.urlopen(url, timeout=timeout) as answer:
+            while content := answer.read(1024 * 1024):
+                count += len(content)
+                yield content
+            told = answer.headers.get("Content-Length", "")
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        after = f" after {count:,} bytes" if count else ""
+        raise _Broken(f"{getattr(error, 'reason', error)}{after}") from error
+    if told.isdecimal() and count < int(told):
+        raise _Broken(f"cut short: {count:,} of {int(told):,} bytes came")
 
 
 def _md5(path: Path) -> str:
