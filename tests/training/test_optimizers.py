@@ -176,3 +176,53 @@ def test_sgd_takes_the_steps_of_torchs_own_to_the_bit(way, nesterov, momentum):
         stepped(own, theirs, images)
     pairs = zip(ours.parameters(), theirs.parameters(), strict=True)
     assert all(torch.equal(a, b) for a, b in pairs)
+
+
+@pytest.fixture
+def memory_as_it_comes():
+    """New memory is full of NaN, so that none passes for zeros."""
+    torch.use_deterministic_algorithms(True)
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_momentum_begins_at_rest_where_the_scaler_skips_the_first_steps(memory_as_it_comes, fused):
+    model = torch.nn.Linear(3, 2)
+    optimizer = build_optimizer(model, Options(learning_rate=1e-30))
+    for group in optimizer.param_groups:
+        group.update(fused=fused or None, foreach=None if fused else True)
+    optimizer._step_supports_amp_scaling = fused  # as torch does of one that is made so
+    scaler = torch.amp.GradScaler("cpu", init_scale=4.0)
+    for factor in (float("inf"), 1.0):
+        optimizer.zero_grad()
+        (scaler.scale(model(torch.ones(1, 3)).sum()) * factor).backward()
+        scaler.step(optimizer)
+        scaler.update()
+    kept = [optimizer.state[p]["momentum_buffer"] for p in model.parameters()]
+    assert all(torch.equal(momentum, torch.ones_like(momentum)) for momentum in kept)
+
+
+@pytest.mark.parametrize("foreach", [True, False])
+@pytest.mark.parametrize("fused", [True, False])
+@pytest.mark.parametrize("nesterov", [True, False])
+@pytest.mark.parametrize("momentum", [0.9, 0.0])
+def test_sgd_takes_the_steps_of_torchs_own_to_the_bit(foreach, fused, nesterov, momentum):
+    how = {"foreach": foreach and not fused, "fused": fused}
+    options = Options(width=4, momentum=momentum, nesterov=nesterov, weight_decay=0.01)
+    ours = build_model(options, Shape(1, 28, 10))
+    theirs = copy.deepcopy(ours)
+    mine = build_optimizer(ours, options)
+    groups = [
+        {"params": [p for p in theirs.parameters() if p.ndim > 1], "weight_decay": 0.01},
+        {"params": [p for p in theirs.parameters() if p.ndim <= 1]},
+    ]
+    own = torch.optim.SGD(groups, 0.01, momentum, nesterov=nesterov and momentum > 0, **how)
+    for group in mine.param_groups:
+        group.update(how)
+    for _ in range(4):
+        images = torch.randn(8, 1, 28, 28)
+        stepped(mine, ours, images)
+        stepped(own, theirs, images)
+    pairs = zip(ours.parameters(), theirs.parameters(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
