@@ -49,17 +49,6 @@ def _begin_at_rest(optimizer: torch.optim.SGD) -> None:
             optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
 
 
-def _begin_at_rest(optimizer: torch.optim.SGD) -> None:
-    """Begin with a momentum of zero, from where the first step gives what torch's own beginning gives.
-
-    torch takes the first gradient for it; fused, it takes memory as it comes and lets the step fill it. Where
-    fp16's scaler skips that step, for a gradient that overflowed, nothing does: the next would add to it.
-    """
-    for group in optimizer.param_groups:
-        for parameter in group["params"] if group["momentum"] else ():
-            optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
-
-
 def go_on_from(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
     """Be as the optimizer was that gave this state, on whatever device that was.
 

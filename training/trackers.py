@@ -47,9 +47,8 @@ class Trackers:
         """Do it, and where the tracker fails, go on without: the metrics lie in their own file."""
         try:
             what(self._told[name])
-        except (
-            Exception
-        ) as error:  # whatever a package of others, or the process behind it, makes of it
+        # Whatever a package of others, or the process behind it, makes of it:
+        except Exception as error:
             del self._told[name]
             warn(f"{name} gets nothing more, it has failed ({type(error).__name__}: {error})")
 
