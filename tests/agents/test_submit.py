@@ -259,6 +259,7 @@ def test_a_job_that_vanished_is_a_failed_experiment(tmp_path):
     # The whole job, script and worker, as when a node goes: no exit code is ever written.
     os.killpg(os.getpgid(script), signal.SIGKILL)
     (found,) = until_ended(one["directory"], code=1)
+    (config.parent / "go").touch()  # The program has a process group of its own, and lives on.
     assert found["state"] == "failed"
     assert "node failure" in found["why"]
 
