@@ -91,9 +91,9 @@ def test_cancelled_trials_leave_the_queue_and_the_search_ends_with_the_others(la
     assert "▁" in text()
     until(lambda: "1 completed" in text(), search)
     answer = ask(run, "cancel", {"trials": [0]}, wait=120)
-    assert (answer.state, answer.said) == ("taken", "trial 0 cancelled")
+    assert (answer.state, answer.said) == ("taken", "trial 0 cancelled, unless ended already")
     answer = ask(run, "cancel", {"trials": "all"}, wait=120)
-    assert (answer.state, answer.said) == ("taken", "trial 1 cancelled")
+    assert (answer.state, answer.said) == ("taken", "trial 1 cancelled, unless ended already")
     screen, _ = search.communicate(timeout=180)
     assert search.returncode == 0, screen
     lab.wait_until_empty()

@@ -140,4 +140,4 @@ def test_init_asks_for_nothing_that_it_can_find(
         [*command, "--force", "--queue", "nowhere"], cwd=ROOT, capture_output=True, text=True
     )
     assert wrong.returncode == 2
-    assert "--queue nowhere: there are debug, down, scavenge, urgent" in wrong.stderr
+    assert "--queue nowhere: there are debug, scavenge, urgent" in wrong.stderr
