@@ -136,9 +136,11 @@ class Trial:
     @property
     def teaches(self) -> bool:
         """Whether it says, or will say, something of its point that nobody knew before."""
-        failed = self.state is TrialState.FAILED and self.failure is not None
-        mishap = failed and self.failure is not None and self.failure.cause in NOT_OF_THE_POINT
-        return self.confirms is None and not mishap
+        if self.confirms is not None:
+            return False
+        if self.state is not TrialState.FAILED or self.failure is None:
+            return True
+        return self.failure.cause not in NOT_OF_THE_POINT
 
 
 @dataclass(frozen=True)

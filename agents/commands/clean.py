@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agents.cleaning import Locked, OldRun, locked, old_runs, remove
+from agents.commands.consent import must_be_asked, says_yes
 from agents.doctor.words import size_text
 from agents.errors import ConfigurationError
 from agents.home import expanded
@@ -88,20 +89,12 @@ def _there(going: Sequence[OldRun], wanted: Wanted) -> Mapping[str, There]:
 def _agreed(going: Sequence[OldRun], there: Mapping[str, There], wanted: Wanted) -> bool:
     if wanted.yes:
         return True
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise ConfigurationError(
-            "nothing was deleted: nobody can be asked here; give --yes to delete what is listed"
-        )
+    must_be_asked(
+        "nothing was deleted: nobody can be asked here; give --yes to delete what is listed"
+    )
     size = size_text(sum(run.size for run in going) + sum(one.size for one in there.values()))
     what = f"{len(going)} run{'s' if len(going) > 1 else ''} ({size})"
-    try:
-        answer = input(f"Delete {what} for good [yes/no]? ")
-    except (EOFError, KeyboardInterrupt):
-        answer = ""
-    if answer.strip().lower() in ("y", "yes"):
-        return True
-    print("nothing was deleted")
-    return False
+    return says_yes(f"Delete {what} for good", "nothing was deleted")
 
 
 def _remove(

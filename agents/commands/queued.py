@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Sequence
 
+from agents.commands.consent import must_be_asked, says_yes
 from agents.commands.resources import job_lines, look, reached
 from agents.config import LoadedConfig
 from agents.doctor.heard import Word
@@ -95,18 +96,10 @@ def _asked(loaded: LoadedConfig, how: dict[str, str], jobs: Sequence[str]) -> di
 
 
 def _agreed(jobs: Sequence[QueuedJob]) -> bool:
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise ConfigurationError(
-            f"queue --cancel: {count(len(jobs), 'job')} of yours, and nobody can be asked here; name "
-            "them, or give --yes"
-        )
+    what = count(len(jobs), "job")
+    must_be_asked(
+        f"queue --cancel: {what} of yours, and nobody can be asked here; name them, or give --yes"
+    )
     for job in jobs:
         print("\n".join(job_lines(job)))
-    try:
-        answer = input(f"Cancel {count(len(jobs), 'job')} [yes/no]? ")
-    except (EOFError, KeyboardInterrupt):
-        answer = ""
-    if answer.strip().lower() in ("y", "yes"):
-        return True
-    print("nothing was cancelled")
-    return False
+    return says_yes(f"Cancel {what}", "nothing was cancelled")

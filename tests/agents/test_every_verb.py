@@ -9,12 +9,9 @@ from pathlib import Path
 
 import forked
 import pytest
+from quick_search import write_quick_search
 
 ROOT = Path(__file__).parents[2]
-PROGRAM = """\
-echo '{"schema": 1, "status": "completed", "metrics": {"accuracy_auc": 0.5}}' > "$1/r"
-mv "$1/r" "$1/results.json"
-"""
 ON_A_RUN = {
     "status": ["status", "DIR"],
     "watch": ["watch", "DIR"],
@@ -83,17 +80,7 @@ def is_told(done, codes):
 def finished(tmp_path_factory):
     """A run that came to its end, in a directory with a space and letters."""
     base = tmp_path_factory.mktemp("bäse of runs")
-    (base / "program.sh").write_text(PROGRAM)
-    (base / "config.yaml").write_text(
-        "experiment: {id: small}\n"
-        "search_space: {x: {type: float, low: 0, high: 1}}\n"
-        "loop: {max_iterations: 1, jobs_per_iteration: 1}\n"
-        "proposer: {kind: sampler}\n"
-        f'training: {{command: [sh, "{base}/program.sh", "{{job_dir}}"]}}\n'
-        "cluster: {poll: {floor: 0.05s}}\n"
-        f'directories: {{local_base: "{base}/results"}}\n'
-    )
-    done = run(["--config", base / "config.yaml"])
+    done = run(["--config", write_quick_search(base)])
     assert done.returncode == 0, done.stderr
     (path,) = (each for each in (base / "results").glob("*_small") if not each.is_symlink())
     return path

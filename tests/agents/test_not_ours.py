@@ -7,12 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from quick_search import write_quick_search
 
 ROOT = Path(__file__).parents[2]
-PROGRAM = """\
-echo '{"schema": 1, "status": "completed", "metrics": {"accuracy_auc": 0.5}}' > "$1/r"
-mv "$1/r" "$1/results.json"
-"""
 AS_ANYBODY = (
     [] if os.geteuid() else ["setpriv", "--bounding-set=-dac_override", "--inh-caps=-dac_override"]
 )
@@ -40,18 +37,9 @@ def closed(directory):
 def theirs(tmp_path_factory):
     """A search and an experiment in a directory that cannot be written any more."""
     base = tmp_path_factory.mktemp("theirs")
-    (base / "program.sh").write_text(PROGRAM)
-    (base / "config.yaml").write_text(
-        "experiment: {id: small}\n"
-        "search_space: {x: {type: float, low: 0, high: 1}}\n"
-        "loop: {max_iterations: 1, jobs_per_iteration: 1}\n"
-        "proposer: {kind: sampler}\n"
-        f'training: {{command: [sh, "{base}/program.sh", "{{job_dir}}"]}}\n'
-        "cluster: {poll: {floor: 0.05s}}\n"
-        f'directories: {{local_base: "{base}/results", run_pattern: "{{experiment}}"}}\n'
-    )
-    assert run("--config", base / "config.yaml").returncode == 0
-    assert run("submit", "--config", base / "config.yaml", "--wait").returncode == 0
+    config = write_quick_search(base, ', run_pattern: "{experiment}"')
+    assert run("--config", config).returncode == 0
+    assert run("submit", "--config", config, "--wait").returncode == 0
     yield closed(base)
     for place in (base, *base.rglob("*")):
         place.chmod(0o755)

@@ -2,20 +2,14 @@
 
 import os
 
-from loop_run import hold, let_go, resume, run_directory, start, write_config
+from loop_run import resume, write_config
 from test_finished import aged
-from test_loop import ended, jobs_started, summary, wait_until
+from test_loop import ended, killed_with_two_jobs, summary, wait_until
 
 
 def test_only_the_time_until_its_last_job_ended_counts(tmp_path):
     config = write_config(tmp_path, "loop: {max_iterations: 2, jobs_per_iteration: 2}\n")
-    hold(config)
-    orchestrator = start(config)
-    wait_until(lambda: jobs_started(config) == 2)
-    orchestrator.kill()
-    orchestrator.wait()
-    let_go(config)
-    run = run_directory(config)
+    run = killed_with_two_jobs(config)
     wait_until(lambda: len(list(run.glob("job_*/exit_code"))) == 2)
     aged(run, days=7)
     for path in run.glob("job_*/*"):

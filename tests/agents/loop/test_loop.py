@@ -35,6 +35,17 @@ def summary(config):
     return json.loads((run_directory(config) / "summary.json").read_text())
 
 
+def killed_with_two_jobs(config):
+    """A search that was killed while two of its jobs ran, which may end now. Its run directory."""
+    hold(config)
+    orchestrator = start(config)
+    wait_until(lambda: jobs_started(config) == 2)
+    orchestrator.kill()
+    orchestrator.wait()
+    let_go(config)
+    return run_directory(config)
+
+
 def wait_until(what, seconds=180):
     limit = time.monotonic() + seconds
     while time.monotonic() < limit:
@@ -192,13 +203,7 @@ def punch(file):
 @pytest.mark.parametrize("damage", [lose, cut, overwrite, punch])
 def test_a_graph_whose_position_is_lost_is_made_again_from_the_ledger(tmp_path, damage):
     config = write_config(tmp_path)
-    hold(config)
-    orchestrator = start(config)
-    wait_until(lambda: jobs_started(config) == 2)
-    orchestrator.kill()
-    orchestrator.wait()
-    let_go(config)
-    run = run_directory(config)
+    run = killed_with_two_jobs(config)
     for journal in run.glob("graph.db-*"):
         journal.unlink()  # Killed in a write, it leaves one that would undo the damage.
     damage(run / "graph.db")
