@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -196,3 +197,34 @@ def test_data_in_a_job_is_data_to_the_shell(cluster, tmp_path):
         nasty
     }
     assert not list(tmp_path.rglob("pwned"))
+
+
+def test_a_job_that_is_stopped_leaves_nothing_in_its_working_directory(cluster, tmp_path):
+    code = tmp_path / "code"
+    code.mkdir()
+    begun = "import os, time; open(os.environ['HERE'] + '/begun', 'w').close(); time.sleep(600)"
+    directory = tmp_path / "run" / "dir_job"
+    script = JobScript(
+        [sys.executable, "-c", begun],
+        environment={"HERE": str(directory)},
+        working_directory=str(code),
+    )
+    job = JobRequest("job", "dir_job", script, Resources(), {})
+    cluster.submit([job])
+    wait_for((directory / "begun").exists)
+    cluster.cancel([ref(job)])
+    verdict(cluster, job, cancelled=True)
+    assert (directory / "stopped").read_text() == "TERM\n"
+    assert list(code.iterdir()) == []
+
+
+def test_a_setup_that_goes_elsewhere_takes_no_file_of_the_job_along(cluster, tmp_path):
+    script = JobScript(
+        ["true"], setup=[f"cd {tmp_path}"], working_directory=str(tmp_path / "no such place")
+    )
+    job = JobRequest("job", "dir_job", script, Resources(), {})
+    cluster.submit([job])
+    found = verdict(cluster, job)
+    assert isinstance(found, Failed)
+    assert (tmp_path / "run" / "dir_job" / "exit_code").read_text() == "97\n"
+    assert not (tmp_path / "exit_code").exists()
