@@ -14,6 +14,8 @@ from dataclasses import dataclass
 
 from agents.config.model import ConfirmSettings
 from agents.convergence import StopReason
+from agents.thinning import spread
+from agents.tradeoff import on_the_front
 from agents.trial import Proposal, StudyView, Trial, TrialState
 
 _WITHOUT = frozenset({"failures_in_a_row", "asked"})
@@ -57,9 +59,11 @@ def due(view: StudyView, settings: ConfirmSettings) -> list[Proposal]:
 
 
 def candidates(view: StudyView, count: int) -> list[Trial]:
-    """The best trials of the search, each point once."""
+    """The best trials of the search, each point once; of a search for two objectives so many of the Pareto
+    front, evenly, its ends included."""
     chosen: list[Trial] = []
-    for trial in _best_first(view):
+    ranked = _best_first(view) if view.second is None else spread(on_the_front(view), count)
+    for trial in ranked:
         if len(chosen) == count:
             break
         if all(trial.parameters != other.parameters for other in chosen):

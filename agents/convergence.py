@@ -15,7 +15,8 @@ from agents.config.model import ConfirmSettings, LoopSettings, StopSettings
 from agents.cost import cost_of, node_hours
 from agents.schedule import complete_iterations
 from agents.spans import spans
-from agents.trial import Direction, StudyView, Trial, TrialState
+from agents.tradeoff import Point, advances, points
+from agents.trial import Direction, Second, StudyView, Trial, TrialState
 from agents.words import count
 
 
@@ -200,6 +201,8 @@ def iterations_without_improvement(view: StudyView, minimum: float) -> int:
 
 def idle_iterations(view: StudyView, minimum: float) -> list[int]:
     """The iterations with a completed trial since the best value last improved by `minimum`."""
+    if view.second is not None:
+        return _idle_of_two(view, view.second, minimum)
     best_of: dict[int, float] = {}
     for trial in view.completed:
         if trial.value is None:
@@ -216,4 +219,19 @@ def idle_iterations(view: StudyView, minimum: float) -> list[int]:
             reference, idle = best_of[iteration], []
         else:
             idle.append(iteration)
+    return idle
+
+
+def _idle_of_two(view: StudyView, second: Second, minimum: float) -> list[int]:
+    """Those since an iteration last moved the Pareto front."""
+    by_iteration: dict[int, list[Point]] = {}
+    for point in points(view, second):
+        by_iteration.setdefault(point.trial.iteration, []).append(point)
+    before: list[Point] = []
+    idle: list[int] = []
+    for iteration in sorted(by_iteration):
+        own = by_iteration[iteration]
+        moved = any(advances(point, before, view, minimum) for point in own)
+        idle = [] if moved else [*idle, iteration]
+        before += own
     return idle

@@ -122,10 +122,7 @@ class Experiment:
 
     def view(self) -> StudyView:
         """A snapshot of the ledger."""
-        objective = self._settings.objective
-        return snapshot(
-            self.run.ledger, self._settings.experiment.id, objective.metric, objective.direction
-        )
+        return snapshot(self.run.ledger, self._settings)
 
     def enter(self, parameters: dict[str, ParameterValue]) -> int:
         """Enter an experiment in the ledger. Returns its number."""

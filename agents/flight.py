@@ -246,7 +246,7 @@ class Flight:
                 continue
             if not (isinstance(verdict, Failed) and self._run_again(trial, verdict.failure)):
                 self._report_points(trial)
-                ended = outcome(verdict, self._settings.objective.metric)
+                ended = outcome(verdict, *self._settings.objective.metrics)
                 ended = self._pruning.as_seen(trial, self._stuck.as_seen(trial, ended))
                 self._finish(trial, self._cancelling.as_asked(trial, ended))
             self.watch.forget(trial)

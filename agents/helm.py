@@ -211,8 +211,8 @@ class Helm:
         """What there is to say where the search has used up what it is given now."""
         if here.ending is not None or self.now.stop is not None:
             return ""
-        objective, kept = settings.objective, self._ledger.attributes()
-        view = StudyView(settings.experiment.id, objective.metric, objective.direction, here.trials)
+        kept = self._ledger.attributes()
+        view = StudyView.of(settings, here.trials)
         started = datetime.fromisoformat(kept["started_at"])
         elapsed = elapsed_seconds(kept, started, datetime.now(UTC))
         reasons = reasons_now(view, settings, elapsed, self.now.cancelled)

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage
     from optuna.trial import FrozenTrial
 
+    from agents.config.model import Settings
+
 # User attributes of a trial. Few, since a relational storage writes each by itself: those that
 # optuna-dashboard should show as columns are flat, the rest of a proposal is one.
 _ITERATION, _ORIGIN, _PROPOSAL, _JOB, _OUTCOME = (
@@ -240,9 +242,9 @@ class Ledger:
         return self._ids[number]
 
 
-def snapshot(ledger: Ledger, experiment: str, metric: str, direction: Direction) -> StudyView:
+def snapshot(ledger: Ledger, settings: Settings) -> StudyView:
     """A snapshot of the ledger for proposers, convergence and reports."""
-    return StudyView(experiment, metric, direction, ledger.trials(), ledger.sampler_state())
+    return StudyView.of(settings, ledger.trials(), ledger.sampler_state())
 
 
 def _to_optuna(state: TrialState) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -99,3 +100,13 @@ def _holes(curve: Curve) -> str:
 def _points(curve: Curve) -> list[tuple[float, float]]:
     pairs = zip(curve.step, curve.accuracy, strict=True)
     return [(step, accuracy) for step, accuracy in pairs if accuracy is not None]
+
+
+def as_float(value: object) -> float | None:
+    """The finite number that `value` is, integers left whole, or None."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    try:
+        return value if math.isfinite(value) else None
+    except OverflowError:
+        return None

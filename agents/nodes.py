@@ -208,10 +208,7 @@ class SearchNodes:
 
     def view(self) -> StudyView:
         """A snapshot of the ledger."""
-        objective = self._settings.objective
-        known = snapshot(
-            self._ledger, self._settings.experiment.id, objective.metric, objective.direction
-        )
+        known = snapshot(self._ledger, self._settings)
         return replace(known, notes=self._helm.now.notes)
 
     def _complete(self, position: Position) -> list[int]:

@@ -44,8 +44,9 @@ def ended_as(trial: Trial, ended: Outcome, finished_at: datetime | None) -> Tria
     return replace(trial, finished_at=finished_at, **known)
 
 
-def outcome(verdict: Finished | Failed, metric: str) -> Outcome:
-    """How the trial ended. A trial without a finite objective has failed, and has no value."""
+def outcome(verdict: Finished | Failed, metric: str, second: str | None = None) -> Outcome:
+    """How the trial ended. A trial without a finite objective, or without the second one where the search
+    is for two, has failed, and has no value."""
     result = verdict.result
     if result is None:
         assert isinstance(verdict, Failed)
@@ -58,7 +59,10 @@ def outcome(verdict: Finished | Failed, metric: str) -> Outcome:
         return _from(result, measured, TrialState.PRUNED, warnings=warnings)
     value = measured.metrics.get(metric)
     if value is None:
-        failure = _without_objective(metric, measured)
+        failure = _without_objective(metric, "the objective", measured)
+        return _from(result, measured, TrialState.FAILED, failure=failure, warnings=warnings)
+    if second is not None and measured.metrics.get(second) is None:
+        failure = _without_objective(second, "the second objective", measured)
         return _from(result, measured, TrialState.FAILED, failure=failure, warnings=warnings)
     return _from(result, measured, TrialState.COMPLETED, value=value, warnings=warnings)
 
@@ -93,17 +97,17 @@ def _own_seconds(result: Result) -> float | None:
     return result.seconds - earlier if 0 <= earlier <= result.seconds else result.seconds
 
 
-def _without_objective(metric: str, measured: Measured) -> Failure:
+def _without_objective(metric: str, what: str, measured: Measured) -> Failure:
     if measured.broken_off is not None and metric in OF_ITS_END:
         return Failure(Cause.DIVERGED, measured.broken_off)
-    return Failure(Cause.CONTRACT, _no_objective(metric, measured.metrics))
+    return Failure(Cause.CONTRACT, _no_objective(metric, what, measured.metrics))
 
 
-def _no_objective(metric: str, metrics: Mapping[str, float | None]) -> str:
+def _no_objective(metric: str, what: str, metrics: Mapping[str, float | None]) -> str:
     if metric in metrics:
-        return f"results.json: the objective {metric} is not a finite number"
+        return f"results.json: {what} {metric} is not a finite number"
     known = ", ".join(sorted(metrics)) or "none"
-    return f"results.json has no metric {metric}, which is the objective; it has: {known}"
+    return f"results.json has no metric {metric}, which is {what}; it has: {known}"
 
 
 def intermediate_values(lines: Sequence[MetricLine], metric: str) -> dict[int, float]:

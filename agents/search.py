@@ -35,6 +35,7 @@ from agents.pulse import pulse
 from agents.schedule import current_iteration
 from agents.screen import Screen
 from agents.space import SearchSpace
+from agents.tradeoff import on_the_front
 from agents.trial import Trial
 from agents.unattended import Unattended
 from agents.workspace import Workspace
@@ -89,7 +90,8 @@ class Search:
         """What there is to say at the end."""
         known = self.nodes.view()
         elapsed, reason = self.paperwork.elapsed(), self.paperwork.stop_sentence
-        return Ending(known.metric, winner(known), elapsed, reason, confirmed(known))
+        front = [] if known.second is None else on_the_front(known)
+        return Ending(known.metric, winner(known), elapsed, reason, confirmed(known), front)
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,8 @@ class Ending:
     stop_reason: str | None
     confirmed: Sequence[Confirmed] = ()
     """What came of running the best trials again, the winner first."""
+    front: Sequence[Trial] = ()
+    """With two objectives the trials that no other one beats in both."""
 
 
 @dataclass(frozen=True)

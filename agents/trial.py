@@ -6,11 +6,14 @@ import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from scheduler.job import Cause, Resources
 from scheduler.job import Failure as Failure
 from training.contract import Curve, ParameterValue
+
+if TYPE_CHECKING:
+    from agents.config.model import Settings
 
 Origin = Literal["llm", "sampler", "user", "default"]
 Direction = Literal["maximize", "minimize"]
@@ -144,6 +147,15 @@ class Trial:
 
 
 @dataclass(frozen=True)
+class Second:
+    """A second objective: the search is for the best trade-offs of the two."""
+
+    metric: str
+    """By its name in results.json; ``seconds``: the training time."""
+    direction: Direction
+
+
+@dataclass(frozen=True)
 class StudyView:
     """What a proposer, the convergence rules and a report may know: a snapshot."""
 
@@ -156,6 +168,27 @@ class StudyView:
     """What an Optuna sampler keeps with the study (grid, QMC position)."""
     notes: Sequence[str] = ()
     """What the user said while the search ran, the oldest first. The LLM sees it."""
+    second: Second | None = None
+    """Set where the search is for two objectives."""
+
+    @classmethod
+    def of(
+        cls,
+        settings: Settings,
+        trials: Sequence[Trial],
+        sampler_state: Mapping[str, Any] | None = None,
+    ) -> StudyView:
+        """These trials as the search of a configuration."""
+        objective = settings.objective
+        second = objective.second
+        return cls(
+            settings.experiment.id,
+            objective.metric,
+            objective.direction,
+            trials,
+            sampler_state or {},
+            second=None if second is None else Second(second.metric, second.direction),
+        )
 
     @property
     def completed(self) -> list[Trial]:

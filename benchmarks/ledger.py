@@ -12,11 +12,11 @@ import optuna
 import sqlalchemy
 
 from agents.config.model import FloatParameter, SamplerSettings
-from agents.ledger import Ledger, snapshot
+from agents.ledger import Ledger
 from agents.outcome import Outcome
 from agents.proposers.sampler import SamplerProposer
 from agents.space import SearchSpace
-from agents.trial import Job, TrialState
+from agents.trial import Job, StudyView, TrialState
 
 SIZES = (100, 1000, 5000)
 CYCLES = 30
@@ -105,7 +105,9 @@ def _ours(kind: str, url: str) -> Callable[[int], None]:
 
     def cycle(number: int) -> None:
         ledger.refresh()
-        known = snapshot(ledger, "bench", "accuracy_auc", "maximize")
+        known = StudyView(
+            "bench", "accuracy_auc", "maximize", ledger.trials(), ledger.sampler_state()
+        )
         (proposal,) = proposer.propose(known, 1).proposals
         trial = ledger.add(proposal, number, 0)
         ledger.record_job(trial, Job("name", "directory"))

@@ -73,8 +73,7 @@ def _first_trials(settings: Settings) -> list[Trial]:
 
 def _first_proposals(settings: Settings) -> tuple[list[Proposal], list[str]]:
     space = SearchSpace.build(settings.search_space, settings.constraints)
-    objective = settings.objective
-    empty = StudyView(settings.experiment.id, objective.metric, objective.direction, [])
+    empty = StudyView.of(settings, [])
     asked, notices = _without_endpoint(settings, space)
     with tempfile.TemporaryDirectory() as exchanges:
         proposer = build_proposer(asked, space, Path(exchanges))

@@ -321,9 +321,7 @@ def first_question(loaded: LoadedConfig) -> str:
 
     settings = loaded.settings
     space = SearchSpace.build(settings.search_space, settings.constraints)
-    nothing = StudyView(
-        settings.experiment.id, settings.objective.metric, settings.objective.direction, ()
-    )
+    nothing = StudyView.of(settings, ())
     template = prompt_template(settings.llm.prompt)
     count = settings.loop.jobs_per_iteration
     card = build_card(settings, space)

@@ -46,6 +46,7 @@ def problems_of(settings: Settings) -> list[Problem]:
     return [
         *_space_problems(settings),
         *_stop_problems(settings),
+        *_second_problems(settings),
         *_pruner_problems(settings),
         *_proposer_problems(settings),
         *_training_problems(settings),
@@ -120,6 +121,34 @@ def _stop_problems(settings: Settings) -> Iterator[Problem]:
             key,
             f"{key} is {stop.minimum_improvement:g}, and {metric} lies between 0 and 1: no trial "
             "could improve by so much",
+        )
+
+
+def _second_problems(settings: Settings) -> Iterator[Problem]:
+    second, report = settings.objective.second, settings.report
+    if second is None:
+        return
+    if second.metric == settings.objective.metric:
+        key = "objective.second.metric"
+        yield key, f"{key} is {second.metric}, like objective.metric: name another, or remove it"
+    for name in sorted(report.model_fields_set):
+        if getattr(report, name) != type(report).model_fields[name].default:
+            key = f"report.{name}"
+            yield (
+                key,
+                f"{key} means nothing beside objective.second, which the report shows: remove it",
+            )
+    if settings.pruner.kind != "none":
+        yield (
+            "pruner.kind",
+            f"pruner.kind is {settings.pruner.kind}, which judges by objective.metric alone, and "
+            f"with objective.second a weak trial may be the best in {second.metric}: use none",
+        )
+    if settings.proposer.sampler.kind == "cmaes":
+        yield (
+            "proposer.sampler.kind",
+            "proposer.sampler.kind is cmaes, which knows one objective: use auto, tpe, gp, qmc, "
+            "random or grid with objective.second",
         )
 
 

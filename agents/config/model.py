@@ -24,6 +24,18 @@ class ExperimentSettings(Section):
     seed: int = Field(default=0, ge=0, lt=2**31, description="Same seed, same search.")
 
 
+class SecondObjectiveSettings(Section):
+    """A second objective: the search is for the best trade-offs of the two."""
+
+    metric: str = Field(
+        min_length=1,
+        description="By its name in results.json; seconds: the training time.",
+    )
+    direction: Literal["maximize", "minimize"] = Field(
+        default="minimize", description="Which values are better."
+    )
+
+
 class ObjectiveSettings(Section):
     """What is to be optimized: a metric of results.json."""
 
@@ -35,6 +47,14 @@ class ObjectiveSettings(Section):
     direction: Literal["maximize", "minimize"] = Field(
         default="maximize", description="Which values are better."
     )
+    second: SecondObjectiveSettings | None = Field(
+        default=None, description="A second one: the search is for the best trade-offs of both."
+    )
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """What each result must hold."""
+        return (self.metric,) if self.second is None else (self.metric, self.second.metric)
 
 
 When = dict[str, ParameterValue | list[ParameterValue]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from agents.space import SearchSpace
+from agents.tradeoff import on_the_front
 from agents.trial import StudyView
 from training.contract import ParameterValue
 
@@ -21,10 +22,10 @@ def hugging(
 ) -> str | None:
     """What is wrong with a point that lies in a corner of the space, or None.
 
-    An edge does not count where the default lies, or the best run so far: who went there step by
-    step may go on.
+    An edge does not count where the default lies, or the best run so far (with two objectives, a run
+    of the Pareto front): who went there step by step may go on.
     """
-    known = [space.default(), *([view.best.parameters] if view.best is not None else [])]
+    known = [space.default(), *(trial.parameters for trial in on_the_front(view))]
     here = sides(space, parameters)
     there = [sides(space, point) for point in known]
     new = [name for name, side in here.items() if side and all(o.get(name) != side for o in there)]

@@ -26,7 +26,8 @@ from optuna.trial import TrialState as OptunaState
 
 from agents.proposers.pending import PointKey, point_key
 from agents.space import SearchSpace
-from agents.trial import Direction, StudyView, Trial, TrialState
+from agents.tradeoff import second_value
+from agents.trial import Direction, Second, StudyView, Trial, TrialState
 from training.contract import ParameterValue
 
 _STATES = {
@@ -64,17 +65,21 @@ class _Storage(InMemoryStorage):
 class Mirror:
     """The history as Optuna's samplers see it."""
 
-    def __init__(self, space: SearchSpace, direction: Direction) -> None:
+    def __init__(
+        self, space: SearchSpace, direction: Direction, second: Second | None = None
+    ) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._space = space
         self._distributions: Mapping[str, BaseDistribution] = space.distributions()
         self._direction = direction
+        self._second = second
         self._clear()
 
     def _clear(self) -> None:
         self._storage = _Storage()
+        directions = [self._direction, *([self._second.direction] if self._second else [])]
         self.study = optuna.create_study(
-            storage=self._storage, direction=self._direction, study_name="mirror"
+            storage=self._storage, directions=directions, study_name="mirror"
         )
         self._trials: list[Trial] = []
         self._seen: Counter[PointKey] = Counter()
@@ -137,9 +142,11 @@ class Mirror:
 
     def _frozen(self, trial: Trial) -> FrozenTrial:
         state = _STATES[trial.state]
-        value = trial.value if state is OptunaState.COMPLETE else None
-        if state is OptunaState.COMPLETE and (value is None or not math.isfinite(value)):
-            state, value = OptunaState.FAIL, None
+        values = self._values(trial) if state is OptunaState.COMPLETE else None
+        if state is OptunaState.COMPLETE and values is None:
+            state = OptunaState.FAIL
+        if state is OptunaState.PRUNED and self._second is not None:
+            state = OptunaState.FAIL  # Optuna's samplers know no such trial of two objectives
         distributions = {
             name: self._distributions[name]
             for name in trial.parameters
@@ -147,15 +154,23 @@ class Mirror:
         }
         if not trial.teaches or not _inside(trial.parameters, distributions):
             # From before the space was changed, or no lesson: the models get no use of it, the number stays.
-            state, value, distributions = OptunaState.FAIL, None, {}
+            state, values, distributions = OptunaState.FAIL, None, {}
         return create_trial(
             state=state,
-            value=value,
+            values=values,
             params={name: trial.parameters[name] for name in distributions},
             distributions=distributions,
             system_attrs=dict(trial.sampler_attrs),
             intermediate_values=_curve(trial) if state is OptunaState.PRUNED else {},
         )
+
+    def _values(self, trial: Trial) -> list[float] | None:
+        """Of each objective; None where one is missing or not finite."""
+        values = [trial.value]
+        if self._second is not None:
+            values.append(second_value(trial, self._second.metric))
+        found = [value for value in values if value is not None and math.isfinite(value)]
+        return found if len(found) == len(values) else None
 
     def seen(self, parameters: Mapping[str, ParameterValue]) -> bool:
         """Whether some trial, in whatever state, has exactly these hyperparameters."""

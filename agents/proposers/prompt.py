@@ -18,13 +18,15 @@ from typing import TYPE_CHECKING, Any
 
 from agents.cost import node_hours
 from agents.errors import ConfigurationError
+from agents.metrics import as_float
 from agents.proposers.answer import plain_text
 from agents.proposers.curve import condensed
 from agents.proposers.template import prompt_template
 from agents.proposers.tokens import token_estimate
-from agents.report.numbers import as_float, duration, number, parameters_text
+from agents.report.numbers import duration, number, parameters_text
 from agents.space import SearchSpace
-from agents.trial import Direction, StudyView, Trial, TrialState
+from agents.tradeoff import SECONDS, beats, on_the_front, second_value
+from agents.trial import Direction, Second, StudyView, Trial, TrialState
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -92,6 +94,8 @@ class TaskCard:
     description: str
     metric: str
     direction: Direction
+    second: Second | None
+    """The second objective, where the search is for two."""
     names: Sequence[str]
     """Of the parameters that are to be proposed."""
     space: str
@@ -174,7 +178,7 @@ def require_room(card: TaskCard, template: Template | None, tokens: int) -> None
     needed = FEWEST_FREE + max(
         ask_for(card, view, 1, Evidence(), template, 0).saw["tokens"]
         for trials in ((), (failed,))
-        for view in (StudyView("", card.metric, card.direction, trials),)
+        for view in (StudyView("", card.metric, card.direction, trials, second=card.second),)
     )
     if needed > tokens:
         raise ConfigurationError(
@@ -208,7 +212,10 @@ def _names(
     names = {
         "task": _task(card),
         "history": _history(card, view),
-        **{name: [run_line(trial) for trial in trials] for name, trials in runs.items()},
+        **{
+            name: [run_line(trial, card.second) for trial in trials]
+            for name, trials in runs.items()
+        },
         **lines,
         "count": count,
         "form": answer_form(card.names),
@@ -222,6 +229,8 @@ def _task(card: TaskCard) -> dict[str, Any]:
         "description": card.description.strip(),
         "metric": card.metric,
         "direction": card.direction,
+        "second_metric": card.second.metric if card.second else "",
+        "second_direction": card.second.direction if card.second else "",
         "budget": ", ".join(f"{name} = {value}" for name, value in card.budget.items()),
         "hardware": card.hardware,
         "space": card.space,
@@ -249,15 +258,21 @@ def _last(items: Sequence[Any], count: int) -> list[Any]:
 
 
 def ranked(view: StudyView) -> list[Trial]:
-    """The completed trials, best first; of equals the earlier."""
+    """The completed trials, best first; of equals the earlier. With two objectives those of the Pareto
+    front first, then by how many of it are better in both."""
     sign = -1.0 if view.direction == "maximize" else 1.0
+    if view.second is not None:
+        found = on_the_front(view)
+        known = [t for t in view.completed if t.value is not None]
+        behind = {t.number: sum(beats(one, t, view) for one in found) for t in known}
+        return sorted(known, key=lambda t: (behind[t.number], sign * (t.value or 0.0), t.number))
     valued = [(t.value, t) for t in view.completed if t.value is not None]
     return [t for value, t in sorted(valued, key=lambda pair: (sign * pair[0], pair[1].number))]
 
 
-def run_line(trial: Trial) -> str:
+def run_line(trial: Trial, second: Second | None = None) -> str:
     """One run in one line: number, result or failure, parameters, curve."""
-    parts = [f"run {trial.number}: {_result(trial)}", values_text(trial)]
+    parts = [f"run {trial.number}: {_result(trial)}{_other(trial, second)}", values_text(trial)]
     curve = condensed(trial.curve)
     if curve:
         parts.append(f"curve {curve}{_telling(trial)}")
@@ -311,6 +326,13 @@ def _result(trial: Trial) -> str:
             return str(trial.state.value)
 
 
+def _other(trial: Trial, second: Second | None) -> str:
+    """The second objective of a completed run; the training time stands in the line anyway."""
+    if second is None or trial.state is not TrialState.COMPLETED or second.metric == SECONDS:
+        return ""
+    return f" ({plain_text(second.metric, 40)} {number(second_value(trial, second.metric), 3)})"
+
+
 def task_card(
     space: SearchSpace,
     metric: str,
@@ -320,13 +342,14 @@ def task_card(
     budget: Mapping[str, float | int] | None = None,
     hardware: str = "",
     node_hours: float | None = None,
+    second: Second | None = None,
 ) -> TaskCard:
     """The card of a task over a space."""
     names = list(space.json_schema()["properties"])
     schema_tokens = token_estimate(json.dumps(answer_schema(space, 1)))
     return TaskCard(
-        description, metric, direction, names, space.describe(), planned, budget or {}, hardware,
-        node_hours, schema_tokens,
+        description, metric, direction, second, names, space.describe(), planned, budget or {},
+        hardware, node_hours, schema_tokens,
     )  # fmt: skip
 
 

@@ -42,6 +42,9 @@ _NAMES = {
 }
 
 
+_FRONT = "expected growth of the Pareto front by Gaussian processes"
+
+
 class SamplerProposer:
     """Asks a sampler about the history, Optuna's about a mirror of it.
 
@@ -79,7 +82,7 @@ class SamplerProposer:
         from agents.proposers.mirror import Mirror
 
         if self._mirror is None:
-            self._mirror = Mirror(self._space, self._direction)
+            self._mirror = Mirror(self._space, self._direction, view.second)
             self._small_grid = small_grid(self._space, self._seed)
         self._mirror.sync(view)
         return self._mirror
@@ -108,7 +111,8 @@ class SamplerProposer:
                 ranked = self._improvement.ranked(view, ask_seed(self._seed, number))
                 if ranked is None:
                     return _NAMES["qmc"], iter([Draw(self._improvement.spread(view), {})])
-                return _NAMES["auto"], (Draw(point, {}) for point in ranked)
+                name = _NAMES["auto"] if view.second is None else _FRONT
+                return name, (Draw(point, {}) for point in ranked)
             settings = settings.model_copy(update={"kind": "tpe"})
         sampler = make_sampler(
             settings,

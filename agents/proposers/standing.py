@@ -16,7 +16,8 @@ import math
 from collections import Counter
 from dataclasses import dataclass, replace
 
-from agents.trial import Origin, StudyView, Trial, TrialState
+from agents.tradeoff import Point, advances, beats, on_the_front, point_of
+from agents.trial import Origin, Second, StudyView, Trial, TrialState
 
 SOURCES: tuple[Origin, ...] = ("llm", "sampler")
 
@@ -122,6 +123,8 @@ def track(view: StudyView) -> dict[Origin, Record]:
     A candidate of the sampler's that the LLM took over is the merit of neither.
     """
     view = _searched(view)
+    if view.second is not None:
+        return _track_of_two(view, view.second)
     sign = 1.0 if view.direction == "maximize" else -1.0
     judged = {number for origin in SOURCES for number in _latest(view, origin)}
     first = next((n for n, t in enumerate(view.trials) if t.number in judged), len(view.trials))
@@ -139,6 +142,22 @@ def track(view: StudyView) -> dict[Origin, Record]:
     return {origin: Record(good[origin], other[origin]) for origin in SOURCES}
 
 
+def _track_of_two(view: StudyView, second: Second) -> dict[Origin, Record]:
+    """With two objectives a trial is good that moves the front of those before it."""
+    judged = {number for origin in SOURCES for number in _latest(view, origin)}
+    good: Counter[Origin] = Counter()
+    other: Counter[Origin] = Counter()
+    before: list[Point] = []
+    for trial in view.trials:
+        point = point_of(trial, second)
+        if trial.number in judged and before:
+            moves = point is not None and advances(point, before, view, 0.0)
+            (good if moves else other)[trial.origin] += 1
+        if point is not None:
+            before.append(point)
+    return {origin: Record(good[origin], other[origin]) for origin in SOURCES}
+
+
 def _latest(view: StudyView, origin: Origin) -> list[int]:
     own = (t for t in reversed(view.trials) if t.origin == origin and not t.adopted)
     ended = (trial.number for trial in own if trial.state.is_finished)
@@ -148,11 +167,10 @@ def _latest(view: StudyView, origin: Origin) -> list[int]:
 def _misled(view: StudyView) -> bool:
     """Whether the LLM's seeds so far were all worse than where the search began."""
     ended = [t for t in view.trials if t.origin == "llm" and t.state.is_finished]
-    first = next((t.value for t in view.trials if t.origin in ("user", "default")), None)
-    if not ended or first is None:
+    first = next((t for t in view.trials if t.origin in ("user", "default")), None)
+    if not ended or first is None or first.value is None:
         return False
-    sign = 1.0 if view.direction == "maximize" else -1.0
-    return all(t.value is None or sign * t.value < sign * first for t in ended)
+    return all(t.value is None or beats(first, t, view) for t in ended)
 
 
 def leads(view: StudyView) -> bool:
@@ -168,8 +186,8 @@ def _shut_out(view: StudyView) -> bool:
 
 
 def _base(view: StudyView, planned: int, dimensions: int) -> tuple[float, str]:
-    best = view.best
-    since = sum(t.number > best.number for t in view.completed) if best else 0
+    newest = max((trial.number for trial in on_the_front(view)), default=None)
+    since = sum(t.number > newest for t in view.completed) if newest is not None else 0
     if since >= 4 * math.ceil(math.sqrt(dimensions)) + 2:
         return SHARE_AT_FIRST, f"a plateau: nothing better in {since} trials"
     progress = min(1.0, len(view.trials) / max(1, planned))

@@ -19,8 +19,19 @@ if TYPE_CHECKING:
 
 DEFAULT_PROMPT = Path(__file__).parent / "prompts" / "propose.md.j2"
 
+_WORDS = (
+    "description",
+    "metric",
+    "direction",
+    "second_metric",
+    "second_direction",
+    "budget",
+    "hardware",
+    "space",
+)
+
 NAMES: Mapping[str, tuple[str, ...]] = {
-    "task": ("description", "metric", "direction", "budget", "hardware", "space", "names"),
+    "task": (*_WORDS, "names"),
     "history": (
         "total", "completed", "failed", "pruned", "running", "left", "seconds", "node_hours_left",
     ),
@@ -123,7 +134,7 @@ def _try_out(template: Template, file: Path) -> None:
 
 def sample(lines: list[str]) -> dict[str, Any]:
     """Values of every name, of the types that they have in a search."""
-    words = dict.fromkeys(("description", "metric", "direction", "budget", "hardware", "space"), "")
+    words = dict.fromkeys(_WORDS, "")
     numbers = dict.fromkeys(("total", "completed", "failed", "pruned", "running", "left"), 1)
     lists = ("best", "recent", "near", "running", "failures", "matters", "hints", "notes")
     return {

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from agents.errors import ProposalRejected
+from agents.metrics import as_float
 from agents.proposers.curve import condensed
 from agents.proposers.evidence import changed
 from agents.proposers.prompt import MAX_MESSAGE, quoted, ranked, run_line
 from agents.report.importance import importances
-from agents.report.numbers import as_float, number, signed
+from agents.report.numbers import number, signed
 from agents.space import SearchSpace
 from agents.trial import StudyView, Trial, TrialState
 
@@ -50,7 +51,7 @@ class RunTools:
         trial = self._trial(run)
         if isinstance(trial, str):
             return trial
-        lines = [run_line(trial)]
+        lines = [run_line(trial, self.view.second)]
         if trial.confirms is not None:
             lines.append(f"runs run {trial.confirms} again with another seed")
         elif trial.teaches:
@@ -71,7 +72,9 @@ class RunTools:
         if missing or len(trials) < 2:
             return missing[0] if missing else "give the numbers of two runs or more"
         first, *others = trials
-        return "; ".join([run_line(first), *(self._against(first, other) for other in others)])
+        return "; ".join(
+            [run_line(first, self.view.second), *(self._against(first, other) for other in others)]
+        )
 
     def curve(self, run: int) -> str:
         """The learning curve of one run."""
@@ -89,7 +92,10 @@ class RunTools:
     def top(self, count: int) -> str:
         """The best runs, best first."""
         best = ranked(self.view)[: max(1, min(count, MOST_RUNS))]
-        return " | ".join(run_line(trial) for trial in best) or "no run has completed"
+        return (
+            " | ".join(run_line(trial, self.view.second) for trial in best)
+            or "no run has completed"
+        )
 
     def importances(self) -> str:
         """Which parameters decided whether a run was good."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from agents.cost import Cost, cost_of
@@ -90,7 +91,7 @@ def _by_origin(view: StudyView, found: Sequence[Span]) -> list[list[str]]:
         trials = [trial for trial in view.trials if trial.origin == origin]
         if not trials:
             continue
-        best = StudyView(view.experiment, view.metric, view.direction, trials).best
+        best = replace(view, trials=trials).best
         own = cost_of([span for span in found if span.trial.origin == origin])
         failed = sum(trial.state is TrialState.FAILED for trial in trials)
         rows.append(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
@@ -18,7 +18,7 @@ from agents.report.facts import RunFacts
 from agents.report.steering import steering_document
 from agents.report.study import Gain, gain_of, until
 from agents.report.surroundings import differences
-from agents.report.tradeoff import front, points
+from agents.tradeoff import front, points
 from agents.trial import Job, StudyView, Trial, TrialState
 from scheduler.job import Failure
 from scheduler.stages import stage_of
@@ -106,10 +106,10 @@ def summary_document(view: StudyView, facts: RunFacts) -> dict[str, Any]:
 
 
 def _trade_off(view: StudyView, facts: RunFacts) -> dict[str, Any]:
-    best = front(points(view, facts), view.direction, facts.second_direction)
+    best = front(points(view, facts.second), view.direction, facts.second.direction)
     return {
-        "metric": facts.second_metric,
-        "direction": facts.second_direction,
+        "metric": facts.second.metric,
+        "direction": facts.second.direction,
         "front": [{"trial": p.trial.number, "value": p.value, "second": p.second} for p in best],
     }
 
@@ -195,12 +195,8 @@ def _gain(gain: Gain | None) -> dict[str, Any] | None:
 def _origins(view: StudyView) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for origin in sorted({trial.origin for trial in view.trials}):
-        part = StudyView(
-            view.experiment,
-            view.metric,
-            view.direction,
-            [trial for trial in view.trials if trial.origin == origin],
-        )
+        own = [trial for trial in view.trials if trial.origin == origin]
+        part = replace(view, trials=own)
         best = part.best
         found[origin] = {"trials": len(part.trials), "best_value": best.value if best else None}
     return found

@@ -11,7 +11,9 @@ from agents.config.model import Parameter, Settings
 from agents.config.resolved import with_references
 from agents.elapsed import spans
 from agents.report.usage import Usage
-from agents.trial import Direction
+from agents.trial import Second
+
+BY_TIME = Second("seconds", "minimize")
 
 
 @dataclass(frozen=True)
@@ -38,9 +40,8 @@ class RunFacts:
     """Commit, branch and whether there were changes; empty where there is no repository."""
     parameters: Mapping[str, Parameter]
     """The search space, in the order of the configuration."""
-    second_metric: str = "seconds"
-    """What the objective is weighed against; ``seconds`` is the training time."""
-    second_direction: Direction = "minimize"
+    second: Second = BY_TIME
+    """What the objective is weighed against."""
     command: Sequence[str] = ()
     """The training command as it is configured."""
     working_directory: str = ""
@@ -87,8 +88,7 @@ def run_facts(
         environment=kept.get("environment", {}),
         git=kept.get("git", {}),
         parameters=settings.search_space,
-        second_metric=settings.report.second_metric,
-        second_direction=settings.report.second_direction,
+        second=_second(settings),
         command=tuple(shown.training.command),
         working_directory=str(shown.training.directory or ""),
         budget=settings.training.budget,
@@ -97,3 +97,11 @@ def run_facts(
         usage=usage,
         idle=spans(kept),
     )
+
+
+def _second(settings: Settings) -> Second:
+    """The second objective, or what the report shows in its place."""
+    searched, shown = settings.objective.second, settings.report
+    if searched is not None:
+        return Second(searched.metric, searched.direction)
+    return Second(shown.second_metric, shown.second_direction)

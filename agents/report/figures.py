@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from agents.config.model import FixedParameter, Parameter
@@ -19,10 +20,11 @@ from agents.report.charts.tradeoff import drawn, second_name, tradeoff_chart
 from agents.report.facts import RunFacts
 from agents.report.importance import Importances, importances
 from agents.report.numbers import measure, number
-from agents.report.study import spread, valued
-from agents.report.tradeoff import front, points
+from agents.report.study import valued
 from agents.report.words import ORIGINS, origin_name
 from agents.spans import spans
+from agents.thinning import spread
+from agents.tradeoff import front, points
 from agents.trial import StudyView
 from agents.words import count
 
@@ -68,8 +70,8 @@ def figures(view: StudyView, facts: RunFacts) -> dict[str, Any]:
 
 
 def _tradeoff(view: StudyView, facts: RunFacts) -> dict[str, Any]:
-    found = points(view, facts)
-    best = front(found, view.direction, facts.second_direction)
+    found = points(view, facts.second)
+    best = front(found, view.direction, facts.second.direction)
     rows = [
         {
             "number": point.trial.number,
@@ -126,7 +128,7 @@ def _key(view: StudyView) -> list[dict[str, Any]]:
     for origin in ORIGINS:
         trials = [t for t in view.trials if t.origin == origin and t.confirms is None]
         if trials:
-            best = StudyView(view.experiment, view.metric, view.direction, trials).best
+            best = replace(view, trials=trials).best
             told = f"best {measure(best.value)}" if best else "no result"
             words = f"{count(len(trials), 'trial')}, {told}"
             entries.append({"origin": origin, "name": origin_name(origin), "words": words})

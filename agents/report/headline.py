@@ -10,6 +10,7 @@ from agents.report.facts import RunFacts
 from agents.report.numbers import measure, number, parameter_text
 from agents.report.study import gain_of
 from agents.report.words import proposed
+from agents.tradeoff import on_the_front
 from agents.trial import StudyView, Trial, TrialState
 from agents.words import count
 
@@ -28,6 +29,7 @@ def headline(view: StudyView, facts: RunFacts) -> dict[str, Any]:
         "empty": empty,
         "hint": hint,
         "gain": _gain(view),
+        "front": "" if view.second is None else count(len(on_the_front(view)), "trial"),
         "running": facts.stop_reason is None,
         "states": [(amount, state.value) for state in _STATES if (amount := found[state.value])],
         "turns": turns,

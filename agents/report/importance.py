@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agents.config.model import FixedParameter, Parameter
-from agents.report.numbers import as_float
-from agents.report.study import spread, valued
+from agents.metrics import as_float
+from agents.report.study import valued
 from agents.space import SearchSpace
+from agents.thinning import spread
 from agents.trial import StudyView, Trial
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from datetime import datetime
 
+from agents.metrics import as_float
 from training.contract import ParameterValue
 
 MISSING = "\N{EN DASH}"
@@ -60,16 +61,6 @@ def parameter_text(value: ParameterValue) -> str:
 def parameters_text(parameters: Mapping[str, ParameterValue]) -> str:
     """A configuration in one line: ``lr=0.001, opt=adam``."""
     return ", ".join(f"{name}={parameter_text(value)}" for name, value in parameters.items())
-
-
-def as_float(value: object) -> float | None:
-    """The finite number that `value` is, integers left whole, or None."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return None
-    try:
-        return value if math.isfinite(value) else None
-    except OverflowError:
-        return None
 
 
 def duration(seconds: float | None) -> str:

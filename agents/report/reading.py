@@ -21,7 +21,7 @@ from agents.config.yaml_text import parse
 from agents.elapsed import elapsed_seconds, ended_at, last_sign, moment_of
 from agents.errors import ConfigurationError, LedgerError
 from agents.home import expanded
-from agents.ledger import Ledger, snapshot
+from agents.ledger import Ledger
 from agents.ledger_file import in_the_drivers_words
 from agents.progress import SCHEMA
 from agents.report.facts import RunFacts, run_facts
@@ -76,9 +76,7 @@ def read_run(directory: Path) -> Reading:
             "shown may be incomplete; use the version that made it",
         ]
     trials, kept, saved = _ledger(workspace, settings)
-    view = StudyView(
-        settings.experiment.id, settings.objective.metric, settings.objective.direction, trials
-    )
+    view = StudyView.of(settings, trials)
     facts = _facts(workspace, settings, configuration, kept)
     return Reading(workspace, settings, view, facts, said, saved, kept.get("token"))
 
@@ -125,13 +123,11 @@ def read_ledger(
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     space = SearchSpace.build(settings.search_space, settings.constraints)
-    objective = settings.objective
     try:
         storage = optuna.storages.get_storage(_patient(url))
         ledger = Ledger(storage, _study(storage, name), space)
         try:
-            view = snapshot(ledger, name, objective.metric, objective.direction)
-            return view.trials, ledger.attributes()
+            return ledger.trials(), ledger.attributes()
         finally:
             ledger.close()
     except Exception as error:  # SQLAlchemy, drivers and a damaged row have trees of their own

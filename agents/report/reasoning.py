@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from agents.config.model import FixedParameter, Parameter
+from agents.metrics import as_float
 from agents.report.charts.objective import objective_scale
 from agents.report.charts.scales import LinearScale
 from agents.report.charts.svg import Drawing, marker
-from agents.report.numbers import as_float, measure, number, parameter_text, signed
+from agents.report.numbers import measure, number, parameter_text, signed
 from agents.report.study import is_better, valued
 from agents.trial import StudyView, Trial, TrialState
 from agents.words import count

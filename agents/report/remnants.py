@@ -218,7 +218,7 @@ def with_result(trial: Trial, task: Task, directory: Path, run: Path, settings: 
     verdict = judge(seen, Circumstances(trial.number, gone_for=1.0, grace=0.0))
     if isinstance(verdict, Unfinished):
         return trial
-    ended = outcome(verdict, settings.objective.metric)
+    ended = outcome(verdict, *settings.objective.metrics)
     return ended_as(trial, ended, _modified(directory / RESULTS_FILE))
 
 

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
 from agents.trial import StudyView, Trial
-
-Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -68,13 +64,3 @@ def gain_of(view: StudyView) -> Gain | None:
     if absolute == 0:
         return None
     return Gain(baseline, absolute, absolute / abs(value) if value else None)
-
-
-def spread(items: Sequence[Item], limit: int) -> list[Item]:
-    """At most `limit` of the items, evenly over the sequence, its first and last included."""
-    if len(items) <= limit:
-        return list(items)
-    if limit < 2:
-        return list(items[:limit])
-    last = len(items) - 1
-    return [items[round(index * last / (limit - 1))] for index in range(limit)]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from agents.report.numbers import as_float
+from agents.metrics import as_float
 
 
 @dataclass(frozen=True)

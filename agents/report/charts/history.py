@@ -10,8 +10,9 @@ from agents.report.charts.objective import objective_scale
 from agents.report.charts.scales import LinearScale
 from agents.report.charts.svg import Drawing, marker, steps
 from agents.report.numbers import measure
-from agents.report.study import is_better, spread, valued
+from agents.report.study import is_better, valued
 from agents.report.words import SHAPES, origin_name
+from agents.thinning import spread
 from agents.trial import StudyView, Trial, TrialState
 from agents.words import count
 

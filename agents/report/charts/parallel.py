@@ -13,7 +13,8 @@ from agents.report.charts.scales import CategoryScale, Scale, parameter_scale
 from agents.report.charts.svg import Drawing, Point, polyline
 from agents.report.cut import shortened
 from agents.report.numbers import measure
-from agents.report.study import best_first, spread
+from agents.report.study import best_first
+from agents.thinning import spread
 from agents.trial import StudyView, Trial
 from agents.words import count
 

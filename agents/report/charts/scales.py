@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from agents.config.model import CategoricalParameter, FixedParameter, FloatParameter, IntParameter
-from agents.report.numbers import as_float, parameter_text
+from agents.metrics import as_float
+from agents.report.numbers import parameter_text
 from training.contract import ParameterValue
 
 _EPSILON = 1e-9

@@ -12,8 +12,9 @@ from agents.report.charts.scales import CategoryScale, parameter_scale
 from agents.report.charts.svg import Drawing, Point, dots, marker
 from agents.report.cut import shortened
 from agents.report.numbers import measure, parameter_text
-from agents.report.study import spread, valued
+from agents.report.study import valued
 from agents.report.words import ORIGINS
+from agents.thinning import spread
 from agents.trial import StudyView, Trial
 from agents.words import count
 

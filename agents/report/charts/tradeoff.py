@@ -11,9 +11,9 @@ from agents.report.charts.scales import LinearScale, LogScale, Scale, fitted
 from agents.report.charts.svg import Drawing, marker, steps
 from agents.report.facts import RunFacts
 from agents.report.numbers import measure, number
-from agents.report.study import spread
-from agents.report.tradeoff import Point, front, points
 from agents.report.words import SHAPES
+from agents.thinning import spread
+from agents.tradeoff import Point, front, points
 from agents.trial import StudyView
 from agents.words import count
 
@@ -28,10 +28,10 @@ _WIDE_RATIO = 20
 
 def tradeoff_chart(view: StudyView, facts: RunFacts, name: str, width: int) -> Markup | None:
     """The trade-off as SVG; None with fewer than two different values of the second metric."""
-    found = points(view, facts)
+    found = points(view, facts.second)
     if len({point.second for point in found}) < 2:
         return None
-    best = front(found, view.direction, facts.second_direction)
+    best = front(found, view.direction, facts.second.direction)
     y = objective_scale(view)
     left = label_room(y.ticks(5))
     height = 280 if width >= WIDE else 240
@@ -52,7 +52,7 @@ def tradeoff_chart(view: StudyView, facts: RunFacts, name: str, width: int) -> M
 
 def second_name(facts: RunFacts) -> str:
     """The second metric as an axis names it."""
-    return "training seconds" if facts.second_metric == "seconds" else facts.second_metric
+    return "training seconds" if facts.second.metric == "seconds" else facts.second.metric
 
 
 def drawn(found: Sequence[Point], best: Sequence[Point]) -> list[Point]:
@@ -75,7 +75,7 @@ def _second_scale(values: Sequence[float]) -> Scale:
 def _draw_front(drawing: Drawing, frame: Frame, best: Sequence[Point], facts: RunFacts) -> None:
     """A staircase through the front, on to the worse end of the second metric."""
     corners = [at for p in best if (at := frame.at(p.second, p.value)) is not None]
-    end = frame.right if facts.second_direction == "minimize" else frame.left
+    end = frame.right if facts.second.direction == "minimize" else frame.left
     drawing.path(steps(corners, end), "best-line")
 
 

@@ -26,6 +26,16 @@ def problems(path, overrides=()):
 ADDED = [
     ("loop: {max_iteration: 3}", "FILE:5: loop.max_iteration: there is no such key; did you mean max_iterations?"),
     ("objective: {metric: ''}", "FILE:5: objective.metric must be filled, and it is ''"),
+    ("objective: {second: {metric: accuracy_auc}}", "FILE:5: objective.second.metric is accuracy_auc, "
+     "like objective.metric: name another, or remove it"),
+    ("objective: {second: {metric: flops}}\nreport: {second_metric: size}", "FILE:6: report.second_metric "
+     "means nothing beside objective.second, which the report shows: remove it"),
+    ("objective: {second: {metric: seconds}}\npruner: {kind: median}", "FILE:6: pruner.kind is median, "
+     "which judges by objective.metric alone, and with objective.second a weak trial may be the best in "
+     "seconds: use none"),
+    ("objective: {second: {metric: seconds}}\nproposer: {sampler: {kind: cmaes}}",
+     "FILE:6: proposer.sampler.kind is cmaes, which knows one objective: use auto, tpe, gp, qmc, random "
+     "or grid with objective.second"),
     ("cluster: {resources: {partition: gpu}}",
      "FILE:5: cluster.resources.partition: there is no such key; write queue"),
     ("cluster: {resources: {qos: high}}",

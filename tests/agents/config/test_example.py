@@ -82,6 +82,7 @@ BY_THEMSELVES = [
             "cluster.pack",
             "cluster.poll.bell",
             "llm.",
+            "objective.second",
             "search_space.",
         )
     )
@@ -131,6 +132,11 @@ def fields_of(union, kind):
     definitions = TypeAdapter(union).json_schema()["$defs"].values()
     [found] = [d for d in definitions if d["properties"]["kind"]["const"] == kind]
     return set(found["properties"])
+
+
+def test_a_second_objective_can_be_had():
+    given = [f"{k}={v}" for k, v in COMMENTED.items() if k.startswith("objective.second.")]
+    assert load(EXAMPLE, given).settings.objective.metrics == ("accuracy_auc", "seconds")
 
 
 def test_a_container_can_be_had():

@@ -17,7 +17,8 @@ from agents.proposers.advisor import Advisor
 from agents.proposers.encoding import Encoder
 from agents.proposers.endpoint import Endpoint
 from agents.proposers.exchanges import ExchangeLog
-from agents.proposers.hybrid import Gate, HybridProposer
+from agents.proposers.gate import Gate, OneDoubt
+from agents.proposers.hybrid import HybridProposer
 from agents.proposers.pending import pending_trial
 from agents.proposers.prompt import task_card
 from agents.proposers.sampler import SamplerProposer
@@ -176,9 +177,9 @@ def test_the_gate_knows_what_failed_and_what_runs():
     ]
     view = replace(EMPTY, trials=ended)
     pool = [Proposal({"lr": 10 ** (-5 + 9 / 4), "drop": 0.1}, "sampler")]
-    gate = Gate(Surrogate.of(SPACE, view), pool, 10, minimize=False)
+    gate = Gate.of(SPACE, view, pool)
     assert gate.objection(Proposal({"lr": 3e-2, "drop": 0.1}, "llm")) is not None
-    blind = Gate(Surrogate.fit(SPACE, view), pool, 10, minimize=False)
+    blind = OneDoubt(Surrogate.fit(SPACE, view), pool, view)
     assert blind.objection(Proposal({"lr": 3e-2, "drop": 0.1}, "llm")) is None
     waiting = replace(view, trials=[*ended[:10], *trials[10:]])
     told = Surrogate.of(SPACE, waiting).predict(trials[12].parameters)
@@ -189,7 +190,7 @@ def test_no_candidate_is_shown_that_the_gate_would_refuse():
     view = search(sampler(), 8)
     good = Proposal({"lr": 0.003, "drop": 0.05}, "sampler")
     bad = Proposal({"lr": 1e-5, "drop": 0.8}, "sampler")
-    gate = Gate(Surrogate.of(SPACE, view), [bad, good], 16, minimize=False)
+    gate = Gate.of(SPACE, view, [bad, good])
     assert gate.objection(bad) is not None
     assert [hint.split(";")[0] for hint in gate.hints()] == ["lr=0.003, drop=0.05"]
 
@@ -249,7 +250,7 @@ def test_the_gate_is_the_same_whichever_way_the_objective_points():
     pool = [Proposal({"lr": 0.003, "drop": 0.01}, "sampler")]
     bad, good = ({"lr": 1e-5, "drop": 0.8}, "llm"), ({"lr": 0.0031, "drop": 0.0}, "llm")
     for one, minimize in ((view, False), (flipped, True)):
-        gate = Gate(Surrogate.fit(SPACE, one), pool, 16, minimize)
+        gate = Gate.of(SPACE, one, pool)
         assert gate.objection(Proposal(*good)) is None
         assert gate.objection(Proposal(*bad)) is not None
         assert ("expected -0." in gate.hints()[0]) is minimize

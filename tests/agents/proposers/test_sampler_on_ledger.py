@@ -6,11 +6,11 @@ import pytest
 from spaces import score
 
 from agents.config.model import CategoricalParameter, FloatParameter, IntParameter, SamplerSettings
-from agents.ledger import Ledger, snapshot
+from agents.ledger import Ledger
 from agents.outcome import Outcome
 from agents.proposers.sampler import SamplerProposer
 from agents.space import SearchSpace
-from agents.trial import TrialState
+from agents.trial import StudyView, TrialState
 
 SPACE = SearchSpace.build(
     {
@@ -34,7 +34,9 @@ def search(path, kind, iterations, *, die_between):
             mind = SamplerProposer(
                 SPACE, SamplerSettings(kind=kind, startup_trials=3), 7, "maximize"
             )
-        proposed = mind.propose(snapshot(ledger, "e", "m", "maximize"), 2)
+        proposed = mind.propose(
+            StudyView("e", "m", "maximize", ledger.trials(), ledger.sampler_state()), 2
+        )
         for position, proposal in enumerate(proposed.proposals):
             last = position == len(proposed.proposals) - 1
             ledger.add(proposal, iteration, 0, proposed.sampler_state if last else None)

@@ -13,7 +13,7 @@ from agents.report.charts.scales import (
     parameter_scale,
 )
 from agents.report.numbers import MISSING, duration, measure, number, parameter_text, signed
-from agents.report.study import spread
+from agents.thinning import spread
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
 

@@ -14,7 +14,7 @@ from agents.report.study import finite
 from agents.report.templates import text
 from agents.report.usage import Usage
 from agents.report.words import ORIGINS, SHAPES, origin_name, proposed
-from agents.trial import Job, Origin, StudyView, Trial, TrialState
+from agents.trial import Job, Origin, Second, StudyView, Trial, TrialState
 from scheduler.job import Cause, Failure
 from training.contract import Curve
 
@@ -90,7 +90,7 @@ def test_nothing_that_others_wrote_becomes_markup():
         environment={HOSTILE: HOSTILE},
         git={HOSTILE: HOSTILE},
         parameters={name: _categorical(document) for name, document in space.items()},
-        second_metric=HOSTILE,
+        second=Second(HOSTILE, "minimize"),
         command=[HOSTILE, "{hyperparameters}"],
         code={"path": HOSTILE, "digest": HOSTILE, "git": {HOSTILE: HOSTILE}},
         steering=[dict.fromkeys(("what", "by", "asked_at", "taken_at", "effect"), HOSTILE)],

@@ -21,10 +21,10 @@ from agents.report.page import html_page
 from agents.report.reasoning import MOST_SHOWN, judged, reasoning
 from agents.report.reproduction import reproduction
 from agents.report.surroundings import differences
-from agents.report.tradeoff import Point, front, points
 from agents.report.usage import UsageReader, usage_of
 from agents.spans import lanes, spans
-from agents.trial import Job, PastAttempt, TrialState
+from agents.tradeoff import Point, front, points
+from agents.trial import Job, PastAttempt, Second, TrialState
 from scheduler.job import Cause, Failure, Resources
 
 
@@ -203,7 +203,7 @@ def test_the_second_metric_is_the_training_time_or_what_is_configured():
         trial(0, 0.5, seconds=10.0, metrics={"size": 3.0}), trial(1, 0.7, seconds=20.0, metrics={})
     )
     assert [p.second for p in points(known, facts())] == [10, 20]
-    by_size = facts(second_metric="size")
+    by_size = facts(second=Second("size", "minimize"))
     assert [(p.trial.number, p.second) for p in points(known, by_size)] == [(0, 3)]
 
 
@@ -212,7 +212,7 @@ def test_the_page_shows_the_front_of_the_configured_metric():
         trial(n, value, metrics={"flops": flops}, parameters={"dropout": 0.1})
         for n, (value, flops) in enumerate([(0.5, 10.0), (0.6, 30.0), (0.4, 20.0)])
     ]
-    words = Page(html_page(view(*trials), facts(second_metric="flops"))).text
+    words = Page(html_page(view(*trials), facts(second=Second("flops", "minimize")))).text
     assert "accuracy_auc against flops" in words
     assert "trial accuracy_auc flops by 0 0.5000 10 sampler 1 0.6000 30 sampler" in words
 

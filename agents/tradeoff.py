@@ -1,0 +1,97 @@
+"""Two objectives: which trials no other one beats in both. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from agents.metrics import as_float
+from agents.trial import Direction, Second, StudyView, Trial, TrialState
+
+SECONDS = "seconds"
+"""The name of the training time, which every result has."""
+EQUAL = 0.01
+"""Share of its value by which a second objective may be worse and still counts as equal: training times
+never repeat to the digit."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """A completed trial with both of its values."""
+
+    trial: Trial
+    value: float
+    second: float
+
+
+def points(view: StudyView, second: Second) -> list[Point]:
+    """The completed trials that have both values, finite ones, without those that confirm others."""
+    return [point for trial in view.completed if (point := point_of(trial, second)) is not None]
+
+
+def point_of(trial: Trial, second: Second) -> Point | None:
+    """Both values of a completed trial; None where one is missing."""
+    other = second_value(trial, second.metric)
+    if trial.state is not TrialState.COMPLETED or trial.value is None or other is None:
+        return None
+    if not (math.isfinite(trial.value) and math.isfinite(other)):
+        return None
+    return Point(trial, trial.value, other)
+
+
+def second_value(trial: Trial, metric: str) -> float | None:
+    """A trial's value of the second metric."""
+    told = as_float(trial.metrics.get(metric))
+    return as_float(trial.seconds) if told is None and metric == SECONDS else told
+
+
+def front(found: Sequence[Point], first: Direction, second: Direction) -> list[Point]:
+    """The Pareto front, from the best in the second metric to the best in the first.
+
+    A point is on it where no other is at least as good in both and better in one. Of equals the
+    earliest trial stands for all.
+    """
+    up, right = sign(first), sign(second)
+    ranked = sorted(found, key=lambda p: (-right * p.second, -up * p.value, p.trial.number))
+    kept: list[Point] = []
+    for point in ranked:
+        if not kept or up * point.value > up * kept[-1].value:
+            kept.append(point)
+    return kept
+
+
+def on_the_front(view: StudyView) -> list[Trial]:
+    """The trials that no other one beats: with one objective the best, with two the Pareto front."""
+    if view.second is None:
+        return [] if view.best is None else [view.best]
+    found = front(points(view, view.second), view.direction, view.second.direction)
+    return [point.trial for point in found]
+
+
+def beats(one: Trial, other: Trial, view: StudyView) -> bool:
+    """Whether a trial is better than another one: with two objectives at least as good in both, and
+    better in one. One that has no value beats none."""
+    pairs = [(one.value, other.value, sign(view.direction))]
+    if view.second is not None:
+        name, up = view.second.metric, sign(view.second.direction)
+        pairs.append((second_value(one, name), second_value(other, name), up))
+    gaps = [up * (a - b) for a, b, up in pairs if a is not None and b is not None]
+    return len(gaps) == len(pairs) and min(gaps) >= 0 and max(gaps) > 0
+
+
+def advances(point: Point, before: Sequence[Point], view: StudyView, minimum: float) -> bool:
+    """Whether a trial moves the front that those before it had made: by more than `minimum` of the
+    objective, or by more than `EQUAL` of the second."""
+    assert view.second is not None
+    up, right = sign(view.direction), sign(view.second.direction)
+    return not any(
+        up * other.value >= up * point.value - minimum
+        and right * other.second >= right * point.second - EQUAL * abs(point.second)
+        for other in before
+    )
+
+
+def sign(direction: Direction) -> float:
+    """By which values are multiplied so that larger ones are better."""
+    return 1.0 if direction == "maximize" else -1.0

@@ -1,0 +1,80 @@
+"""A whole search for two objectives, and what it tells."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from agents.report.reading import read_run
+
+PROGRAM = """\
+import json, os, sys
+os.chdir(os.path.dirname(sys.argv[1]))
+task = json.load(open("hyperparameters.json"))
+x = task["hyperparameters"]["x"]
+metrics = {"accuracy_auc": 0.2 + 0.5 * x, %s: 10 ** (3 * x)}
+json.dump({"schema": 1, "status": "completed", "metrics": metrics}, open("results.tmp", "w"))
+os.rename("results.tmp", "results.json")
+"""
+
+
+def run(directory, name):
+    (directory / "program.py").write_text(PROGRAM % repr(name))
+    (directory / "config.yaml").write_text(
+        f"""\
+experiment: {{id: two, seed: 1}}
+objective: {{second: {{metric: flops}}}}
+search_space: {{x: {{type: float, low: 0, high: 1}}}}
+training: {{command: ["{sys.executable}", "-S", "{directory}/program.py", "{{hyperparameters}}"]}}
+proposer: {{kind: sampler}}
+loop: {{max_iterations: 4, jobs_per_iteration: 2}}
+confirm: {{trials: 2, seeds: 1}}
+cluster: {{poll: {{floor: 0.05s, ceiling: 0.3s}}}}
+directories: {{local_base: "{directory}/results"}}
+"""
+    )
+    command = [sys.executable, "-m", "agents.run", "--config", str(directory / "config.yaml")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    return done, next((directory / "results").iterdir())
+
+
+@pytest.fixture(scope="module")
+def search(tmp_path_factory):
+    return run(tmp_path_factory.mktemp("two"), "flops")
+
+
+def test_it_ends_with_its_front(search):
+    done, _ = search
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Pareto front: trials" in done.stdout
+
+
+def test_every_trial_is_on_the_front_of_a_pure_trade_off(search):
+    summary = json.loads((search[1] / "summary.json").read_text())
+    told = summary["trade_off"]
+    assert (told["metric"], told["direction"]) == ("flops", "minimize")
+    assert len(told["front"]) == 8
+    seconds = [one["second"] for one in told["front"]]
+    assert seconds == sorted(seconds)
+
+
+def test_the_ends_of_the_front_run_again(search):
+    summary = json.loads((search[1] / "summary.json").read_text())
+    front = summary["trade_off"]["front"]
+    again = {trial.confirms for trial in read_run(search[1]).view.trials} - {None}
+    assert again == {front[0]["trial"], front[-1]["trial"]}
+
+
+def test_its_report_begins_with_the_front(search):
+    page = (search[1] / "reports" / "report.html").read_text()
+    assert page.index('id="tradeoff"') < page.index('id="history"')
+    assert "the best trade-offs are the" in page
+
+
+def test_a_result_without_it_is_told_with_the_first_failure(tmp_path):
+    done, directory = run(tmp_path, "size")
+    assert done.returncode == 1
+    assert "has no metric flops, which is the second objective; it has: accuracy_auc, size" in (
+        done.stdout + (directory / "summary.json").read_text()
+    )
