@@ -155,7 +155,7 @@ class Endpoint:
         limit = min(seconds, self._settings.timeout)
         started = time.monotonic()
         try:
-            message = within(limit, lambda: self._invoke(model, question, body))
+            message = within(limit, lambda: self._invoke(model, question, body), self._look)
             text, calls, usage = str(message.text), calls_of(message), usage_of(message)
         except openai.APIStatusError as error:
             if is_too_long(self._reason(error)):
@@ -191,7 +191,9 @@ class Endpoint:
 
         model = self._model()  # which imports a good deal: that is not the server's time
         try:
-            return within(seconds, lambda: self._renewing(lambda: self._listed(model, seconds)))
+            return within(
+                seconds, lambda: self._renewing(lambda: self._listed(model, seconds)), self._look
+            )
         except openai.APIStatusError as error:
             if error.status_code in (404, 405, 501):
                 return None
@@ -211,6 +213,10 @@ class Endpoint:
         lengths = [getattr(o, "max_model_len", None) for o in found if o.id == self._settings.model]
         self.context = next((one for one in lengths if isinstance(one, int)), None)
         return [self.hide_secrets(str(one.id)) for one in found]
+
+    def _look(self) -> None:
+        """Whether anybody wants the waiting to end."""
+        self._sleep(0.0)
 
     def hide_secrets(self, text: str) -> str:
         """The text without the key, should a server have repeated it."""
@@ -270,7 +276,8 @@ class Endpoint:
         question = [dict(one) for one in messages]
         started = time.monotonic()
         try:
-            message = within(self._settings.timeout, lambda: self._invoke(model, question, body))
+            limit = self._settings.timeout
+            message = within(limit, lambda: self._invoke(model, question, body), self._look)
             answer = (
                 text_of(message),
                 ending_of(message, self._terms.max_tokens),

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 MAX_WAIT = 60.0
 """Seconds between two attempts at most, also where the server's Retry-After asks for more."""
 
+LOOK_SECONDS = 0.2
+"""How often it is looked, while an answer is waited for, whether anybody wants to leave."""
+
 REFUSED_KEY = (401, 403)
 """HTTP status codes with which a server does not let us in."""
 MAX_PAGE = 20_000
@@ -195,8 +198,10 @@ def _retry_after(text: str) -> float | None:
 T = TypeVar("T")
 
 
-def within(seconds: float, work: Callable[[], T]) -> T:
+def within(seconds: float, work: Callable[[], T], look: Callable[[], None] | None = None) -> T:
     """The result of `work`, or TimeoutError after so many seconds in all.
+
+    `look` is called now and then meanwhile; what it raises ends the waiting.
 
     HTTP clients bound the wait for each piece of an answer: a proxy that sends a space now and then
     to keep the line open would hold them for ever. The thread that is given up ends with its
@@ -211,10 +216,20 @@ def within(seconds: float, work: Callable[[], T]) -> T:
             box.put((None, error))
 
     threading.Thread(target=run, daemon=True, name="llm").start()
-    try:
-        result, error = box.get(timeout=seconds)
-    except queue.Empty:
-        raise TimeoutError from None
+    result, error = _waited_for(box, seconds, look)
     if error is not None:
         raise error
     return cast(T, result)
+
+
+def _waited_for(box: queue.SimpleQueue[T], seconds: float, look: Callable[[], None] | None) -> T:
+    end = time.monotonic() + seconds
+    while True:
+        left = end - time.monotonic()
+        try:
+            return box.get(timeout=max(0.0, min(left, LOOK_SECONDS)))
+        except queue.Empty:
+            if left <= 0:
+                raise TimeoutError from None
+            if look is not None:
+                look()

@@ -2,9 +2,12 @@
 says it too; what the LLM cost is in the reports."""
 
 import json
+import signal
+import subprocess
+import time
 
 import pytest
-from endpoint_run import pilothouse, run_of, spread, trials_of, write_config
+from endpoint_run import command, pilothouse, run_of, spread, trials_of, write_config
 from openai_server import (
     MODEL,
     Answer,
@@ -117,3 +120,25 @@ def test_without_prices_no_money_is_named(tmp_path):
     told = json.loads((run_of(config) / "summary.json").read_text())["cost"]["llm"]
     assert told["money"] == {}
     assert told["output_tokens"] == 7
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_nobody_waits_for_the_llm_to_leave(tmp_path, number):
+    """It would answer long after the test has given up."""
+    with OpenAiServer(slow(3000)) as server:
+        config = write_config(tmp_path, server.url, 3, timeout="2900s")
+        with open(tmp_path / "said", "w") as said:
+            process = subprocess.Popen(
+                command("--config", config), stdout=said, stderr=said, stdin=subprocess.DEVNULL
+            )
+            try:
+                while not server.requests:
+                    assert process.poll() is None, (tmp_path / "said").read_text()
+                    time.sleep(0.05)
+                process.send_signal(number)
+                assert process.wait(timeout=200) == 128 + number
+            finally:
+                process.kill()
+    words = (tmp_path / "said").read_text()
+    assert "--resume" in words
+    assert "Traceback" not in words
