@@ -42,9 +42,7 @@ NOT_FOUND = 127
 # `submitting` is made by one process only (set -C: O_EXCL). Few processes a job: at fifty jobs they
 # are most of what a submission takes.
 _SCRIPT = """
-umask 077
 cd "$PH_ROOT" || exit 95
-umask 022
 ph_in=$PH_ROOT/.incoming.$$
 mkdir "$ph_in" && tar -xf - -C "$ph_in" || { rm -rf "$ph_in"; exit 94; }
 ph_now=$(date +%s)

@@ -28,6 +28,7 @@ _PREPARE = """
 ph_queue=$PH_ROOT/queue
 mkdir -p "$ph_queue/waiting" "$ph_queue/running" "$ph_queue/ended" "$ph_queue/cancelled"
 ph_workers() {
+  ph_own_locale
   ph_slot=0
   while [ "$ph_slot" -lt "$ph_slots" ]; do
     setsid sh -c "$ph_worker" worker "$ph_queue" "$ph_slot" < /dev/null > /dev/null 2>&1 &

@@ -228,3 +228,20 @@ def test_a_setup_that_goes_elsewhere_takes_no_file_of_the_job_along(cluster, tmp
     assert isinstance(found, Failed)
     assert (tmp_path / "run" / "dir_job" / "exit_code").read_text() == "97\n"
     assert not (tmp_path / "exit_code").exists()
+
+
+@pytest.mark.parametrize("locale", ["C.UTF-8", None])
+def test_a_job_has_the_locale_and_the_umask_of_its_person(tmp_path, monkeypatch, locale):
+    monkeypatch.delenv("LC_ALL", raising=False)
+    if locale is not None:
+        monkeypatch.setenv("LC_ALL", locale)
+    before = os.umask(0o027)
+    try:
+        cluster = make_cluster(tmp_path)
+        run(
+            cluster,
+            "import os; open('seen', 'w').write(f\"{os.environ.get('LC_ALL')} {os.umask(0):o}\")",
+        )
+    finally:
+        os.umask(before)
+    assert (tmp_path / "run" / "dir_job" / "seen").read_text() == f"{locale} 27"
