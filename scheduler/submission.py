@@ -73,7 +73,8 @@ $ph_out"
     continue
   fi
   set +C
-  if ! [ -s submitting ] || ! cp -R "$ph_in/$ph_dir/." .; then
+  # Without a file for its errors the batch system is not asked at all.
+  if ! [ -s submitting ] || ! cp -R "$ph_in/$ph_dir/." . || ! true > submit.err; then
     rm -f submitting
     ph_text full "$ph_name" "$ph_dir"
     continue

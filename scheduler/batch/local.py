@@ -15,6 +15,7 @@ from scheduler.job import Cause, JobRef, JobState, Listing, Resources
 from scheduler.script import data_text
 from scheduler.settings import LocalBatchSettings
 from scheduler.shell import heredoc, quote
+from training.contract import STOP_FILE
 
 _STATES = {
     "waiting": (JobState.QUEUED, "waits for a free slot"),
@@ -78,14 +79,27 @@ while read -r ph_name; do
 done
 """
 
+# A job that has been taken and has not come to its lock yet finds it taken, and leaves. On another machine
+# that sees the same file system its number is somebody else's: there its program is asked by a file.
 _CANCEL = """
+ph_end() {
+  for ph_look in 1 2 3 4 5 6 7 8 9 10; do
+    mkdir lock 2>/dev/null && return
+    if [ -s lock/host ] && [ "$(cat lock/host)" != "$(uname -n)" ]; then
+      : > STOP_FILE
+      return
+    fi
+    [ -s lock/pid ] && { kill -TERM "$(cat lock/pid)" 2>/dev/null; return; }
+    sleep 0.1
+  done
+}
 while read -r ph_name ph_dir; do
   mv "$ph_queue/waiting/$ph_name" "$ph_queue/cancelled/$ph_name" 2>/dev/null && continue
   if [ -e "$ph_queue/running/$ph_name" ] && ph_runs "$ph_name"; then
-    kill -TERM "$(cat "$PH_ROOT/$ph_dir/lock/pid")" 2>/dev/null
+    (cd "$PH_ROOT/$ph_dir" && ph_end)
   fi
 done
-"""
+""".replace("STOP_FILE", STOP_FILE)
 
 
 class LocalBatch:

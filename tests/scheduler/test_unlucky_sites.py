@@ -177,6 +177,17 @@ def test_a_directory_that_is_away_is_no_refusal(tmp_path, site):
     assert cluster.submit([job]) == {"job": Submitted("job", "7")}
 
 
+def test_no_job_is_submitted_where_its_answer_finds_no_room(tmp_path, site):
+    cluster = reach(slurm(site(sbatch=f"touch {tmp_path}/asked; echo 7")), tmp_path)
+    job = request("job", "pass")
+    no_file = Path(cluster.root, job.directory, "submit.err")
+    no_file.mkdir(parents=True)  # as where a quota of files is used up
+    assert isinstance(cluster.submit([job])["job"], Unwritable)
+    assert not (tmp_path / "asked").exists()
+    no_file.rmdir()
+    assert cluster.submit([job]) == {"job": Submitted("job", "7")}
+
+
 @pytest.mark.parametrize("number", [errno.EAGAIN, errno.ENOMEM, errno.EMFILE])
 def test_a_machine_that_can_start_no_process_is_waited_for(tmp_path, monkeypatch, number):
     cluster = reach(LocalBatch(LocalBatchSettings()), tmp_path)
