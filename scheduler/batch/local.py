@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from scheduler.batch_system import SubmitAnswer
 from scheduler.errors import SchedulerAway
 from scheduler.job import Cause, JobRef, JobState, Listing, Resources
+from scheduler.plain import in_one_line
 from scheduler.script import data_text
 from scheduler.settings import LocalBatchSettings
 from scheduler.shell import heredoc, quote
@@ -73,7 +74,11 @@ ph_place_of() {
   done
   return 1
 }
-[ -z "$(ls -A "$ph_queue/waiting")" ] || ph_workers
+if [ -n "$(ls -A "$ph_queue/waiting")" ]; then
+  # Workers have nobody to tell that the file system has no locks.
+  ( flock -n 7 ) 7>> "$ph_queue/locks"
+  ph_workers
+fi
 while read -r ph_name; do
   ph_place_of "$ph_name" && printf '%s %s\\n' "$ph_name" "$ph_place"
 done
@@ -159,6 +164,12 @@ class LocalBatch:
             raise SchedulerAway(
                 f"the local batch system needs {missing.group(1)}, which this machine lacks",
                 remedy="apt-get install util-linux coreutils",
+            )
+        if re.search(r"flock: .*(not implemented|not supported|No locks)", stderr):
+            raise SchedulerAway(
+                "the local batch system needs file locks, which the file system of the run's directory "
+                f"does not give: {in_one_line(stderr)}",
+                remedy="set directories.local_base (or cluster.remote_base) to another file system",
             )
         ours = {job.job_id or job.batch_name for job in jobs}
         rows = (line.split() for line in stdout.split("\n"))
