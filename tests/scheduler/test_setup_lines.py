@@ -1,5 +1,6 @@
 """What a person's setup lines do to the shell that keeps the program's exit code, in more than one sh."""
 
+import os
 import shutil
 import signal
 import subprocess
@@ -19,7 +20,11 @@ SHELLS = [
     if shutil.which(words.split()[0])
 ]
 RUNS = ("/bin/sh", "-c", "echo x > ran; exit 3")
-ENDS = "trap 'echo x > asked; exit 7' TERM; echo x > up; while :; do sleep 0.05; done"
+# A `timeout` that has just started a program may itself miss a signal: the program waits until it waits.
+ENDS = (
+    "trap 'echo x > asked; exit 7' TERM; until grep -q 'State:.S' /proc/$PPID/status; do :; done; "
+    "echo x > up; while :; do sleep 0.05; done"
+)
 
 pytestmark = pytest.mark.parametrize("shell", SHELLS)
 
@@ -95,6 +100,19 @@ def test_the_program_hears_of_the_end_and_has_time_for_it(tmp_path, shell, line,
     assert (directory / "stopped").exists()
 
 
+def test_the_exit_code_is_the_programs_also_where_it_ends_at_once(tmp_path, shell):
+    slow = (
+        'kill() { command kill "$@"; set -- $? "$2"; '
+        "while [ -e /proc/$2/stat ] && ! grep -q ') Z' /proc/$2/stat; do sleep 0.05; done; return $1; }"
+    )
+    directory = prepare(tmp_path, [slow], ("/bin/sh", "-c", ENDS))
+    job = start(shell, directory)
+    wait_for((directory / "up").exists)
+    job.send_signal(signal.SIGTERM)
+    job.wait()
+    assert (directory / "exit_code").read_text() == "7\n"
+
+
 def test_a_signal_while_the_program_is_being_started_reaches_it(tmp_path, shell):
     directory = prepare(tmp_path, [], ("/bin/sh", "-c", ENDS))
     script = directory / "script"
@@ -107,6 +125,37 @@ def test_a_signal_while_the_program_is_being_started_reaches_it(tmp_path, shell)
     job.send_signal(signal.SIGTERM)
     wait_for((directory / "stopped").exists)
     (directory / "go").touch()
-    wait_for((directory / "exit_code").exists)
     job.wait()
+    assert (directory / "exit_code").exists()
     assert (directory / "asked").exists()
+
+
+def test_a_program_that_has_not_begun_when_the_signal_comes_never_does(
+    tmp_path, shell, monkeypatch
+):
+    directory = prepare(tmp_path, [])
+    misses = "trap '' TERM; echo x > at; while [ ! -e go ]; do sleep 0.05; done"
+    program = tmp_path / "timeout"
+    program.write_text(f'#!/bin/sh\n{misses}; exec {shutil.which("timeout")} "$@"\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    job = start(shell, directory)
+    wait_for((directory / "at").exists)
+    job.send_signal(signal.SIGTERM)
+    wait_for((directory / "stopped").exists)
+    (directory / "go").touch()
+    job.wait()
+    assert (directory / "exit_code").read_text() == "143\n"
+    assert not (directory / "ran").exists()
+
+
+def test_a_signal_right_after_the_lock_is_told(tmp_path, shell):
+    directory = prepare(tmp_path, [])
+    script = directory / "script"
+    at = "date -u +"
+    text = script.read_text()
+    assert text.count(at) == 1
+    script.write_text(text.replace(at, f"kill -TERM $$\n{at}"))
+    start(shell, directory).wait()
+    assert (directory / "exit_code").read_text() == "143\n"
+    assert not (directory / "ran").exists()
