@@ -199,7 +199,7 @@ def _failure_without_result(observation: Observation, known: Circumstances) -> F
         )
     if code in (124, 137) and known.walltime_seconds is not None and code == 124:
         return _failure(Cause.WALLTIME, _limit(known), observation)
-    if code in (96, 97, 126, 127):
+    if code in (96, 97, 98, 126, 127):
         return _failure(Cause.CANNOT_START, _cannot_start(code, observation), observation)
     if code in (128 + 15, 128 + 10):
         return _failure(_stopped_by(observation, known), f"ended by {_code(code)}", observation)
@@ -266,6 +266,7 @@ def _cannot_start(code: int, observation: Observation) -> str:
     what = {
         96: "a module could not be loaded",
         97: "a directory is missing",
+        98: "a line of the setup (cluster.modules, cluster.setup) ended the job's script",
         126: "the training command is not executable",
         127: "the training command was not found",
     }[code]

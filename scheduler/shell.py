@@ -30,7 +30,9 @@ def home_path(path: str) -> str:
 # a site's start-up files, modules or plugins print.
 # A temporary directory that was purged, or is full, must not cost a poll: the working directory will do.
 FRAMES = """
+ph_locale=${LC_ALL-}
 LC_ALL=C; export LC_ALL
+ph_own_locale() { if [ -n "$ph_locale" ]; then LC_ALL=$ph_locale; else unset LC_ALL; fi; }
 ph_temporary() {
   mktemp "${TMPDIR:-/tmp}/ph.XXXXXX" 2> /dev/null || mktemp "$PWD/.ph.XXXXXX" 2> /dev/null
 }
@@ -40,8 +42,9 @@ ph_bytes() {
   tail -c "+$(($5 + 1))" "$3" | head -c "$4"
 }
 """
-"""Shell functions ``ph_text KIND NAME TEXT``, ``ph_bytes KIND NAME FILE COUNT OFFSET``, and
-``ph_temporary``, which makes a temporary file and prints its name."""
+"""Shell functions ``ph_text KIND NAME TEXT``, ``ph_bytes KIND NAME FILE COUNT OFFSET``,
+``ph_temporary``, which makes a temporary file and prints its name, and ``ph_own_locale``, for what becomes
+part of a job: its locale is the person's."""
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,7 @@ _MISSING = """
 mkdir -p ROOT && cd ROOT && mkdir -p pieces || exit 94
 pwd -P
 LC_ALL=C; export LC_ALL
-unset QUOTING_STYLE
+unset QUOTING_STYLE BLOCK_SIZE LS_BLOCK_SIZE
 ph_rows=$(cat)
 ph_lacks() {
   {

@@ -42,9 +42,7 @@ NOT_FOUND = 127
 # `submitting` is made by one process only (set -C: O_EXCL). Few processes a job: at fifty jobs they
 # are most of what a submission takes.
 _SCRIPT = """
-umask 077
 cd "$PH_ROOT" || exit 95
-umask 022
 ph_in=$PH_ROOT/.incoming.$$
 mkdir "$ph_in" && tar -xf - -C "$ph_in" || { rm -rf "$ph_in"; exit 94; }
 ph_now=$(date +%s)
@@ -75,7 +73,8 @@ $ph_out"
     continue
   fi
   set +C
-  if ! [ -s submitting ] || ! cp -R "$ph_in/$ph_dir/." .; then
+  # Without a file for its errors the batch system is not asked at all.
+  if ! [ -s submitting ] || ! cp -R "$ph_in/$ph_dir/." . || ! true > submit.err; then
     rm -f submitting
     ph_text full "$ph_name" "$ph_dir"
     continue

@@ -210,6 +210,12 @@ def _not_started(code: str, error: str, settings: Settings) -> Check:
                 f"the working directory is missing there: {last}",
                 "set training.directory to a directory there, or send the code with training.stage",
             )
+        case "98":
+            return failed(
+                COMMAND,
+                f"a line of the setup ended the job script before the command: {last}",
+                "mend cluster.setup: its lines are run by /bin/sh, which may not be bash",
+            )
         case "126" | "127":
             return failed(
                 COMMAND,

@@ -12,9 +12,11 @@ from collections.abc import Mapping, Sequence
 from scheduler.batch_system import SubmitAnswer
 from scheduler.errors import SchedulerAway
 from scheduler.job import Cause, JobRef, JobState, Listing, Resources
+from scheduler.plain import in_one_line
 from scheduler.script import data_text
 from scheduler.settings import LocalBatchSettings
 from scheduler.shell import heredoc, quote
+from training.contract import STOP_FILE
 
 _STATES = {
     "waiting": (JobState.QUEUED, "waits for a free slot"),
@@ -28,6 +30,7 @@ _PREPARE = """
 ph_queue=$PH_ROOT/queue
 mkdir -p "$ph_queue/waiting" "$ph_queue/running" "$ph_queue/ended" "$ph_queue/cancelled"
 ph_workers() {
+  ph_own_locale
   ph_slot=0
   while [ "$ph_slot" -lt "$ph_slots" ]; do
     setsid sh -c "$ph_worker" worker "$ph_queue" "$ph_slot" < /dev/null > /dev/null 2>&1 &
@@ -71,20 +74,37 @@ ph_place_of() {
   done
   return 1
 }
-[ -z "$(ls -A "$ph_queue/waiting")" ] || ph_workers
+if [ -n "$(ls -A "$ph_queue/waiting")" ]; then
+  # Workers have nobody to tell that the file system has no locks.
+  ( flock -n 7 ) 7>> "$ph_queue/locks"
+  ph_workers
+fi
 while read -r ph_name; do
   ph_place_of "$ph_name" && printf '%s %s\\n' "$ph_name" "$ph_place"
 done
 """
 
+# A job that has been taken and has not come to its lock yet finds it taken, and leaves. On another machine
+# that sees the same file system its number is somebody else's: there its program is asked by a file.
 _CANCEL = """
+ph_end() {
+  for ph_look in 1 2 3 4 5 6 7 8 9 10; do
+    mkdir lock 2>/dev/null && return
+    if [ -s lock/host ] && [ "$(cat lock/host)" != "$(uname -n)" ]; then
+      : > STOP_FILE
+      return
+    fi
+    [ -s lock/pid ] && { kill -TERM "$(cat lock/pid)" 2>/dev/null; return; }
+    sleep 0.1
+  done
+}
 while read -r ph_name ph_dir; do
   mv "$ph_queue/waiting/$ph_name" "$ph_queue/cancelled/$ph_name" 2>/dev/null && continue
   if [ -e "$ph_queue/running/$ph_name" ] && ph_runs "$ph_name"; then
-    kill -TERM "$(cat "$PH_ROOT/$ph_dir/lock/pid")" 2>/dev/null
+    (cd "$PH_ROOT/$ph_dir" && ph_end)
   fi
 done
-"""
+""".replace("STOP_FILE", STOP_FILE)
 
 
 class LocalBatch:
@@ -144,6 +164,12 @@ class LocalBatch:
             raise SchedulerAway(
                 f"the local batch system needs {missing.group(1)}, which this machine lacks",
                 remedy="apt-get install util-linux coreutils",
+            )
+        if re.search(r"flock: .*(not implemented|not supported|No locks)", stderr):
+            raise SchedulerAway(
+                "the local batch system needs file locks, which the file system of the run's directory "
+                f"does not give: {in_one_line(stderr)}",
+                remedy="set directories.local_base (or cluster.remote_base) to another file system",
             )
         ours = {job.job_id or job.batch_name for job in jobs}
         rows = (line.split() for line in stdout.split("\n"))

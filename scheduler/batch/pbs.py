@@ -43,7 +43,7 @@ ph_pbs_name() {
 _SUBMIT = """
 ph_submit() {
   ph_pbs_name "$2"
-  unset LC_ALL
+  ph_own_locale
   ph_timed qsub -N "$ph_short" -j oe -o "$PWD/pbs.log" "$1" < /dev/null
 }
 """

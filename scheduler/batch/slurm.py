@@ -37,7 +37,7 @@ fi
 
 _SUBMIT = """
 ph_submit() {
-  unset LC_ALL
+  ph_own_locale
   ph_timed sbatch --parsable ${ph_clusters:+-M "$ph_clusters"} \\
     --job-name="$2" "$1" < /dev/null
 }
@@ -76,7 +76,7 @@ ph_find() {
 # without.
 _LIST = r"""
 ph_list_cluster() {
-  ph_rows=$(ph_timed squeue -h -t all ${1:+-M "$1"} -j "$2" -o 'Q|%i|%T|%j|%r' < /dev/null) \
+  ph_rows=$(ph_timed squeue -h -t all ${1:+-M "$1"} --jobs="$2" -o 'Q|%i|%T|%j|%r' < /dev/null) \
     || return $?
   printf '%s\n' "$ph_rows"
   for ph_id in $(printf '%s\n' "$ph_rows" | sed -n 's/^Q|\([0-9_]*\)|FAILED|.*/\1/p' | head -n 50); do

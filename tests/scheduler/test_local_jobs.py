@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
@@ -228,3 +229,58 @@ def test_a_setup_that_goes_elsewhere_takes_no_file_of_the_job_along(cluster, tmp
     assert isinstance(found, Failed)
     assert (tmp_path / "run" / "dir_job" / "exit_code").read_text() == "97\n"
     assert not (tmp_path / "exit_code").exists()
+
+
+@pytest.mark.parametrize("locale", ["C.UTF-8", None])
+def test_a_job_has_the_locale_and_the_umask_of_its_person(tmp_path, monkeypatch, locale):
+    monkeypatch.delenv("LC_ALL", raising=False)
+    if locale is not None:
+        monkeypatch.setenv("LC_ALL", locale)
+    before = os.umask(0o027)
+    try:
+        cluster = make_cluster(tmp_path)
+        run(
+            cluster,
+            "import os; open('seen', 'w').write(f\"{os.environ.get('LC_ALL')} {os.umask(0):o}\")",
+        )
+    finally:
+        os.umask(before)
+    assert (tmp_path / "run" / "dir_job" / "seen").read_text() == f"{locale} 27"
+
+
+def test_a_job_that_is_cancelled_before_it_has_its_lock_never_runs(tmp_path, monkeypatch):
+    slow = tmp_path / "bin" / "mkdir"
+    slow.parent.mkdir()
+    wait = f'[ "$1" != lock ] || {{ touch {tmp_path}/at; while [ ! -e {tmp_path}/go ]; do sleep 0.05; done; }}'
+    slow.write_text(f'#!/bin/sh\n{wait}\nexec /bin/mkdir "$@"\n')
+    slow.chmod(0o755)
+    cluster = make_cluster(tmp_path)
+    job = request("job", "open('ran', 'w').close()\n" + WRITE_GOOD)
+    with monkeypatch.context() as patch:
+        patch.setenv("PATH", f"{slow.parent}:{os.environ['PATH']}")
+        cluster.submit([job])
+    wait_for((tmp_path / "at").exists)
+    cluster.cancel([ref(job)])
+    (tmp_path / "go").touch()
+    found = verdict(cluster, job, cancelled=True)
+    assert isinstance(found, Failed)
+    assert found.failure.cause is Cause.CANCELLED
+    assert not (tmp_path / "run" / "dir_job" / "ran").exists()
+
+
+def test_a_job_on_another_machine_is_asked_to_end_and_no_process_of_its_number_here(
+    cluster, tmp_path
+):
+    waits = "import os, time\nopen('up', 'w').close()\nwhile not os.path.exists('STOP'): time.sleep(0.05)\n"
+    job = request("job", waits + WRITE_GOOD)
+    cluster.submit([job])
+    directory = tmp_path / "run" / "dir_job"
+    wait_for((directory / "up").exists)
+    innocent = subprocess.Popen(["sleep", "600"])
+    (directory / "lock" / "host").write_text("another-login-node\n")
+    (directory / "lock" / "pid").write_text(f"{innocent.pid}\n")
+    cluster.cancel([ref(job)])
+    assert isinstance(verdict(cluster, job), Finished)
+    assert innocent.poll() is None
+    innocent.kill()
+    innocent.wait()

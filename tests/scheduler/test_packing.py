@@ -1,6 +1,7 @@
 """What a packed job asks for, and how it starts its trials: on which node, with which device."""
 
 import re
+import signal
 import subprocess
 
 import pytest
@@ -53,8 +54,8 @@ def started(directory, job, environment):
 def limits(script):
     """When a trial is asked to end, and how much later it is ended."""
     text = script.decode()
-    asked = re.search(r"left=\$\(\((\d+) - ", text)[1]
-    return int(asked), int(re.search(r"timeout -s TERM -k (\d+) ", text)[1])
+    asked = re.search(r"ph_left=\$\(\((\d+) - ", text)[1]
+    return int(asked), int(re.search(r'timeout" -s TERM -k (\d+) ', text)[1])
 
 
 def test_the_job_asks_for_no_more_time_than_was_asked_for():
@@ -148,3 +149,17 @@ def test_what_a_launch_that_failed_said_is_shown_with_its_trials(tmp_path):
     assert isinstance(found, Failed)
     assert "never began" in found.failure.message
     assert "no-such-launcher" in found.failure.message
+
+
+def test_a_signal_that_asks_for_an_end_reaches_the_trials(tmp_path):
+    job = pack(1)
+    (tmp_path / "t0").mkdir()
+    (tmp_path / "pack.sh").write_bytes(job.files["pack.sh"])
+    (tmp_path / "t0/trial.sh").write_text(
+        "trap 'echo x > told; exit' TERM; echo x > up; while :; do sleep 0.05; done\n"
+    )
+    launcher = subprocess.Popen(["sh", "pack.sh"], cwd=tmp_path)
+    wait_for((tmp_path / "up").exists)
+    launcher.send_signal(signal.SIGUSR2)  # `--signal=B:USR2@300`
+    assert launcher.wait() == 0
+    assert (tmp_path / "told").exists()

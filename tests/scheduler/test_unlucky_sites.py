@@ -177,6 +177,28 @@ def test_a_directory_that_is_away_is_no_refusal(tmp_path, site):
     assert cluster.submit([job]) == {"job": Submitted("job", "7")}
 
 
+def test_a_file_system_without_locks_is_told_and_not_waited_for_as_a_slot(
+    tmp_path, site, monkeypatch
+):
+    no_locks = 'echo "flock: $2: Function not implemented" >&2; exit 71'
+    monkeypatch.setenv("PATH", f"{site(flock=no_locks)}:{os.environ['PATH']}")
+    cluster = reach(LocalBatch(LocalBatchSettings()), tmp_path)
+    cluster.submit([request("job", "pass")])
+    with pytest.raises(SchedulerAway, match="file locks"):
+        cluster.poll([JobRef("job", "dir_job", "job")])
+
+
+def test_no_job_is_submitted_where_its_answer_finds_no_room(tmp_path, site):
+    cluster = reach(slurm(site(sbatch=f"touch {tmp_path}/asked; echo 7")), tmp_path)
+    job = request("job", "pass")
+    no_file = Path(cluster.root, job.directory, "submit.err")
+    no_file.mkdir(parents=True)  # as where a quota of files is used up
+    assert isinstance(cluster.submit([job])["job"], Unwritable)
+    assert not (tmp_path / "asked").exists()
+    no_file.rmdir()
+    assert cluster.submit([job]) == {"job": Submitted("job", "7")}
+
+
 @pytest.mark.parametrize("number", [errno.EAGAIN, errno.ENOMEM, errno.EMFILE])
 def test_a_machine_that_can_start_no_process_is_waited_for(tmp_path, monkeypatch, number):
     cluster = reach(LocalBatch(LocalBatchSettings()), tmp_path)

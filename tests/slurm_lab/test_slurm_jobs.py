@@ -82,6 +82,7 @@ def test_a_callers_own_job_does_not_leak(plain_bench, monkeypatch):
     for key, value in {
         "SLURM_JOB_ID": "99", "SLURM_MEM_PER_NODE": "7", "SBATCH_PARTITION": "down",
         "SQUEUE_STATES": "PENDING", "SLURM_NTASKS": "9", "SQUEUE_FORMAT": "%u",
+        "LC_ALL": "C.UTF-8", "POSIXLY_CORRECT": "1",
     }.items():  # fmt: skip
         monkeypatch.setenv(key, value)
     program = (
@@ -97,7 +98,7 @@ def test_a_callers_own_job_does_not_leak(plain_bench, monkeypatch):
     assert "SLURM_MEM_PER_NODE" not in seen
     assert seen["SLURM_JOB_ID"] == plain_bench.ids["leak-1"]
     assert seen["SLURM_JOB_PARTITION"] == "debug"
-    assert "LC_ALL" not in seen
+    assert seen["LC_ALL"] == "C.UTF-8"
 
 
 def test_refusals_have_slurms_words(plain_bench):

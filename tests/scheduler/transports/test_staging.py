@@ -241,3 +241,18 @@ def test_any_contents(
         (root / "code" / name).write_bytes(each)
     staged = stage(Counting(), {"code": root / "code"}, str(root / "far"), timeout=180)
     assert content(Path(staged.path) / "code") == dict(zip(names, contents, strict=True))
+
+
+@pytest.mark.parametrize("name", ["BLOCK_SIZE", "LS_BLOCK_SIZE", "QUOTING_STYLE"])
+def test_a_taste_in_listings_does_not_make_a_whole_snapshot_look_broken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    source = tmp_path / "code"
+    source.mkdir()
+    (source / "a program.py").write_text("#" * 5000)
+    monkeypatch.setenv(name, "shell" if name == "QUOTING_STYLE" else "human-readable")
+    there = str(tmp_path / "there")
+    stage(LOCAL, {"code": source}, there, timeout=180)
+    again = Counting()
+    stage(again, {"code": source}, there, timeout=180)
+    assert again.trips == 1
