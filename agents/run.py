@@ -99,6 +99,20 @@ LogLevelOption = Annotated[
 ]
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"pilothouse {version('pilothouse')}")
+        raise typer.Exit
+
+
+VersionOption = Annotated[
+    bool,
+    typer.Option("--version", callback=_version, is_eager=True, help="Show the version, and exit."),
+]
+
+
 @app.callback(invoke_without_command=True)
 def main_verb(
     context: typer.Context,
@@ -111,6 +125,7 @@ def main_verb(
     dry_run: DryRunOption = False,
     background: BackgroundOption = False,
     log_level: LogLevelOption = LogLevel.INFO,
+    version: VersionOption = False,
 ) -> None:
     """Search hyperparameters: propose, run jobs, learn, and again."""
     if context.invoked_subcommand is None:

@@ -15,6 +15,7 @@ Numbers are finite: what is not is null.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -157,11 +158,16 @@ def finite_or_none(value: object) -> Any:
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file so that a reader sees the whole of it or none: temporary file, fsync, rename."""
     temporary = path.with_name(f"{path.name}.tmp.{os.getpid()}")
-    with open(temporary, "wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(temporary, path)
+    try:
+        with open(temporary, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+    except OSError:
+        with contextlib.suppress(OSError):  # half a file may be all that a disk had left
+            temporary.unlink(missing_ok=True)
+        raise
 
 
 def to_json_bytes(content: Mapping[str, Any]) -> bytes:

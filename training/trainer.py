@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TextIO
 
 import torch
 
@@ -33,6 +31,7 @@ from training.devices import (
 from training.distributed import Ranks, join, summed
 from training.divergence import check_chance, check_loss
 from training.learner import Learner
+from training.metrics_file import MetricsFile
 from training.models import parameter_count
 from training.notices import warn
 from training.options import BadHyperparameter, Options
@@ -137,15 +136,13 @@ class Trainer:
         if self._ranks.is_first:
             earlier = path if kept is None else kept.parents[1] / METRICS_FILE
             _begin_metrics(path, first - 1, earlier)
-        else:
-            path = Path(os.devnull)
-        with open(path, "a", encoding="utf-8") as metrics:
-            for epoch in range(first, int(self._settings.epochs) + 1):
-                if epoch > 1 and self._is_late():
-                    break
-                self._one(epoch, metrics)
-                if self._agreed((self._settings.directory / STOP_FILE).exists()):
-                    return "pruned"
+        metrics = MetricsFile(path if self._ranks.is_first else None)
+        for epoch in range(first, int(self._settings.epochs) + 1):
+            if epoch > 1 and self._is_late():
+                break
+            self._one(epoch, metrics)
+            if self._agreed((self._settings.directory / STOP_FILE).exists()):
+                return "pruned"
         return "completed"
 
     def _is_late(self) -> bool:
@@ -157,7 +154,7 @@ class Trainer:
         """Since the training began, also in a process before this one."""
         return self._found.earlier_seconds + time.monotonic() - self._began
 
-    def _one(self, epoch: int, metrics: TextIO) -> None:
+    def _one(self, epoch: int, metrics: MetricsFile) -> None:
         """One epoch, its validation, its line and its checkpoint."""
         began = time.monotonic()
         loss, train_accuracy = self._epoch(epoch)
@@ -179,8 +176,7 @@ class Trainer:
             "samples_per_second": found.samples_per_second,
             "peak_memory_mb": peak_memory_mb(self.device),
         }
-        metrics.write(metric_line(epoch, self._seconds(), **values))
-        metrics.flush()
+        metrics.add(metric_line(epoch, self._seconds(), **values))
         self.tell(epoch, values)
         is_end = epoch == self._settings.epochs
         self._keeper.keep(epoch, lambda: self._state(epoch), is_best=is_best, is_end=is_end)

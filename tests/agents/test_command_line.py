@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import shutil
 import signal
 import socket
@@ -101,6 +102,12 @@ def test_bad_arguments_are_one_clear_message(tmp_path, arguments, words):
 def test_bytes_that_are_no_text_are_one_clear_message(tmp_path):
     (tmp_path / "bad.yaml").write_bytes(b"\xff\xfe\x00")
     assert "UTF-8" in refused(pilothouse("--config", "bad.yaml", cwd=tmp_path))
+
+
+def test_it_tells_its_version(tmp_path):
+    done = pilothouse("--version", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.fullmatch(r"pilothouse \d+\.\d+\.\d+\n", done.stdout)
 
 
 def test_help_names_every_verb_and_shows_an_example(tmp_path):
@@ -218,7 +225,7 @@ def test_a_job_is_shown_with_its_staged_code(tmp_path):
     shown = pilothouse("render", "--config", "staged.yaml", cwd=tmp_path).stdout
     code = f"{tmp_path}/results/code/SNAPSHOT"
     assert f"  {code}/train.py " in shown
-    assert f"  cd {code} || " in shown
+    assert f"  command cd {code} || " in shown
 
 
 def test_the_schema_is_json_and_describes_the_example(tmp_path):

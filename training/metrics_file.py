@@ -1,0 +1,33 @@
+"""``metrics.jsonl`` as it grows: a line an epoch, also through an hour in which the disk is full."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from training.notices import warn
+
+
+class MetricsFile:
+    """Appends lines. What cannot be written is kept, and written before the next line."""
+
+    def __init__(self, path: Path | None) -> None:
+        """None: nothing is written, as by all processes but the first."""
+        self._path = path
+        self._untold = b""
+        self._is_away = False
+
+    def add(self, line: str) -> None:
+        """Append the line; warn once where it, and those after it, must wait."""
+        if self._path is None:
+            return
+        self._untold += line.encode()
+        try:
+            with open(self._path, "ab", buffering=0) as stream:
+                while self._untold:
+                    self._untold = self._untold[stream.write(self._untold) or 0 :]
+        except OSError as error:
+            if not self._is_away:
+                warn(f"{self._path}: {error.strerror}: its lines are kept for later")
+            self._is_away = True
+            return
+        self._is_away = False
