@@ -69,6 +69,11 @@ ADDED = [
     ("stop: {patience: 99999999999999999999}", "FILE:5: '99999999999999999999' is too large a number"),
     ("stop: {wall_clock: 12 parsecs}", "FILE:5: stop.wall_clock must be a duration such as 90s, 15m, "
      "2h, 1d or 01:30:00 (hours first), and it is '12 parsecs'"),
+    # Schedulers read it as minutes and seconds, people as hours and minutes.
+    ("cluster: {resources: {walltime: 30:00}}", "FILE:5: cluster.resources.walltime must be a duration "
+     "that cannot be misread (30m, 30h or 30:00:00), and it is '30:00'"),
+    ("cluster: {resources: {walltime: 1:05}}", "FILE:5: cluster.resources.walltime must be a duration "
+     "that cannot be misread (1m5s, 1h5m or 1:05:00), and it is '1:05'"),
     ("stop: {wall_clock: 0s}", "FILE:5: stop.wall_clock must be more than 0, and it is '0s'"),
     ("cluster: {resources: {memory: lots}}", "FILE:5: cluster.resources.memory must be an amount of "
      "memory such as 512M, 4G or 1T, and it is 'lots'"),
