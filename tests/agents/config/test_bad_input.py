@@ -163,7 +163,17 @@ WHOLE = [
     (b"", "FILE: the configuration is empty; config.example.yaml shows every key"),
     (b"# nothing\n", "FILE: the configuration is empty; config.example.yaml shows every key"),
     (b"- a\n", "FILE: the configuration must hold a mapping (key: value); config.example.yaml shows every key"),
-    (b"a: b: c\n", "FILE:1: this is not valid YAML: mapping values are not allowed here (column 5)"),
+    (b"a: b: c\n", "FILE:1: this is not valid YAML: mapping values are not allowed here (column 5); text with a "
+     "colon in it needs quotes, and lines that belong together begin in the same column"),
+    (b"a: {b: c: d}\n", "FILE:1: this is not valid YAML: expected ',' or '}', but got ':' (column 9); text with "
+     "a colon in it needs quotes, and lines that belong together begin in the same column"),
+    (b"a:\n  b: 1\n c: 2\n", "FILE:3: this is not valid YAML: expected <block end>, but found '<block mapping "
+     "start>' (column 2); lines that belong together begin in the same column, and those of a list (- ) stand "
+     "apart from those with keys"),
+    ("a:\n\u00a0\u00a0b: 1\n  c: 2\n".encode(), "FILE:3: this is not valid YAML: mapping values are not "
+     "allowed here (column 4); line 2 has a no-break space, as text from a web page does: type it anew"),
+    ("a: [\u201c{x}\u201d]\n".encode(), "FILE:1: this is not valid YAML: expected ',' or ']', but got '{' (column "
+     "6); line 1 has curly quotes, as text from a web page does: type it anew"),
     (b"a: {b: ${HOME}/x}\n", "FILE:1: this is not valid YAML: expected ',' or '}', but got '{' (column 9)"
      "; between braces or brackets, put quotes around what holds ${NAME}"),
     (b"a:\n\t- b\n", "FILE:2: this is not valid YAML: found character '\\t' that cannot start any token "
@@ -231,6 +241,8 @@ def test_a_missing_file_a_directory_and_one_that_cannot_be_opened(tmp_path):
         ("loop.max_trials=x", "command line: loop.max_trials must be a whole number, and it is 'x'"),
         ("training.command=train {job_dir}", "command line: training.command must be a list, and it is "
          "'train {job_dir}': write [\"train\", \"{job_dir}\"]"),
+        ("training.command=[{python}, train.py]", "command line: training.command[0] must be text, and it is a "
+         "mapping: put it in quotes, \"{python}\""),
         ("lop.max_trials=1", "command line: lop: there is no such key; did you mean loop?"),
     ],
 )  # fmt: skip
