@@ -186,7 +186,7 @@ class Master:
         if trouble is Trouble.HOST_KEY:
             name = _known_hosts_name(self.destination)
             return HostKeyRefused(
-                f"the host key is not the one on record for {words.rstrip('.')}. If the site announced a new "
+                f"the host key is not the one on record for {words}. If the site announced a new "
                 f"key, forget the old one; if not, somebody may be in between: ask the site",
                 remedy=f"ssh-keygen -R '{name}'",
             )
