@@ -29,7 +29,8 @@ def staged_code(
     """Where the snapshot lies; it is put there first, or what a purge took of it.
 
     A run that goes on keeps the code that it began with, whatever has become of `paths`: only where
-    they are still the same can anything be put back.
+    they are still the same can anything be put back. Where they are not, that is said: whoever mended
+    a fault would wait for it to be gone.
     """
     if not paths:
         return None
@@ -38,9 +39,16 @@ def staged_code(
     kept = ledger.attributes().get("code")
     if kept is not None:
         path: str = kept["path"]
-        if all(map(Path.exists, paths)) and digest_of(sources) == kept["digest"]:
+        if not all(map(Path.exists, paths)):
+            return path
+        if digest_of(sources) == kept["digest"]:
             base = posixpath.dirname(path)
             patience(lambda: stage(transport, sources, base, timeout=STAGE_SECONDS))
+        else:
+            said(
+                f"note: the code has changed ({', '.join(sources)}), and this run goes on with what it "
+                "began with; a new run (--new) takes the code as it is now"
+            )
         return path
     base = f"{posixpath.dirname(cluster.root)}/code"
     said(f"code: {', '.join(sources)} to {base} on {transport.name}")

@@ -23,6 +23,8 @@ class Measured:
     warnings: Sequence[str] = ()
     broken_off: str | None = None
     """Set where the curve ends without a number: what is missing for it."""
+    unusable: str | None = None
+    """Set where the curve is none of accuracies (percent, say): why there is no AUC."""
 
 
 def measure(result: Result) -> Measured:
@@ -43,7 +45,8 @@ def measure(result: Result) -> Measured:
     try:
         auc = accuracy_auc(*_area_of(curve))
     except ContractError as error:
-        return Measured(metrics, [f"no AUC from the curve: {error}"])
+        unusable = f"no AUC from the curve: {error}"
+        return Measured(metrics, [unusable], unusable=unusable)
     holes, broken_off = _holes(curve), None
     if curve.accuracy[-1] is None:
         broken_off = f"no AUC and no final accuracy: the curve ends without a number ({holes})"

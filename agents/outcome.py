@@ -100,6 +100,8 @@ def _own_seconds(result: Result) -> float | None:
 def _without_objective(metric: str, what: str, measured: Measured) -> Failure:
     if measured.broken_off is not None and metric in OF_ITS_END:
         return Failure(Cause.DIVERGED, measured.broken_off)
+    if measured.unusable is not None and metric == "accuracy_auc":
+        return Failure(Cause.CONTRACT, f"results.json: {measured.unusable}")
     return Failure(Cause.CONTRACT, _no_objective(metric, what, measured.metrics))
 
 

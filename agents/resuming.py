@@ -21,6 +21,7 @@ from agents.words import named
 from agents.workspace import Workspace
 
 _RESTED_ON = ("experiment.id", "experiment.seed", "objective", "search_space", "constraints")
+_PROGRAM = ("training.command", "training.budget")
 _PLACE = ("cluster.remote_base", "cluster.batch_system.kind")
 """Which machine of a cluster is asked is not among them: another login node is no other place."""
 
@@ -45,6 +46,18 @@ def refuse_changes(workspace: Workspace, loaded: LoadedConfig) -> None:
             f"  python -m agents.run cancel {shlex.quote(str(workspace.directory))} "
             f"{' '.join(map(str, left))}"
         )
+
+
+def note_of_changes(workspace: Workspace, loaded: LoadedConfig) -> str | None:
+    """What is said of a change that is allowed, and that values of trials may depend on."""
+    before = load(workspace.config_file).settings
+    changed = _changes(before, loaded.settings, _PROGRAM)
+    if not changed:
+        return None
+    return (
+        f"note: {'; '.join(changed)} when this run began: the values of trials before and after may "
+        "not be comparable"
+    )
 
 
 def _changes(before: Settings, now: Settings, keys: Sequence[str]) -> list[str]:

@@ -194,7 +194,7 @@ def main() -> None:
     except PilothouseError as error:
         print(f"error: {error}", file=sys.stderr)
         if isinstance(error, Away) and error.remedy:
-            print(f"  to go on, type: {error.remedy}", file=sys.stderr)
+            print(f"  to go on: {error.remedy}", file=sys.stderr)
         sys.exit(exit_code(error))
     except OSError as error:
         if error.errno in FORBIDDEN and error.filename:

@@ -183,5 +183,5 @@ def _waiting(progress: Progress) -> str:
     waiting = progress.waiting
     if waiting is None:
         return ""
-    remedy = f"\n  to go on, type: {waiting.remedy}" if waiting.remedy else ""
+    remedy = f"\n  to go on: {waiting.remedy}" if waiting.remedy else ""
     return f"waiting: {waiting.what} ({waiting.why}){remedy}"

@@ -194,7 +194,9 @@ def _failure_without_result(observation: Observation, known: Circumstances) -> F
     if code == 0:
         return _failure(
             Cause.CONTRACT,
-            "the program ended with exit code 0 and wrote no results.json",
+            "the program ended with exit code 0 and wrote no results.json beside its "
+            "hyperparameters.json (a program that writes where it works must go there first, or be given "
+            "{job_dir})",
             observation,
         )
     if code in (124, 137) and known.walltime_seconds is not None and code == 124:
@@ -270,7 +272,14 @@ def _cannot_start(code: int, observation: Observation) -> str:
         126: "the training command is not executable",
         127: "the training command was not found",
     }[code]
-    return f"{what}{_last_line(observation)}"
+    return f"{what}{_last_line(observation)}{_missed_before(observation)}"
+
+
+def _missed_before(observation: Observation) -> str:
+    """What a line of the setup did not find: an environment that is not there leaves no program either."""
+    lines = [line.strip() for line in observation.stderr_tail.splitlines() if line.strip()]
+    missed = [line for line in lines[:-1] if re.search(r"not found|No such file", line)]
+    return f"; before that: {missed[-1][:500]}" if missed else ""
 
 
 def _last_line(observation: Observation) -> str:

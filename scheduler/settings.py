@@ -15,6 +15,7 @@ def parse_duration(value: object) -> object:
     if not isinstance(value, str):
         return value
     text = value.strip()
+    _refuse_what_is_misread(text)
     clock = re.fullmatch(r"(?:(\d{1,9})-)?(\d{1,9}):(\d\d)(?::(\d\d))?", text)
     if clock:
         days, hours, minutes, seconds = (int(part or 0) for part in clock.groups())
@@ -26,6 +27,18 @@ def parse_duration(value: object) -> object:
     if re.fullmatch(r"\d{1,9}(?:\.\d+)?", text):
         return float(text)
     raise ValueError("write a duration such as 90s, 15m, 2h, 1d or 01:30:00 (hours first)")
+
+
+def _refuse_what_is_misread(text: str) -> None:
+    """``30:00`` is half an hour to Slurm and PBS, and more than a day to whom it means hours."""
+    two = re.fullmatch(r"(\d{1,9}):(\d\d)", text)
+    if two is None:
+        return
+    first, second = (int(part) for part in two.groups())
+    short, long = (f"{second}s", f"{second}m") if second else ("", "")
+    raise ValueError(
+        f"write a duration that cannot be misread ({first}m{short}, {first}h{long} or {text}:00)"
+    )
 
 
 def parse_memory(value: object) -> object:

@@ -12,7 +12,7 @@ import time
 def main(path: str) -> None:
     """Train with the hyperparameters in `path`; files go beside it."""
     began = time.monotonic()
-    os.chdir(os.path.dirname(path))
+    os.chdir(os.path.dirname(os.path.abspath(path)))
     with open(os.path.basename(path)) as stream:
         task = json.load(stream)
     values, epochs = task["hyperparameters"], task["budget"].get("epochs", 3)

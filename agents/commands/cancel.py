@@ -66,7 +66,7 @@ def _left(run: Run, request: Request, trials: Trials) -> Answer:
     try:
         run.flight.obey_at_once(dict.fromkeys(meant, cancelled_by(request.by)))
     except Away as error:
-        remedy = f"; to go on, type: {error.remedy}" if error.remedy else ""
+        remedy = f"; to go on: {error.remedy}" if error.remedy else ""
         said = f"{error}{remedy}\n  its jobs go on; cancelled when the search goes on: {resume}"
         return Answer(request, "waiting", said)
     said = f"the jobs of {named(meant)} are ended; entered when the search goes on: {resume}"
@@ -83,7 +83,7 @@ def _ended(experiment: Experiment, interrupts: Interrupts, request: Request, wai
             interrupts.sleep(max(0.0, min(experiment.run.flight.interval(), left)))
             experiment.advance()
     except Away as error:
-        remedy = f"; to go on, type: {error.remedy}" if error.remedy else ""
+        remedy = f"; to go on: {error.remedy}" if error.remedy else ""
         return Answer(request, "waiting", f"{error}{remedy}\n  {_later(experiment)}")
     taken = next(one for one in experiment.history() if one.id == request.id)
     if taken.refused:

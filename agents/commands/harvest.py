@@ -167,7 +167,7 @@ def standing_text(one: Standing, *, named: bool = True) -> str:
     if named:
         trial = f" trial {one.trial}" if one.trial else ""
         text = f"{relative(one.directory)}{trial}: {text}"
-    return f"{text}\n  to go on, type: {one.remedy}" if one.remedy else text
+    return f"{text}\n  to go on: {one.remedy}" if one.remedy else text
 
 
 def to_json(found: Sequence[Standing]) -> str:

@@ -55,7 +55,7 @@ def reached(loaded: LoadedConfig) -> Iterator[Transport]:
     try:
         yield transport
     except Away as error:
-        remedy = f"; to go on, type: {error.remedy}" if error.remedy else ""
+        remedy = f"; to go on: {error.remedy}" if error.remedy else ""
         raise ClusterAway(f"{error}{remedy}") from error
     finally:
         transport.close()

@@ -17,7 +17,7 @@ from agents.errors import ConfigurationError
 from agents.finished import at_its_end, end_text
 from agents.interrupts import Interrupted, Interrupts
 from agents.report.numbers import measure
-from agents.resuming import refuse_changes
+from agents.resuming import note_of_changes, refuse_changes
 from agents.screen import Screen, confirmed_text, duration_text, open_screen
 from agents.search import Search, open_search
 from agents.trial import Trial
@@ -84,6 +84,7 @@ def _background_text(workspace: Workspace, process: int) -> str:
 
 def _run(loaded: LoadedConfig, workspace: Workspace, log_level: str, began: Began) -> int:
     screen = open_screen()
+    note = note_of_changes(workspace, loaded)
     with Interrupts() as interrupts:
         try:
             with (
@@ -91,6 +92,8 @@ def _run(loaded: LoadedConfig, workspace: Workspace, log_level: str, began: Bega
                 pid_file(workspace.pid_file),
             ):
                 screen.say(f"run directory: {workspace.directory}")
+                if note is not None:
+                    screen.say(note, important=True)
                 began()
                 return _to_the_end(search, screen)
         finally:

@@ -100,7 +100,7 @@ def _once(
     if trouble is not None:
         print(f"error: {trouble}", file=sys.stderr)
     if trouble is not None and remedy_of(trouble):
-        print(f"  to go on, type: {remedy_of(trouble)}", file=sys.stderr)
+        print(f"  to go on: {remedy_of(trouble)}", file=sys.stderr)
     if not experiment.is_finished() and not asked.as_json:
         _say_later(workspace)
     waits = any(one.state == TO_BE_SUBMITTED for one in found)

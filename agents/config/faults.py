@@ -150,6 +150,8 @@ def _hint(parts: Parts, details: Sequence[ErrorDetails], value: Any) -> str:
         return ": take the quotes away"
     if kinds == {"string_type"} and isinstance(value, (bool, int, float)):
         return ": put it in quotes"
+    if kinds == {"string_type"} and isinstance(value, Mapping) and list(value.values()) == [None]:
+        return f': put it in quotes, "{{{next(iter(value))}}}"'  # {python} is a mapping to YAML.
     if "list_type" in kinds and isinstance(value, str):
         # Of a command each argument is an entry; one with braces needs quotes.
         arguments = ", ".join(f'"{argument}"' for argument in value.split())

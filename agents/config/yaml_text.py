@@ -137,6 +137,36 @@ def _hint(problem: str, mark: yaml.Mark | None) -> str:
     # A reference between braces: YAML takes its brace for a mapping's.
     if mark is not None and (mark.buffer or "")[: mark.pointer].endswith("$"):
         return "; between braces or brackets, put quotes around what holds ${NAME}"
+    copied = _copied(mark)
+    if copied:
+        return f"; {copied}, as text from a web page does: type it anew"
+    if "expected <block end>" in problem:
+        return (
+            "; lines that belong together begin in the same column, and those of a list (- ) stand apart "
+            "from those with keys"
+        )
+    if "got ':'" in problem or "mapping values are not allowed" in problem:
+        return (
+            "; text with a colon in it needs quotes, and lines that belong together begin in the same "
+            "column"
+        )
+    return ""
+
+
+_LOOK_ALIKE = (("\u00a0", "a no-break space"), ("\u201c\u201d\u201e\u2018\u2019", "curly quotes"))
+"""Characters that look like those of YAML's grammar, and are letters to it."""
+
+
+def _copied(mark: yaml.Mark | None) -> str:
+    """Where such a character stands in the line of the problem, or before it."""
+    if mark is None or not mark.buffer:
+        return ""
+    lines = re.split("\r\n|\r|\n", mark.buffer)
+    for number in (mark.line, mark.line - 1):
+        if 0 <= number < len(lines):
+            for characters, name in _LOOK_ALIKE:
+                if any(character in lines[number] for character in characters):
+                    return f"line {number + 1} has {name}"
     return ""
 
 

@@ -6,6 +6,7 @@ On the machine where jobs are submitted it takes one round trip, in a directory 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -24,7 +25,7 @@ from scheduler.resources import resources_for
 from scheduler.shell import heredoc, quote
 from training.contract import RESULTS_FILE, ParameterValue
 
-PYTHON, COMMAND = "remote Python", "training command"
+PYTHON, COMMAND, SHELL = "remote Python", "training command", "shell lines"
 REHEARSAL_SECONDS = 60
 """Time limit of the rehearsal: modules and shell lines of a site can be slow."""
 
@@ -191,7 +192,26 @@ def start_checks(said: Heard, rehearsal: Rehearsal, settings: Settings) -> list[
         error = said["job.err"].text if "job.err" in said else said["start"].text
         code = said["exit_code"].text if "exit_code" in said else str(said["start"].code)
         return [skipped(PYTHON, "not reached"), _not_started(code, error, settings)]
-    return found_checks(found.text, rehearsal)
+    error = said["job.err"].text if "job.err" in said else ""
+    return [*found_checks(found.text, rehearsal), *_shell_checks(error, settings)]
+
+
+def _shell_checks(error: str, settings: Settings) -> list[Check]:
+    """What a shell line did not find: the command starts all the same, in another environment."""
+    missed = [line for line in error.splitlines() if _NOT_FOUND.search(line)]
+    if not settings.cluster.setup or not missed:
+        return []
+    return [
+        warning(
+            SHELL,
+            f"in the job's script: {one_line(missed[0])}; the command runs without it",
+            "mend cluster.setup. A job's shell is no login shell: for conda, source its "
+            "etc/profile.d/conda.sh first, or set cluster.python to the environment's Python",
+        )
+    ]
+
+
+_NOT_FOUND = re.compile(r"not found|No such file|Could not find|CondaError|conda init")
 
 
 def _not_started(code: str, error: str, settings: Settings) -> Check:

@@ -53,7 +53,8 @@ def _best(best: Trial, facts: RunFacts) -> dict[str, str]:
     """The best trial's command, where it is run, and its parameters as a file."""
     values = {
         "python": "python",
-        "hyperparameters": HYPERPARAMETERS_FILE,
+        # Programs work beside the file: of a bare name there is no directory to go to.
+        "hyperparameters": f"./{HYPERPARAMETERS_FILE}",
         "job_dir": ".",
         "trial": str(best.number),
         "seed": str(best.seed),

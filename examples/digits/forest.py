@@ -20,7 +20,7 @@ def main(path: str) -> None:
     """Train the forest that `path` asks for; the results go beside it."""
     with open(path) as stream:
         task = json.load(stream)
-    os.chdir(os.path.dirname(path))
+    os.chdir(os.path.dirname(os.path.abspath(path)))
     wanted = dict(task["hyperparameters"])
     forest = FORESTS[wanted.pop("forest")](
         n_estimators=0, warm_start=True, random_state=task["seed"], n_jobs=1, **wanted

@@ -39,8 +39,8 @@ def again(tmp_path):
     code = tmp_path / "code"
     code.mkdir()
     (code / "train.py").write_text("first")
-    return lambda: Path(
-        staged_code([code], ledger, cluster, lambda action: action(), Quiet(), lambda text: None)
+    return lambda said=lambda text: None: Path(
+        staged_code([code], ledger, cluster, lambda action: action(), Quiet(), said)
     )
 
 
@@ -56,3 +56,13 @@ def test_a_run_that_goes_on_keeps_the_code_it_began_with(again, tmp_path):
     (tmp_path / "code" / "train.py").write_text("changed since")
     assert again() == first
     assert (first / "code" / "train.py").read_text() == "first"
+
+
+def test_whoever_mended_the_code_meanwhile_is_told_that_the_run_does_not_take_it(again, tmp_path):
+    told = []
+    again(told.append)
+    again(told.append)
+    assert [text.split()[0] for text in told] == ["code:"]
+    (tmp_path / "code" / "train.py").write_text("mended")
+    again(told.append)
+    assert "code has changed" in told[-1] and "--new" in told[-1]

@@ -98,6 +98,19 @@ def test_what_comes_before_the_command_in_a_job(tmp_path, cluster, seen, remedy)
     assert remedy in found["training command"]["remedy"]
 
 
+def test_an_environment_that_a_shell_line_does_not_find_is_told_though_the_command_would_start(
+    tmp_path,
+):
+    config = write_config(tmp_path, cluster="cluster: {setup: ['no_such_conda activate mine']}")
+    code, found = doctor(config)
+    assert (code, found["training command"]["outcome"]) == (0, "ok")
+    assert found["shell lines"]["outcome"] == "warning"
+    assert "no_such_conda" in found["shell lines"]["seen"]
+    assert "cluster.setup" in found["shell lines"]["remedy"]
+    config = write_config(tmp_path, cluster="cluster: {setup: ['echo Loading gcc >&2']}")
+    assert "shell lines" not in doctor(config)[1]
+
+
 def test_code_that_is_sent_is_looked_for_where_it_is_sent_from(tmp_path):
     (tmp_path / "code").mkdir()
     (tmp_path / "code" / "there.py").write_text("")

@@ -53,10 +53,10 @@ def test_an_error_of_something_away_says_what_to_type(tmp_path):
     done = run("connect", "--config", config)
     assert done.returncode == 1
     assert "error: cannot reach" in done.stderr
-    assert "to go on, type: ssh nowhere" in done.stderr
+    assert "to go on: ssh nowhere" in done.stderr
     done = run("submit", "--config", config)
     assert done.returncode == 1
-    assert "to go on, type: python -m agents.run connect --config" in done.stderr
+    assert "to go on: python -m agents.run connect --config" in done.stderr
     assert "harvest" in done.stdout
 
 

@@ -52,6 +52,15 @@ def test_a_curve_that_turns_nan_is_not_scored_by_its_good_beginning():
     assert measure(result([1], [None], claims)).metrics["final_accuracy"] is None
 
 
+def test_a_curve_in_percent_is_the_reason_why_there_is_no_auc():
+    ended = outcome(
+        Finished(result([1, 2], [40.1, 81.3], {"final_accuracy": 81.3})), "accuracy_auc"
+    )
+    assert ended.failure.cause is Cause.CONTRACT
+    assert "accuracy 40.1 is not in [0, 1]: write a fraction" in ended.failure.message
+    assert "has no metric" not in ended.failure.message
+
+
 def test_the_trial_of_such_a_curve_diverged_unless_its_objective_is_another():
     verdict = Finished(result([1, 2], [0.75, None], {"loss": 0.3}))
     for metric in ("accuracy_auc", "final_accuracy"):

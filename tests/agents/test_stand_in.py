@@ -9,7 +9,8 @@ import pytest
 
 from training.contract import parse_metrics, parse_result
 
-PROGRAM = Path(__file__).parents[2] / "jobs" / "templates" / "program.py"
+ROOT = Path(__file__).parents[2]
+PROGRAM = ROOT / "jobs" / "templates" / "program.py"
 
 
 @pytest.mark.parametrize("is_asked_to_end", [False, True])
@@ -28,3 +29,11 @@ def test_its_files_are_what_the_orchestrator_reads(tmp_path, is_asked_to_end):
     assert result.status == ("pruned" if is_asked_to_end else "completed")
     assert len(lines) == (1 if is_asked_to_end else 3)
     assert all(0 <= line.time < 3600 for line in lines)  # since the start, not since 1970
+
+
+def test_the_program_to_begin_with_runs_by_hand_beside_its_file(tmp_path):
+    task = {"trial": 3, "hyperparameters": {"x": 0.5, "y": 0}, "budget": {"epochs": 2}}
+    (tmp_path / "hyperparameters.json").write_text(json.dumps(task))
+    program = ROOT / "templates" / "program.py"
+    subprocess.run([sys.executable, program, "hyperparameters.json"], cwd=tmp_path, check=True)
+    assert parse_result((tmp_path / "results.json").read_bytes()).trial == 3

@@ -119,9 +119,11 @@ def test_a_job_whose_processes_are_all_killed_is_a_node_failure(cluster, tmp_pat
     wait_for((tmp_path / "run" / "dir_job" / "begun").exists)  # all its processes are there
     lock = tmp_path / "run" / "dir_job" / "lock" / "pid"
     script = int(lock.read_text())
-    with open(f"/proc/{script}/task/{script}/children") as stream:
-        children = [int(pid) for pid in stream.read().split()]
-    for pid in (script, *children):
+    family = [script]
+    for pid in family:  # grows: the program is a child of the one that minds its walltime
+        with open(f"/proc/{pid}/task/{pid}/children") as stream:
+            family += [int(child) for child in stream.read().split()]
+    for pid in family:
         os.kill(pid, signal.SIGKILL)
     found = verdict(cluster, job)
     assert isinstance(found, Failed)

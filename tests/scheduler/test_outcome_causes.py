@@ -48,6 +48,20 @@ def test_noise_before_the_error_does_not_name_the_cause():
     assert failure(1, last).cause is Cause.CANNOT_START
 
 
+def test_a_program_without_a_result_is_told_where_it_belongs():
+    found = failure(0)
+    assert found.cause is Cause.CONTRACT
+    assert "no results.json beside its hyperparameters.json" in found.message
+
+
+def test_what_the_setup_did_not_find_stands_before_the_command_that_it_should_have_brought():
+    setup, command = "job: 60: conda: not found", "job: 61: python: not found"
+    assert failure(127, f"{setup}\n{command}\n").message == (
+        f"the training command was not found: {command}; before that: {setup}"
+    )
+    assert "before that" not in failure(127, f"loading gcc\n{command}\n").message
+
+
 @pytest.mark.parametrize("cause", [Cause.OUT_OF_MEMORY, Cause.PREEMPTED, Cause.CANCELLED])
 def test_the_end_of_a_shared_job_is_not_that_of_a_trial_that_had_failed_by_itself(cause):
     listing = ended(cause)

@@ -57,7 +57,7 @@ def test_a_search_waits_for_the_person_survives_the_connection_and_runs_each_job
 
     connect(config)
     screen = ended_well(search)
-    assert "to go on, type: python -m agents.run connect" in screen
+    assert "to go on: python -m agents.run connect" in screen
     disconnect(config)
 
     assert counts(tmp_path)["completed"] == 4

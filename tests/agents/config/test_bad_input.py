@@ -79,6 +79,11 @@ ADDED = [
     ("stop: {patience: 99999999999999999999}", "FILE:5: '99999999999999999999' is too large a number"),
     ("stop: {wall_clock: 12 parsecs}", "FILE:5: stop.wall_clock must be a duration such as 90s, 15m, "
      "2h, 1d or 01:30:00 (hours first), and it is '12 parsecs'"),
+    # Schedulers read it as minutes and seconds, people as hours and minutes.
+    ("cluster: {resources: {walltime: 30:00}}", "FILE:5: cluster.resources.walltime must be a duration "
+     "that cannot be misread (30m, 30h or 30:00:00), and it is '30:00'"),
+    ("cluster: {resources: {walltime: 1:05}}", "FILE:5: cluster.resources.walltime must be a duration "
+     "that cannot be misread (1m5s, 1h5m or 1:05:00), and it is '1:05'"),
     ("stop: {wall_clock: 0s}", "FILE:5: stop.wall_clock must be more than 0, and it is '0s'"),
     ("cluster: {resources: {memory: lots}}", "FILE:5: cluster.resources.memory must be an amount of "
      "memory such as 512M, 4G or 1T, and it is 'lots'"),
@@ -168,7 +173,17 @@ WHOLE = [
     (b"", "FILE: the configuration is empty; config.example.yaml shows every key"),
     (b"# nothing\n", "FILE: the configuration is empty; config.example.yaml shows every key"),
     (b"- a\n", "FILE: the configuration must hold a mapping (key: value); config.example.yaml shows every key"),
-    (b"a: b: c\n", "FILE:1: this is not valid YAML: mapping values are not allowed here (column 5)"),
+    (b"a: b: c\n", "FILE:1: this is not valid YAML: mapping values are not allowed here (column 5); text with a "
+     "colon in it needs quotes, and lines that belong together begin in the same column"),
+    (b"a: {b: c: d}\n", "FILE:1: this is not valid YAML: expected ',' or '}', but got ':' (column 9); text with "
+     "a colon in it needs quotes, and lines that belong together begin in the same column"),
+    (b"a:\n  b: 1\n c: 2\n", "FILE:3: this is not valid YAML: expected <block end>, but found '<block mapping "
+     "start>' (column 2); lines that belong together begin in the same column, and those of a list (- ) stand "
+     "apart from those with keys"),
+    ("a:\n\u00a0\u00a0b: 1\n  c: 2\n".encode(), "FILE:3: this is not valid YAML: mapping values are not "
+     "allowed here (column 4); line 2 has a no-break space, as text from a web page does: type it anew"),
+    ("a: [\u201c{x}\u201d]\n".encode(), "FILE:1: this is not valid YAML: expected ',' or ']', but got '{' (column "
+     "6); line 1 has curly quotes, as text from a web page does: type it anew"),
     (b"a: {b: ${HOME}/x}\n", "FILE:1: this is not valid YAML: expected ',' or '}', but got '{' (column 9)"
      "; between braces or brackets, put quotes around what holds ${NAME}"),
     (b"a:\n\t- b\n", "FILE:2: this is not valid YAML: found character '\\t' that cannot start any token "
@@ -236,6 +251,8 @@ def test_a_missing_file_a_directory_and_one_that_cannot_be_opened(tmp_path):
         ("loop.max_trials=x", "command line: loop.max_trials must be a whole number, and it is 'x'"),
         ("training.command=train {job_dir}", "command line: training.command must be a list, and it is "
          "'train {job_dir}': write [\"train\", \"{job_dir}\"]"),
+        ("training.command=[{python}, train.py]", "command line: training.command[0] must be text, and it is a "
+         "mapping: put it in quotes, \"{python}\""),
         ("lop.max_trials=1", "command line: lop: there is no such key; did you mean loop?"),
     ],
 )  # fmt: skip

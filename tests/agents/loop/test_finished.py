@@ -45,6 +45,16 @@ def test_resuming_a_finished_search_without_a_new_budget_changes_nothing(tmp_pat
     assert f"more than 2 (it is {1 if more else 2})" in screen
 
 
+def test_a_resume_with_another_budget_of_the_program_says_that_values_may_not_compare(tmp_path):
+    config = write_config(tmp_path)
+    ended(config)
+    more = ("--max-iterations", "3")
+    screen = ended(config, *more, "--set", "training.budget.epochs=9", begin=resume)
+    assert "training.budget.epochs is 9, and was" in screen
+    assert "may not be comparable" in screen
+    assert "comparable" not in ended(config, "--max-iterations", "4", begin=resume)
+
+
 def test_the_time_between_an_end_and_a_resume_is_not_elapsed(tmp_path):
     config = write_config(tmp_path)
     ended(config)

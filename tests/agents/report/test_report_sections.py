@@ -333,7 +333,7 @@ def test_the_commands_run_the_search_and_the_best_trial_again(tmp_path):
     commit, again = section["search"].splitlines()
     assert commit == "git checkout " + "4f1c2d" * 6
     assert again == "python -m agents.run --config 'results/my run/config.yaml' --new"
-    assert section["best"]["command"] == "python 'a b.py' hyperparameters.json"
+    assert section["best"]["command"] == "python 'a b.py' ./hyperparameters.json"
     task = json.loads(section["best"]["task"])
     assert (task["hyperparameters"], task["budget"]) == ({"x": 3}, {"epochs": 4})
     from training.contract import parse_task
