@@ -96,6 +96,8 @@ class SearchNodes:
     def prepare(self, position: Position) -> Update:
         """Make the run directory on the cluster."""
         self._begin(position, "prepare")
+        # After the sign of life, by which the time since the end before is known not to be work.
+        self._workspace.take_up()
         self._flight.reach()
         return {"in_flight": self._flight.numbers()}
 
