@@ -6,7 +6,7 @@ import time
 from datetime import datetime, timedelta
 
 import pytest
-from loop_run import Crash, hold, jobs_run, let_go, resume, run_directory, write_config
+from loop_run import Crash, hold, jobs_run, let_go, resume, run_directory, start, write_config
 from test_loop import ended, jobs_started, summary, wait_until
 
 from agents.cleaning import old_runs
@@ -90,6 +90,16 @@ def test_a_finished_search_that_went_on_and_was_left_is_no_longer_finished(tmp_p
     ended(config, begin=resume)
     assert summary(config)["counts"] == {"running": 0, "completed": 2, "pruned": 0, "failed": 2}
     assert set(jobs_run(config).values()) == {1}
+
+
+def test_a_search_that_was_left_at_its_end_goes_on_where_a_resume_gives_it_more(tmp_path):
+    extra = "loop: {max_iterations: 1, jobs_per_iteration: 2}\nconfirm: {trials: 1, seeds: 2}\n"
+    config = write_config(tmp_path, extra)
+    died = start(config, crash=Crash("agents.nodes.SearchNodes.confirm", "before"))
+    assert died.wait() == -9, died.screen
+    ended(config, "--max-iterations", "2", begin=resume)
+    assert summary(config)["stop_reason"] == "2 of 2 iterations are done"
+    assert in_reports(config) == {1: [0, 1], 2: [2, 3], 3: [4, 5]}  # the last ones confirm
 
 
 @pytest.mark.parametrize("schedule", ["batch", "steady"])
