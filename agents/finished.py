@@ -15,19 +15,8 @@ from agents.helm import history_of
 from agents.report.numbers import measure
 from agents.report.reading import Reading, read_run, summary_of
 from agents.steering import Steered, steered
-from agents.stopping import reasons_now
+from agents.stopping import BOUNDS, bound, reasons_now
 from agents.workspace import Workspace
-
-_BOUNDS = {
-    "target": ("stop.target", "value"),
-    "failures_in_a_row": ("stop.failures_in_a_row", "failed"),
-    "max_iterations": ("loop.max_iterations", "iterations"),
-    "max_trials": ("loop.max_trials", "trials"),
-    "patience": ("stop.patience", "iterations"),
-    "wall_clock": ("stop.wall_clock", "wall_clock"),
-    "node_hours": ("stop.node_hours", "node_hours"),
-}
-"""The key that a rule goes by, and which of its numbers stands against it."""
 
 
 @dataclass(frozen=True)
@@ -85,16 +74,16 @@ def end_text(workspace: Workspace, end: AtItsEnd) -> str:
     lines = [f"{workspace.directory} has finished ({why}); nothing was run, nothing was changed"]
     if best is not None:
         lines.append(f"best: trial {best.number}, {end.reading.view.metric} {measure(best.value)}")
-    keys = " ".join(f"--set {_BOUNDS[reason.rule][0]}=N" for reason in end.reasons)
+    keys = " ".join(f"--set {BOUNDS[reason.rule][0]}=N" for reason in end.reasons)
     where = shlex.quote(str(workspace.directory))
     lines.append(f"to go on: python -m agents.run resume {where} {keys}")
     return "\n".join([*lines, *(f"  {_bound(reason)}" for reason in end.reasons)])
 
 
 def _bound(reason: StopReason) -> str:
-    key, name = _BOUNDS[reason.rule]
+    key, name = BOUNDS[reason.rule]
     reached = reason.numbers[name]
-    limit = reason.numbers["target" if reason.rule == "target" else "limit"]
+    limit = bound(reason)
     if reason.rule == "target":
         return f"{key}: better than {reached:.6g} (it is {limit:.6g}), or null"
     unit = "s" if reason.rule == "wall_clock" else ""

@@ -36,7 +36,7 @@ from agents.schedule import (
 from agents.screen import Screen, confirmed_text
 from agents.standing import budgets_of, standing
 from agents.steering import cancelled_by, lessons, waiting_additions
-from agents.stopping import reasons_now
+from agents.stopping import is_outdated, reasons_now
 from agents.trial import Proposal, StudyView, Trial
 from agents.workspace import Workspace
 
@@ -96,6 +96,8 @@ class SearchNodes:
     def prepare(self, position: Position) -> Update:
         """Make the run directory on the cluster."""
         self._begin(position, "prepare")
+        # After the sign of life, by which the time since the end before is known not to be work.
+        self._workspace.take_up()
         self._flight.reach()
         return {"in_flight": self._flight.numbers()}
 
@@ -151,12 +153,12 @@ class SearchNodes:
     def decide(self, position: Position) -> Update:
         """Whether to go on, and with which iteration."""
         self._begin(position, "decide")
-        if position["stop"] is not None:
+        if position["stop"] is not None and not self._has_other_bound(position):
             return {}
         known = self.view()
         reason = self._stop_reason(known)
         if reason is None:
-            return {"iteration": next_iteration(known.trials, self._settings.loop)}
+            return {"iteration": next_iteration(known.trials, self._settings.loop), "stop": None}
         self._journal.event("stop", **asdict(reason))
         return {"stop": asdict(reason)}
 
@@ -164,7 +166,7 @@ class SearchNodes:
         """Enter runs of the best trials with fresh seeds, as many as may run side by side."""
         self._begin(position, "confirm")
         self._hold(position)
-        if self._helm.now.paused:
+        if self._helm.now.paused or self._has_other_bound(position):
             return {"in_flight": self._flight.numbers()}
         known = self.view()
         # Trials that run have been entered by this node, before a crash.
@@ -220,6 +222,12 @@ class SearchNodes:
             return StopReason("asked", f"{self._helm.now.stop.request.by} asked for it", {})
         elapsed, cancelled = self._paperwork.elapsed(), self._helm.now.cancelled
         return next(iter(reasons_now(known, self._settings, elapsed, cancelled)), None)
+
+    def _has_other_bound(self, position: Position) -> bool:
+        """Whether the search was left while it ended, and taken up with another bound for the rule
+        that ends it: then it may go on."""
+        stop = position["stop"]
+        return stop is not None and is_outdated(StopReason(**stop), self._settings)
 
     def _has_to_confirm(self, position: Position) -> bool:
         assert position["stop"] is not None

@@ -105,6 +105,11 @@ class Workspace:
         """Whether the search has come to its end (`summary.json` is written last)."""
         return self.summary_file.exists()
 
+    def take_up(self) -> None:
+        """The search goes on. One that had come to its end and is left now has jobs, as any other that
+        was left: its summary, which says that it has none, must not outlive that."""
+        self.summary_file.unlink(missing_ok=True)
+
     @property
     def has_begun(self) -> bool:
         """Whether its ledger must be there: the position in the loop and the summary come later."""

@@ -42,6 +42,7 @@ LONGEST = (
     "test_newcomer.py",
     "test_slurm_inventory.py",
     "test_bell.py",
+    "test_walks.py",
 )
 SEARCH = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin:/sbin"
 

@@ -2,13 +2,18 @@
 
 import json
 import sqlite3
+import time
 from datetime import datetime, timedelta
 
 import pytest
-from loop_run import Crash, resume, run_directory, write_config
-from test_loop import ended, summary
+from loop_run import Crash, hold, jobs_run, let_go, resume, run_directory, start, write_config
+from test_loop import ended, jobs_started, summary, wait_until
 
+from agents.cleaning import old_runs
+from agents.commands.cancel import cancel
+from agents.commands.status import run_state
 from agents.report.reading import read_run
+from agents.workspace import Workspace, unfinished
 
 
 def aged(run, days):
@@ -75,6 +80,36 @@ def test_a_search_that_died_on_its_second_leg_is_not_taken_for_finished(tmp_path
     resume(config, "--max-iterations", "3", crash=crash).wait()
     ended(config, begin=resume)
     assert summary(config)["counts"]["completed"] == 6
+
+
+def test_a_finished_search_that_went_on_and_was_left_is_no_longer_finished(tmp_path):
+    config = write_config(tmp_path, "loop: {max_iterations: 1, jobs_per_iteration: 2}\n")
+    ended(config)
+    run = run_directory(config)
+    hold(config)
+    again = resume(config, "--max-iterations", "2")
+    wait_until(lambda: jobs_started(config) == 4)
+    again.kill()
+    again.wait()
+    assert run_state(Workspace(run)).state == "stopped"
+    assert [left.directory for left in unfinished(run.parent, "crash")] == [run]
+    (old,) = old_runs(run.parent, 0.0, 0, time.time())
+    assert "jobs may still run" in old.kept
+    assert "the jobs of trials 2 and 3 are ended" in cancel(run, "all", 0).said
+    let_go(config)
+    ended(config, begin=resume)
+    assert summary(config)["counts"] == {"running": 0, "completed": 2, "pruned": 0, "failed": 2}
+    assert set(jobs_run(config).values()) == {1}
+
+
+def test_a_search_that_was_left_at_its_end_goes_on_where_a_resume_gives_it_more(tmp_path):
+    extra = "loop: {max_iterations: 1, jobs_per_iteration: 2}\nconfirm: {trials: 1, seeds: 2}\n"
+    config = write_config(tmp_path, extra)
+    died = start(config, crash=Crash("agents.nodes.SearchNodes.confirm", "before"))
+    assert died.wait() == -9, died.screen
+    ended(config, "--max-iterations", "2", begin=resume)
+    assert summary(config)["stop_reason"] == "2 of 2 iterations are done"
+    assert in_reports(config) == {1: [0, 1], 2: [2, 3], 3: [4, 5]}  # the last ones confirm
 
 
 @pytest.mark.parametrize("schedule", ["batch", "steady"])
