@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 
@@ -64,7 +64,10 @@ class SearchNodes:
         screen: Screen,
         journal: Journal,
         interrupts: Interrupts,
+        earlier: Sequence[Trial] = (),
     ) -> None:
+        """`earlier`: trials of other searches that this one begins with."""
+        self._earlier = earlier
         self._settings = helm.settings
         self._workspace = workspace
         self._ledger = ledger
@@ -211,7 +214,7 @@ class SearchNodes:
     def view(self) -> StudyView:
         """A snapshot of the ledger."""
         known = snapshot(self._ledger, self._settings)
-        return replace(known, notes=self._helm.now.notes)
+        return replace(known, notes=self._helm.now.notes, earlier=self._earlier)
 
     def _complete(self, position: Position) -> list[int]:
         stopping = position["stop"] is not None

@@ -17,6 +17,7 @@ from agents.config import LoadedConfig
 from agents.config.model import Settings
 from agents.config.references import names
 from agents.confirm import Confirmed, confirmed, winner
+from agents.earlier import earlier_trials
 from agents.errors import ConfigurationError, LedgerError, UnexpectedError
 from agents.flight import Flight
 from agents.graph import Position, run_graph
@@ -195,6 +196,7 @@ def open_search(
             screen,
             run.journal,
             interrupts,
+            _earlier(loaded.settings, helm.space, workspace, screen, run.paperwork),
         )
         nodes.looked = lambda: unattended.settle(_going_on(run.flight))
         with _bell(helm.settings, workspace, screen, run.journal) as bell:
@@ -203,6 +205,20 @@ def open_search(
             yield Search(
                 workspace, run.flight, nodes, run.ledger, run.paperwork, run.journal, helm.loaded
             )
+
+
+def _earlier(
+    settings: Settings,
+    space: SearchSpace,
+    workspace: Workspace,
+    screen: Screen,
+    paperwork: Paperwork,
+) -> Sequence[Trial]:
+    found = earlier_trials(settings, space, workspace.directory)
+    for line in found.said:
+        screen.say(line, important=True)
+        paperwork.notice(line)
+    return found.trials
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -170,6 +170,8 @@ class StudyView:
     """What the user said while the search ran, the oldest first. The LLM sees it."""
     second: Second | None = None
     """Set where the search is for two objectives."""
+    earlier: Sequence[Trial] = ()
+    """Trials of other searches, that this one began with (`warm_start`): lessons, and no part of it."""
 
     @classmethod
     def of(
@@ -189,6 +191,16 @@ class StudyView:
             sampler_state or {},
             second=None if second is None else Second(second.metric, second.direction),
         )
+
+    @property
+    def with_earlier(self) -> StudyView:
+        """The history for a model that learns from all there is: the trials of other searches before its
+        own, whose numbers are moved on by theirs."""
+        if not self.earlier:
+            return self
+        known = [*self.earlier, *self.trials]
+        trials = [replace(trial, number=number) for number, trial in enumerate(known)]
+        return replace(self, trials=trials, earlier=())
 
     @property
     def completed(self) -> list[Trial]:

@@ -14,6 +14,7 @@ from agents.commands.bound import cost_text
 from agents.config import LoadedConfig
 from agents.config.model import Settings
 from agents.config.resolved import with_references
+from agents.earlier import collected
 from agents.jobs import in_packs, job_request, new_job, trial_seed
 from agents.proposers.build import build_card, build_proposer
 from agents.proposers.prompt import require_room
@@ -73,12 +74,13 @@ def _first_trials(settings: Settings) -> list[Trial]:
 
 def _first_proposals(settings: Settings) -> tuple[list[Proposal], list[str]]:
     space = SearchSpace.build(settings.search_space, settings.constraints)
-    empty = StudyView.of(settings, [])
+    found = collected(settings, space)
+    empty = replace(StudyView.of(settings, []), earlier=found.trials)
     asked, notices = _without_endpoint(settings, space)
     with tempfile.TemporaryDirectory() as exchanges:
         proposer = build_proposer(asked, space, Path(exchanges))
         proposed = proposer.propose(empty, settings.loop.jobs_per_iteration)
-    return list(proposed.proposals), [*notices, *proposed.notices]
+    return list(proposed.proposals), [*found.said, *notices, *proposed.notices]
 
 
 def _without_endpoint(settings: Settings, space: SearchSpace) -> tuple[Settings, list[str]]:

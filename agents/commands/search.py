@@ -13,6 +13,7 @@ from pathlib import Path
 
 from agents.background import Began, in_background, pid_file
 from agents.config import LoadedConfig, load
+from agents.earlier import collected
 from agents.errors import ConfigurationError
 from agents.finished import at_its_end, end_text
 from agents.interrupts import Interrupted, Interrupts
@@ -20,6 +21,7 @@ from agents.report.numbers import measure
 from agents.resuming import note_of_changes, refuse_changes
 from agents.screen import Screen, confirmed_text, duration_text, open_screen
 from agents.search import Search, open_search
+from agents.space import SearchSpace
 from agents.trial import Trial
 from agents.words import count, named
 from agents.workspace import Workspace, create, existing, unfinished
@@ -135,6 +137,8 @@ def choose(options: SearchOptions) -> tuple[LoadedConfig, Workspace]:
 
 def _new(loaded: LoadedConfig) -> Workspace:
     settings = loaded.settings
+    # Before there is a directory: a run that cannot begin is not to be resumed either.
+    collected(settings, SearchSpace.build(settings.search_space, settings.constraints))
     now = datetime.now().astimezone()
     return create(settings.directories, settings.experiment.id, loaded.resolved, now)
 

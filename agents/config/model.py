@@ -351,6 +351,10 @@ class Settings(Section):
     initial_trials: list[dict[str, Any]] = Field(
         default_factory=list, description="Run first; what one leaves out takes its default."
     )
+    warm_start: list[Path] = Field(
+        default_factory=list,
+        description="Run directories of earlier searches, whose trials the sampler and the LLM know.",
+    )
     loop: LoopSettings = Field(default_factory=LoopSettings)
     stop: StopSettings = Field(default_factory=StopSettings)
     pruner: PrunerSettings = Field(default_factory=PrunerSettings)

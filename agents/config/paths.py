@@ -23,6 +23,7 @@ BESIDE_THE_FILE = (
     "cluster.transport.known_hosts",
     "llm.prompt",
     "llm.replay",
+    "warm_start",
 )
 """Relative to the file that names them. The training directory only where jobs run on this
 machine; else it is a path of the cluster."""

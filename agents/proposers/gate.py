@@ -18,7 +18,7 @@ from agents.proposers.surrogate import Surrogate
 from agents.report.numbers import number, parameters_text
 from agents.space import SearchSpace
 from agents.tradeoff import on_the_front, sign
-from agents.trial import Proposal, StudyView
+from agents.trial import Proposal, StudyView, Trial
 from training.contract import ParameterValue
 
 OPTIMISM = 1.0
@@ -54,13 +54,16 @@ class Gate:
     @classmethod
     def of(cls, space: SearchSpace, view: StudyView, pool: Sequence[Proposal]) -> Gate | None:
         """None while too little is known."""
-        first = Surrogate.of(space, view)
+        known = view.with_earlier
+        first = Surrogate.of(space, known)
         if first is None:
             return None
         if view.second is None:
-            return cls(OneDoubt(first, pool, view), pool, first)
-        second = Surrogate.of(space, second_alone(view))
-        return None if second is None else cls(TwoDoubts(first, second, view), pool, first)
+            return cls(OneDoubt(first, pool, known), pool, first)
+        second = Surrogate.of(space, second_alone(known))
+        if second is None:
+            return None
+        return cls(TwoDoubts(first, second, known, len(view.earlier)), pool, first)
 
     def hints(self) -> list[str]:
         """The candidates that would pass, a line each, for the LLM."""
@@ -114,8 +117,12 @@ class OneDoubt:
 class TwoDoubts:
     """Whether some run on the front is better than a proposal's upper bounds, in both objectives."""
 
-    def __init__(self, first: Surrogate, second: Surrogate, view: StudyView) -> None:
+    def __init__(
+        self, first: Surrogate, second: Surrogate, view: StudyView, earlier: int = 0
+    ) -> None:
+        """`earlier`: so many trials, the first ones, are of other searches."""
         assert view.second is not None
+        self._earlier = earlier
         self._first, self._second, self._view = first, second, view
         self._name = view.second.metric
         self._signs = sign(view.direction), sign(view.second.direction)
@@ -129,7 +136,7 @@ class TwoDoubts:
             return None
         return (
             f"the model of the runs so far expects {self.expected(proposal.parameters)} here, and "
-            f"{self.expected(better.parameters)} of run {better.number}, which is better in both"
+            f"{self.expected(better.parameters)} of {self._name_of(better)}, which is better in both"
         )
 
     def expected(self, parameters: Point) -> str:
@@ -141,6 +148,10 @@ class TwoDoubts:
             doubt = f"+- {number(second.deviation, 2)}"
         mean = number(self._signs[0] * first.mean, 4)
         return f"{mean} +- {number(first.deviation, 2)}, {self._name} {number(other, 3)} ({doubt})"
+
+    def _name_of(self, trial: Trial) -> str:
+        number = trial.number - self._earlier
+        return f"run {number}" if number >= 0 else "a run of an earlier search"
 
     def _beats(self, at: tuple[float, float], parameters: Point) -> bool:
         models = self._first, self._second

@@ -60,7 +60,7 @@ class HybridProposer:
         return lambda proposal: timid(self._space, view, proposal.parameters)
 
     def _gate(self, view: StudyView) -> Gate | None:
-        if len(view.completed) < start_trials(self._dimensions):
+        if len(view.with_earlier.completed) < start_trials(self._dimensions):
             return None
         from agents.proposers.gate import Gate
 

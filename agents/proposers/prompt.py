@@ -13,7 +13,7 @@ import json
 import re
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from agents.cost import node_hours
@@ -71,18 +71,19 @@ class Shown:
     looked_up: int
     matters: int
     notes: int
+    earlier: int
 
 
 SHOWN = (
-    Shown(10, 8, 16, 6, 4, 8, 12, 8, 8),
-    Shown(8, 6, 8, 4, 3, 6, 8, 8, 8),
-    Shown(6, 4, 4, 2, 2, 4, 4, 6, 8),
-    Shown(4, 2, 2, 1, 1, 3, 2, 4, 8),
-    Shown(2, 1, 1, 1, 0, 2, 1, 2, 8),
-    Shown(1, 0, 0, 0, 0, 0, 0, 0, 4),
-    Shown(1, 0, 0, 0, 0, 0, 0, 0, 1),
-    Shown(0, 0, 0, 0, 0, 0, 0, 0, 1),
-    Shown(0, 0, 0, 0, 0, 0, 0, 0, 0),
+    Shown(10, 8, 16, 6, 4, 8, 12, 8, 8, 8),
+    Shown(8, 6, 8, 4, 3, 6, 8, 8, 8, 6),
+    Shown(6, 4, 4, 2, 2, 4, 4, 6, 8, 4),
+    Shown(4, 2, 2, 1, 1, 3, 2, 4, 8, 2),
+    Shown(2, 1, 1, 1, 0, 2, 1, 2, 8, 1),
+    Shown(1, 0, 0, 0, 0, 0, 0, 0, 4, 0),
+    Shown(1, 0, 0, 0, 0, 0, 0, 0, 1, 0),
+    Shown(0, 0, 0, 0, 0, 0, 0, 0, 1, 0),
+    Shown(0, 0, 0, 0, 0, 0, 0, 0, 0, 0),
 )
 """From the most to the least; the first that fits is taken."""
 
@@ -208,6 +209,9 @@ def _names(
         ],
         "matters": [f"{name} {part:.0%}" for name, part in evidence.importances[: shown.matters]],
         "notes": [quoted(note, MAX_NOTE) for note in _last(view.notes, shown.notes)],
+        "earlier": [
+            _earlier_line(trial, card.second) for trial in _best_earlier(view, shown.earlier)
+        ],
     }
     names = {
         "task": _task(card),
@@ -268,6 +272,18 @@ def ranked(view: StudyView) -> list[Trial]:
         return sorted(known, key=lambda t: (behind[t.number], sign * (t.value or 0.0), t.number))
     valued = [(t.value, t) for t in view.completed if t.value is not None]
     return [t for value, t in sorted(valued, key=lambda pair: (sign * pair[0], pair[1].number))]
+
+
+def _best_earlier(view: StudyView, count: int) -> list[Trial]:
+    """The best trials of the searches before this one."""
+    return ranked(replace(view, trials=view.earlier))[:count]
+
+
+def _earlier_line(trial: Trial, second: Second | None) -> str:
+    parts = [f"{_result(trial)}{_other(trial, second)}", values_text(trial)]
+    if trial.seconds is not None:
+        parts.append(f"{number(trial.seconds, 3)} s")
+    return "; ".join(parts)
 
 
 def run_line(trial: Trial, second: Second | None = None) -> str:

@@ -69,6 +69,7 @@ class SamplerProposer:
         self._improvement: Improvement | None = None
 
     def propose(self, view: StudyView, count: int) -> Proposed:
+        view = view.with_earlier
         mirror = self._synced(view)
         proposals: list[Proposal] = []
         for _ in range(count):

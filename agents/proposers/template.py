@@ -36,7 +36,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
         "total", "completed", "failed", "pruned", "running", "left", "seconds", "node_hours_left",
     ),
     "best": (), "recent": (), "near": (), "running": (), "failures": (), "matters": (),
-    "hints": (), "notes": (), "looked_up": (), "count": (), "form": (),
+    "hints": (), "notes": (), "earlier": (), "looked_up": (), "count": (), "form": (),
 }  # fmt: skip
 """What a prompt may say, and the parts of those that have some. docs/prompt.md tells of each."""
 
@@ -136,7 +136,17 @@ def sample(lines: list[str]) -> dict[str, Any]:
     """Values of every name, of the types that they have in a search."""
     words = dict.fromkeys(_WORDS, "")
     numbers = dict.fromkeys(("total", "completed", "failed", "pruned", "running", "left"), 1)
-    lists = ("best", "recent", "near", "running", "failures", "matters", "hints", "notes")
+    lists = (
+        "best",
+        "recent",
+        "near",
+        "running",
+        "failures",
+        "matters",
+        "hints",
+        "notes",
+        "earlier",
+    )
     return {
         "task": {**words, "names": ["x"]},
         "history": {**numbers, "total": len(lines), "seconds": "", "node_hours_left": ""},

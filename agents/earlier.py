@@ -1,0 +1,151 @@
+"""What earlier searches found out, for one that begins with it (`warm_start`).
+
+Their trials are no trials of the new search: they are in no count, no report and no "best". Samplers and the
+LLM know them. They are kept in the run's directory, so that a resume needs nothing of the earlier runs.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from agents.config.model import Settings
+from agents.errors import ConfigurationError, ProposalRejected
+from agents.report.reading import read_run
+from agents.report.study import best_first
+from agents.space import SearchSpace
+from agents.thinning import spread
+from agents.trial import StudyView, Trial, TrialState
+from agents.words import count
+from training.contract import to_json_bytes, write_atomically
+
+FILE = "warm_start.json"
+MOST = 100
+"""Trials that are kept: half of them the best, the rest evenly over all others. The sampler's model takes
+a bounded number, and most should be the new search's own."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What there is of earlier searches."""
+
+    trials: Sequence[Trial] = ()
+    said: Sequence[str] = ()
+    """For a person: a line for each run."""
+
+
+def earlier_trials(settings: Settings, space: SearchSpace, directory: Path) -> Found:
+    """Those of the runs that `warm_start` names, as they were when this run first saw them.
+
+    Raises ConfigurationError where one of them is no run, or is for another objective.
+    """
+    if not settings.warm_start:
+        return Found()
+    names, file = [str(path) for path in settings.warm_start], directory / FILE
+    kept = json.loads(file.read_bytes()) if file.exists() else {}
+    if kept.get("runs") == names:
+        return Found([_trial(number, one) for number, one in enumerate(kept["trials"])])
+    found = collected(settings, space)
+    document = {"runs": names, "trials": [_document(trial) for trial in found.trials]}
+    write_atomically(file, to_json_bytes(document))
+    return found
+
+
+def collected(settings: Settings, space: SearchSpace) -> Found:
+    """The trials of the runs that can be used, read now. Raises ConfigurationError."""
+    trials: list[Trial] = []
+    said = []
+    for path in settings.warm_start:
+        taken, line = _of_run(path, StudyView.of(settings, ()), space)
+        trials += taken
+        said.append(line)
+    kept = _fewer(StudyView.of(settings, _numbered(trials)))
+    if len(kept) < len(trials):
+        said.append(f"warm start: {len(kept)} of these {len(trials)} trials are kept")
+    return Found(_numbered(kept), said)
+
+
+def _of_run(path: Path, wanted: StudyView, space: SearchSpace) -> tuple[list[Trial], str]:
+    try:
+        view = read_run(path).view
+    except ConfigurationError as error:
+        raise ConfigurationError(f"warm_start: {error}") from error
+    if (view.metric, view.direction) != (wanted.metric, wanted.direction):
+        raise ConfigurationError(
+            f"warm_start: {path} was to {view.direction} {view.metric}, and this search is to "
+            f"{wanted.direction} {wanted.metric}: name runs of the same objective"
+        )
+    taught = [trial for trial in view.trials if trial.teaches and _has_ended(trial)]
+    taken, reasons = [], Counter[str]()
+    for trial in taught:
+        point, why = _point(trial, space)
+        if point is None:
+            reasons[why] += 1
+        else:
+            taken.append(_trial(0, {**_document(trial), "parameters": point}))
+    left_out = "; ".join(f"{amount} not: {why}" for why, amount in reasons.most_common(3))
+    total = count(len(taught), "trial")
+    return taken, f"warm start: {len(taken)} of {total} of {path}" + (
+        f" ({left_out})" if left_out else ""
+    )
+
+
+def _has_ended(trial: Trial) -> bool:
+    if trial.state is TrialState.COMPLETED:
+        return trial.value is not None and math.isfinite(trial.value)
+    return trial.state.is_finished
+
+
+def _point(trial: Trial, space: SearchSpace) -> tuple[Mapping[str, Any] | None, str]:
+    """Its parameters in the new space, new ones at their defaults; or why there is no such point."""
+    gone = [name for name in trial.parameters if name not in space.parameters]
+    if gone:
+        return None, f"there is no parameter {gone[0]} any more"
+    try:
+        return space.validate(space.complete(trial.parameters)), ""
+    except ProposalRejected as error:
+        return None, str(error.reasons[0])
+
+
+def _fewer(view: StudyView) -> list[Trial]:
+    if len(view.trials) <= MOST:
+        return list(view.trials)
+    best = [trial for trial, _ in best_first(view)[: MOST // 2]]
+    chosen = {trial.number for trial in best}
+    rest = [trial for trial in view.trials if trial.number not in chosen]
+    chosen |= {trial.number for trial in spread(rest, MOST - len(best))}
+    return [trial for trial in view.trials if trial.number in chosen]
+
+
+def _numbered(trials: Sequence[Trial]) -> list[Trial]:
+    return [replace(trial, number=number) for number, trial in enumerate(trials)]
+
+
+def _document(trial: Trial) -> dict[str, Any]:
+    return {
+        "state": trial.state.value,
+        "parameters": dict(trial.parameters),
+        "origin": trial.origin,
+        "value": trial.value,
+        "metrics": dict(trial.metrics),
+        "seconds": trial.seconds,
+    }
+
+
+def _trial(number: int, kept: Mapping[str, Any]) -> Trial:
+    return Trial(
+        number=number,
+        iteration=0,
+        state=TrialState(kept["state"]),
+        parameters=kept["parameters"],
+        origin=kept["origin"],
+        seed=0,
+        value=kept["value"],
+        metrics=kept["metrics"],
+        seconds=kept["seconds"],
+    )
