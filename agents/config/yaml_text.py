@@ -237,7 +237,10 @@ class _Builder:
             key = key_node.value
             if not isinstance(key, str) or key_node.tag != _STR:
                 shown = key if isinstance(key, str) else "a list or mapping"
-                self._note(source, f"the key {shown} is not text: put it in quotes")
+                remedy = "put it in quotes"
+                if key_node.tag != _STR and value_node.value == "" and node.flow_style:
+                    remedy = "a number takes a point (0.1), and an entry a value"  # {high: 0,1}
+                self._note(source, f"the key {shown} is not text: {remedy}")
                 continue
             if "${" in key:
                 self._note(source, f"the key {key}: references are filled in in values only")

@@ -160,8 +160,9 @@ def read_trouble(stderr: str) -> Trouble:
 
 
 def first_words(stderr: str) -> str:
-    """The client's first line, for a message of ours."""
-    return next((line.strip() for line in stderr.splitlines() if line.strip()), "no message")
+    """The client's first line, for a message of ours, without its full stop."""
+    lines = (line.strip().rstrip(".") for line in stderr.splitlines())
+    return next((line for line in lines if line), "no message")
 
 
 def last_words(stderr: str) -> str:

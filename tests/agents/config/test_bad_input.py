@@ -92,6 +92,8 @@ ADDED = [
     (f"cluster: {{resources: {{memory: {'9' * 400}T}}}}", "FILE:5: cluster.resources.memory must be an "
      f"amount of memory such as 512M, 4G or 1T, and it is '{'9' * 77}...'"),
     ("cluster: {environment: {A: 1}}", "FILE:5: cluster.environment.A must be text, and it is 1: put it in quotes"),
+    ("objective: {metric: a, 1}", "FILE:5: the key 1 is not text: a number takes a point (0.1), and an "
+     "entry a value"),
     ("cluster: {environment: {1: a}}", "FILE:5: the key 1 is not text: put it in quotes"),
     ("loop: {max_trials: 3, max_trials: 4}", "FILE:5: the key max_trials is there twice (first in line 5)"),
     ("loop: {max_trials: !!python/name:os.system x}",
