@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 from training.notices import warn
@@ -13,6 +14,9 @@ class MetricsFile:
     def __init__(self, path: Path | None) -> None:
         """None: nothing is written, as by all processes but the first."""
         self._path = path
+        if path is not None:
+            with contextlib.suppress(OSError):  # it is there from the beginning, for who follows it
+                path.touch()
         self._untold = b""
         self._is_away = False
 

@@ -70,12 +70,16 @@ class Lab:
         self.directory = directory
         self.slept = []
 
+    def sleep(self, seconds):
+        if seconds:  # else it is a look whether anybody wants to leave
+            self.slept.append(seconds)
+
     def proposer(self, server, repair_attempts=2, **settings):
         url = server if isinstance(server, str) else server.url
         options = {"base_url": url, "model": MODEL, "timeout": 60.0, "max_retries": 2, **settings}
         sampler = SamplerProposer(SPACE, SamplerSettings(), 1, "maximize")
         card = task_card(SPACE, "accuracy_auc", "maximize", 20, "tell digits apart", {"epochs": 3})
-        endpoint = Endpoint(LlmSettings(**options), sleep=self.slept.append)
+        endpoint = Endpoint(LlmSettings(**options), sleep=self.sleep)
         log = ExchangeLog(self.directory)
         return LlmProposer(Advisor(SPACE, card, endpoint, log, repair_attempts), sampler)
 

@@ -202,9 +202,9 @@ def test_the_second_metric_is_the_training_time_or_what_is_configured():
     known = view(
         trial(0, 0.5, seconds=10.0, metrics={"size": 3.0}), trial(1, 0.7, seconds=20.0, metrics={})
     )
-    assert [p.second for p in points(known, facts())] == [10, 20]
+    assert [p.second for p in points(known, facts().second)] == [10, 20]
     by_size = facts(second=Second("size", "minimize"))
-    assert [(p.trial.number, p.second) for p in points(known, by_size)] == [(0, 3)]
+    assert [(p.trial.number, p.second) for p in points(known, by_size.second)] == [(0, 3)]
 
 
 def test_the_page_shows_the_front_of_the_configured_metric():

@@ -13,7 +13,15 @@ from scheduler.shell import quote
 from scheduler.transports import framing
 
 NONCE = "0123456789abcdef"
-SHELLS = ("dash", "bash", "ksh", "mksh", "busybox", "zsh", "yash")
+SHELLS = {
+    "dash": "",
+    "bash": "",
+    "ksh": "",
+    "mksh": "",
+    "busybox": " sh",
+    "zsh": " --emulate sh",  # as it is where it stands in for /bin/sh
+}
+"""Shells, and what makes them the one that scripts are for. yash takes no byte that is no text."""
 # Any text a script can hold, lone bytes in the manner of os.fsdecode included.
 texts = st.text(
     st.characters(exclude_categories=["Cs"], exclude_characters="\0")
@@ -25,7 +33,7 @@ def run(shell: str, script: str, stdin: bytes) -> framing.Answer | None:
     path = shutil.which(shell)
     if not path:
         pytest.skip(f"needs the package {shell}")
-    program = f"{path} sh" if shell == "busybox" else path
+    program = path + SHELLS[shell]
     sent = framing.pack(script, stdin, nonce=NONCE, timeout=180).replace(
         b"/bin/sh", program.encode()
     )
