@@ -145,11 +145,11 @@ def test_a_signal_to_the_whole_job_ends_as_preempted_with_workers_too(tmp_path):
 
 
 INTERRUPTED = """
-import os, signal, sys
+import signal, sys
 from training import train
 from training.learner import Learner
 
-Learner.step = lambda *given: os.kill(os.getpid(), signal.SIGINT)
+Learner.step = lambda *given: signal.raise_signal(signal.SIGINT)  # in this thread, and at once
 train.main(["--output-dir", sys.argv[1], "--data-on-device", "no"])
 """
 
