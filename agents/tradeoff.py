@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from agents.metrics import as_float
@@ -68,6 +68,19 @@ def on_the_front(view: StudyView) -> list[Trial]:
         return [] if view.best is None else [view.best]
     found = front(points(view, view.second), view.direction, view.second.direction)
     return [point.trial for point in found]
+
+
+def ranked(view: StudyView) -> list[Trial]:
+    """The completed trials, best first; of equals the earlier. With two objectives those of the Pareto
+    front first, then by how many of it are better in both; last those that did not measure the second."""
+    sign = -1.0 if view.direction == "maximize" else 1.0
+    valued = [t for t in view.completed if t.value is not None]
+    behind: Mapping[int, float] = dict.fromkeys((t.number for t in valued), 0)
+    if view.second is not None:
+        found = points(view, view.second)
+        counts = ahead(found, view.direction, view.second.direction)
+        behind = {t.number: counts.get(t.number, math.inf) for t in valued}
+    return sorted(valued, key=lambda t: (behind[t.number], sign * (t.value or 0.0), t.number))
 
 
 def ahead(found: Sequence[Point], first: Direction, second: Direction) -> dict[int, int]:

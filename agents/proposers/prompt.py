@@ -10,7 +10,6 @@ the form of the answer are always there in full; a budget that does not hold the
 from __future__ import annotations
 
 import json
-import math
 import re
 import statistics
 from collections.abc import Mapping, Sequence
@@ -26,7 +25,7 @@ from agents.proposers.template import prompt_template
 from agents.proposers.tokens import token_estimate
 from agents.report.numbers import duration, number, parameters_text
 from agents.space import SearchSpace
-from agents.tradeoff import SECONDS, ahead, points, second_value
+from agents.tradeoff import SECONDS, ranked, second_value
 from agents.trial import Direction, Second, StudyView, Trial, TrialState
 
 if TYPE_CHECKING:
@@ -260,19 +259,6 @@ def _history(card: TaskCard, view: StudyView) -> dict[str, Any]:
 
 def _last(items: Sequence[Any], count: int) -> list[Any]:
     return list(items[len(items) - count :]) if count < len(items) else list(items)
-
-
-def ranked(view: StudyView) -> list[Trial]:
-    """The completed trials, best first; of equals the earlier. With two objectives those of the Pareto
-    front first, then by how many of it are better in both; last those that did not measure the second."""
-    sign = -1.0 if view.direction == "maximize" else 1.0
-    valued = [t for t in view.completed if t.value is not None]
-    behind: Mapping[int, float] = dict.fromkeys((t.number for t in valued), 0)
-    if view.second is not None:
-        found = points(view, view.second)
-        counts = ahead(found, view.direction, view.second.direction)
-        behind = {t.number: counts.get(t.number, math.inf) for t in valued}
-    return sorted(valued, key=lambda t: (behind[t.number], sign * (t.value or 0.0), t.number))
 
 
 def _best_earlier(view: StudyView, count: int) -> list[Trial]:

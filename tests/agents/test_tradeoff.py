@@ -92,6 +92,8 @@ def test_patience_ends_a_search_whose_front_stands_still():
     loop = LoopSettings(max_iterations=9, jobs_per_iteration=1)
     (reason,) = stop_reasons(known, 4, 0.0, loop, StopSettings(patience=2))
     assert reason.rule == "patience"
+    told = "2 iterations left the Pareto front of accuracy_auc and seconds where it was; the limit is 2"
+    assert reason.sentence == told
     assert stop_reasons(known, 4, 0.0, loop, StopSettings(patience=3)) == []
 
 
@@ -144,3 +146,15 @@ def test_a_result_without_the_second_objective_is_a_failure_that_names_it(metric
     assert (ended.state, ended.value) == (TrialState.FAILED, None)
     assert (ended.failure.cause, ended.failure.message) == (Cause.CONTRACT, words)
     assert outcome(verdict, "accuracy_auc").state is TrialState.COMPLETED
+
+
+def test_the_training_time_is_that_of_the_result_and_one_without_says_where_it_belongs():
+    null = Result("completed", {"accuracy_auc": 0.5, "seconds": None}, Curve(), 3.0)
+    ended = outcome(Finished(null, []), "accuracy_auc", "seconds")
+    assert (ended.state, ended.metrics["seconds"]) == (TrialState.COMPLETED, 3.0)
+    without = Result("completed", {"accuracy_auc": 0.5}, Curve(), None)
+    failure = outcome(Finished(without, []), "accuracy_auc", "seconds").failure
+    assert failure.message == (
+        "results.json has no finite seconds, which are the second objective: write beside status how long "
+        "it took"
+    )

@@ -19,12 +19,12 @@ from agents.proposers.exchanges import ExchangeLog
 from agents.proposers.gate import Gate
 from agents.proposers.goals import TwoGoals, corners, is_logarithmic, second_alone
 from agents.proposers.hybrid import HybridProposer
-from agents.proposers.prompt import ranked, render_prompt, run_line, task_card
+from agents.proposers.prompt import render_prompt, run_line, task_card
 from agents.proposers.sampler import SamplerProposer
 from agents.proposers.standing import standing, track
 from agents.proposers.surrogate import Surrogate
 from agents.space import SearchSpace
-from agents.tradeoff import on_the_front
+from agents.tradeoff import on_the_front, ranked
 from agents.trial import Proposal, Second, TrialState
 
 SPACE = SearchSpace.build(
