@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -100,18 +99,30 @@ def _of_run(path: Path, wanted: StudyView, space: SearchSpace) -> tuple[list[Tri
             f"{wanted.direction} {wanted.metric}: name runs of the same objective"
         )
     taught = [trial for trial in view.trials if trial.teaches and _has_ended(trial)]
-    taken, reasons = [], Counter[str]()
+    taken, reasons = [], list[str]()
     for trial in taught:
         point, why = _point(trial, space)
         if point is None:
-            reasons[why] += 1
+            reasons.append(why)
         else:
             taken.append(_trial(0, {**_document(trial), "parameters": point}))
-    left_out = "; ".join(f"{amount} not: {why}" for why, amount in reasons.most_common(3))
     total = count(len(taught), "trial")
-    return taken, f"warm start: {len(taken)} of {total} of {path}" + (
-        f" ({left_out})" if left_out else ""
-    )
+    return taken, f"warm start: {len(taken)} of {total} of {path}{_left_out(reasons)}"
+
+
+def _left_out(reasons: Sequence[str]) -> str:
+    """Why trials were not taken, by the parameter: each may have another value of it."""
+    groups: dict[str, list[str]] = {}
+    for reason in reasons:
+        groups.setdefault(reason.partition(":")[0], []).append(reason)
+    most = sorted(groups.values(), key=len, reverse=True)
+    told = [
+        f"{len(alike)} not: {alike[0]}{' and the like' if len(set(alike)) > 1 else ''}"
+        for alike in most[:3]
+    ]
+    if most[3:]:
+        told.append(f"{sum(map(len, most[3:]))} not for other reasons")
+    return f" ({'; '.join(told)})" if told else ""
 
 
 def _has_ended(trial: Trial) -> bool:

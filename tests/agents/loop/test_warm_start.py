@@ -120,7 +120,9 @@ def test_what_does_not_fit_into_the_space_is_left_out_with_the_reason(place, bef
     ]
     (line,) = taken.said
     assert f"{len(fitting)} of 12 trials" in line
-    assert "is not between 0 and 0.5" in line
+    wide = sum(t.parameters["x"] > 0.5 for t in trials)
+    assert f"({wide} not: x: " in line, "all in one, whatever their values"
+    assert "is not between 0 and 0.5 and the like" in line
     _, _, none = found(
         write(place, "gone", f'warm_start: ["{before}"]', "x: {type: float, low: 0, high: 1}")
     )
