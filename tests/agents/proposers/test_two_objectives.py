@@ -295,3 +295,17 @@ def test_the_question_of_a_long_search_with_a_long_front_is_soon_made():
     began = time.process_time()
     assert len(ranked(known)) == 3000
     assert time.process_time() - began < 1.0
+
+
+def test_the_gate_names_runs_by_the_numbers_that_the_llm_knows():
+    known = search(20)
+    bad = Proposal({"lr": 1e-5, "width": 500}, "llm")
+
+    def named(own, earlier):
+        view = replace(known, trials=own, earlier=earlier)
+        gate = Gate.of(SPACE, view, sampler().propose(view, 4).proposals)
+        return gate.objection(bad)
+
+    assert "of run 8, which is better" in named(known.trials, [])
+    assert "of run 0, which is better" in named(known.trials[8:], known.trials[:8])
+    assert "of a run of an earlier search, which is better" in named([], known.trials)
