@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from agents.config.model import ConfirmSettings
 from agents.convergence import StopReason
+from agents.proposers.pending import PointKey, point_key
 from agents.thinning import spread
 from agents.tradeoff import on_the_front
 from agents.trial import Proposal, StudyView, Trial, TrialState
@@ -60,15 +61,21 @@ def due(view: StudyView, settings: ConfirmSettings) -> list[Proposal]:
 
 def candidates(view: StudyView, count: int) -> list[Trial]:
     """The best trials of the search, each point once; of a search for two objectives so many of the Pareto
-    front, evenly, its ends included."""
-    chosen: list[Trial] = []
-    ranked = _best_first(view) if view.second is None else spread(on_the_front(view), count)
-    for trial in ranked:
+    front, evenly, its ends included. The best in the objective comes first."""
+    if view.second is None:
+        return _distinct(_best_first(view), count)
+    found = on_the_front(view)[::-1]
+    return spread(_distinct(found, len(found)), count)
+
+
+def _distinct(trials: Sequence[Trial], count: int) -> list[Trial]:
+    """The first `count` points, the first trial of each."""
+    chosen: dict[PointKey, Trial] = {}
+    for trial in trials:
         if len(chosen) == count:
             break
-        if all(trial.parameters != other.parameters for other in chosen):
-            chosen.append(trial)
-    return chosen
+        chosen.setdefault(point_key(trial.parameters), trial)
+    return list(chosen.values())
 
 
 def _best_first(view: StudyView) -> list[Trial]:
@@ -113,6 +120,12 @@ def _spread(found: Sequence[Confirmed]) -> float:
 
 
 def winner(view: StudyView) -> Trial | None:
-    """The best of the confirmed trials; the best trial where none was confirmed."""
-    found = confirmed(view)
-    return found[0].trial if found else view.best
+    """The best of the confirmed trials; the best trial where none was confirmed.
+
+    Of two objectives those that were confirmed lie far apart: without a value of the best one, the others
+    tell nothing of it.
+    """
+    found, best = confirmed(view), view.best
+    if view.second is not None and all(one.trial is not best for one in found):
+        return best
+    return found[0].trial if found else best

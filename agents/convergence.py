@@ -138,11 +138,15 @@ def _patience(view: StudyView, loop: LoopSettings, stop: StopSettings) -> StopRe
     best = view.best
     value = best.value if best is not None and best.value is not None else 0.0
     twice = f", of which {advised} count twice: the LLM recommended to stop" if advised else ""
+    without = (
+        f"without an improvement of {stop.minimum_improvement:g} on {view.metric} = {value:.6g}"
+    )
+    if view.second is not None:
+        without = f"left the Pareto front of {view.metric} and {view.second.metric} where it was"
     numbers: dict[str, float] = {"iterations": len(idle), "limit": stop.patience, "value": value}
     return StopReason(
         "patience",
-        f"{count(len(idle), 'iteration')} without an improvement of {stop.minimum_improvement:g} "
-        f"on {view.metric} = {value:.6g}{twice}; the limit is {stop.patience}",
+        f"{count(len(idle), 'iteration')} {without}{twice}; the limit is {stop.patience}",
         numbers | ({"advised": advised} if advised else {}),
     )
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,9 +16,9 @@ from typing import Any
 from agents.config.model import Settings
 from agents.errors import ConfigurationError, ProposalRejected
 from agents.report.reading import read_run
-from agents.report.study import best_first
 from agents.space import SearchSpace
 from agents.thinning import spread
+from agents.tradeoff import ranked
 from agents.trial import StudyView, Trial, TrialState
 from agents.words import count
 from training.contract import to_json_bytes, write_atomically
@@ -46,18 +45,37 @@ def earlier_trials(settings: Settings, space: SearchSpace, directory: Path) -> F
     """
     if not settings.warm_start:
         return Found()
-    names, file = [str(path) for path in settings.warm_start], directory / FILE
-    kept = json.loads(file.read_bytes()) if file.exists() else {}
-    if kept.get("runs") == names:
-        return Found([_trial(number, one) for number, one in enumerate(kept["trials"])])
+    kept = _kept(settings, directory)
+    if kept is not None:
+        return Found(kept)
     found = collected(settings, space)
-    document = {"runs": names, "trials": [_document(trial) for trial in found.trials]}
-    write_atomically(file, to_json_bytes(document))
+    document = {"runs": _names(settings), "trials": [_document(trial) for trial in found.trials]}
+    write_atomically(directory / FILE, to_json_bytes(document))
     return found
 
 
+def _names(settings: Settings) -> list[str]:
+    return [str(path) for path in settings.warm_start]
+
+
+def _kept(settings: Settings, directory: Path) -> list[Trial] | None:
+    """What a run began with; None where that is not known, or where it named other runs."""
+    try:
+        document = json.loads((directory / FILE).read_bytes())
+        if document["runs"] != _names(settings):
+            return None
+        return [_trial(number, one) for number, one in enumerate(document["trials"])]
+    except (FileNotFoundError, ValueError, LookupError, TypeError):  # a damaged one is made anew
+        return None
+
+
 def collected(settings: Settings, space: SearchSpace) -> Found:
-    """The trials of the runs that can be used, read now. Raises ConfigurationError."""
+    """The trials of the runs that can be used, read now; in a replay those that the search began with
+    which it repeats. Raises ConfigurationError."""
+    replay = settings.llm.replay
+    again = _kept(settings, replay) if replay is not None else None
+    if again is not None:
+        return Found(again, [f"warm start: {count(len(again), 'trial')}, as {replay} began with"])
     trials: list[Trial] = []
     said = []
     for path in settings.warm_start:
@@ -81,18 +99,30 @@ def _of_run(path: Path, wanted: StudyView, space: SearchSpace) -> tuple[list[Tri
             f"{wanted.direction} {wanted.metric}: name runs of the same objective"
         )
     taught = [trial for trial in view.trials if trial.teaches and _has_ended(trial)]
-    taken, reasons = [], Counter[str]()
+    taken, reasons = [], list[str]()
     for trial in taught:
         point, why = _point(trial, space)
         if point is None:
-            reasons[why] += 1
+            reasons.append(why)
         else:
             taken.append(_trial(0, {**_document(trial), "parameters": point}))
-    left_out = "; ".join(f"{amount} not: {why}" for why, amount in reasons.most_common(3))
     total = count(len(taught), "trial")
-    return taken, f"warm start: {len(taken)} of {total} of {path}" + (
-        f" ({left_out})" if left_out else ""
-    )
+    return taken, f"warm start: {len(taken)} of {total} of {path}{_left_out(reasons)}"
+
+
+def _left_out(reasons: Sequence[str]) -> str:
+    """Why trials were not taken, by the parameter: each may have another value of it."""
+    groups: dict[str, list[str]] = {}
+    for reason in reasons:
+        groups.setdefault(reason.partition(":")[0], []).append(reason)
+    most = sorted(groups.values(), key=len, reverse=True)
+    told = [
+        f"{len(alike)} not: {alike[0]}{' and the like' if len(set(alike)) > 1 else ''}"
+        for alike in most[:3]
+    ]
+    if most[3:]:
+        told.append(f"{sum(map(len, most[3:]))} not for other reasons")
+    return f" ({'; '.join(told)})" if told else ""
 
 
 def _has_ended(trial: Trial) -> bool:
@@ -115,7 +145,7 @@ def _point(trial: Trial, space: SearchSpace) -> tuple[Mapping[str, Any] | None, 
 def _fewer(view: StudyView) -> list[Trial]:
     if len(view.trials) <= MOST:
         return list(view.trials)
-    best = [trial for trial, _ in best_first(view)[: MOST // 2]]
+    best = ranked(view)[: MOST // 2]
     chosen = {trial.number for trial in best}
     rest = [trial for trial in view.trials if trial.number not in chosen]
     chosen |= {trial.number for trial in spread(rest, MOST - len(best))}

@@ -37,8 +37,8 @@ def measure(result: Result) -> Measured:
     """
     metrics: dict[str, float | None] = dict(result.metrics)
     warnings: list[str] = []
-    if result.seconds is not None:
-        metrics.setdefault("seconds", result.seconds)
+    if metrics.get("seconds") is None and result.seconds is not None:
+        metrics["seconds"] = result.seconds
     curve, points = result.curve, _points(result.curve)
     if not curve.step:
         return Measured(metrics, warnings)

@@ -9,6 +9,7 @@ from typing import Any
 
 from agents.metrics import OF_ITS_END, Measured, measure
 from agents.report import numbers
+from agents.tradeoff import SECONDS
 from agents.trial import Trial, TrialState
 from scheduler.job import Cause, Failure
 from scheduler.outcome import Failed, Finished
@@ -106,6 +107,8 @@ def _without_objective(metric: str, what: str, measured: Measured) -> Failure:
 
 
 def _no_objective(metric: str, what: str, metrics: Mapping[str, float | None]) -> str:
+    if metric == SECONDS:
+        return f"results.json has no finite seconds, which are {what}: write beside status how long it took"
     if metric in metrics:
         return f"results.json: {what} {metric} is not a finite number"
     known = ", ".join(sorted(metrics)) or "none"

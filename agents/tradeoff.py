@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from agents.metrics import as_float
@@ -67,6 +68,38 @@ def on_the_front(view: StudyView) -> list[Trial]:
         return [] if view.best is None else [view.best]
     found = front(points(view, view.second), view.direction, view.second.direction)
     return [point.trial for point in found]
+
+
+def ranked(view: StudyView) -> list[Trial]:
+    """The completed trials, best first; of equals the earlier. With two objectives those of the Pareto
+    front first, then by how many of it are better in both; last those that did not measure the second."""
+    sign = -1.0 if view.direction == "maximize" else 1.0
+    valued = [t for t in view.completed if t.value is not None]
+    behind: Mapping[int, float] = dict.fromkeys((t.number for t in valued), 0)
+    if view.second is not None:
+        found = points(view, view.second)
+        counts = ahead(found, view.direction, view.second.direction)
+        behind = {t.number: counts.get(t.number, math.inf) for t in valued}
+    return sorted(valued, key=lambda t: (behind[t.number], sign * (t.value or 0.0), t.number))
+
+
+def ahead(found: Sequence[Point], first: Direction, second: Direction) -> dict[int, int]:
+    """Of each trial how many of the front are better in both, by its number. Costs no more than sorting."""
+    up, right = sign(first), sign(second)
+    best = front(found, first, second)
+    values, others = [up * p.value for p in best], [-right * p.second for p in best]
+    counts = {}
+    for point in found:
+        # As good in the second are those up to one place, and as good in the first those from another on.
+        last = bisect_right(others, -right * point.second)
+        begin = bisect_left(values, up * point.value)
+        same = begin < len(best) and _pair(best[begin]) == _pair(point)
+        counts[point.trial.number] = 0 if same else max(0, last - begin)
+    return counts
+
+
+def _pair(point: Point) -> tuple[float, float]:
+    return point.value, point.second
 
 
 def beats(one: Trial, other: Trial, view: StudyView) -> bool:

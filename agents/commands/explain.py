@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -296,7 +296,7 @@ def _saw(saw: Mapping[str, Any]) -> str:
     more = [
         count(len(saw[name]), noun)
         for name, noun in (
-            ("near", "neighbour"), ("hints", "candidate"), ("looked_up", "look-up"), ("notes", "note"),
+            ("earlier", "earlier run"), ("near", "neighbour"), ("hints", "candidate"), ("looked_up", "look-up"), ("notes", "note"),
         )
         if saw.get(name)
     ]  # fmt: skip
@@ -313,6 +313,7 @@ def _said(label: str, words: str) -> list[str]:
 
 def first_question(loaded: LoadedConfig) -> str:
     """The first question of a search, as the LLM gets it. Raises ConfigurationError."""
+    from agents.earlier import collected
     from agents.proposers.build import build_card
     from agents.proposers.prompt import Evidence, ask_for
     from agents.proposers.template import prompt_template
@@ -321,7 +322,7 @@ def first_question(loaded: LoadedConfig) -> str:
 
     settings = loaded.settings
     space = SearchSpace.build(settings.search_space, settings.constraints)
-    nothing = StudyView.of(settings, ())
+    nothing = replace(StudyView.of(settings, ()), earlier=collected(settings, space).trials)
     template = prompt_template(settings.llm.prompt)
     count = settings.loop.jobs_per_iteration
     card = build_card(settings, space)

@@ -272,8 +272,8 @@ def _say_end(search: Search, screen: Screen) -> int:
         )
         screen.say(f"  {parameters}")
         if summary.front:
-            numbers = ", ".join(str(trial.number) for trial in summary.front)
-            screen.say(f"Pareto front: trials {numbers} (see the report)")
+            front = named([trial.number for trial in summary.front])
+            screen.say(f"Pareto front: {front} (see the report)")
         for one in summary.confirmed:
             screen.say(f"  trial {one.trial.number} with fresh seeds: {confirmed_text(one)}")
     screen.say(f"elapsed: {duration_text(summary.elapsed)}")

@@ -23,7 +23,7 @@ PLACEHOLDERS = ("python", "hyperparameters", "job_dir", "trial", "seed", "job", 
 FRACTIONS = ("accuracy_auc", "final_accuracy", "best_accuracy")
 """Metrics between 0 and 1."""
 _SCHEDULED = ("auto", "tpe", "gp", "cmaes")
-_WITHOUT_MEMORY = ("grid", "qmc", "random")
+_OWN_TRIALS_ALONE = ("grid", "qmc", "random", "cmaes")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -71,9 +71,13 @@ def _space_problems(settings: Settings) -> Iterator[Problem]:
     yield from _override_problems(settings)
     kind = settings.proposer.sampler.kind
     no_llm = settings.proposer.kind == "sampler" or settings.llm.base_url is None
-    if kind in _WITHOUT_MEMORY and no_llm and settings.warm_start:
+    if kind in _OWN_TRIALS_ALONE and no_llm and settings.warm_start:
         key = "warm_start"
-        yield key, f"{key} means nothing to the sampler {kind}, which does not learn: remove it"
+        yield (
+            key,
+            f"{key} means nothing to the sampler {kind}, which learns nothing from other searches: "
+            "remove it, or use auto, tpe or gp",
+        )
     if kind == "grid" and space.cardinality() is None:
         key = "proposer.sampler.kind"
         yield (

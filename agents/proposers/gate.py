@@ -11,10 +11,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import gt
 from typing import Protocol
 
-from agents.proposers.goals import is_logarithmic, second_alone
-from agents.proposers.surrogate import Surrogate
+from agents.proposers.goals import is_constant, is_logarithmic, second_alone
+from agents.proposers.surrogate import Surrogate, inside
 from agents.report.numbers import number, parameters_text
 from agents.space import SearchSpace
 from agents.tradeoff import on_the_front, sign
@@ -58,12 +59,14 @@ class Gate:
         first = Surrogate.of(space, known)
         if first is None:
             return None
-        if view.second is None:
+        # A run outside the space, which was changed since, is nothing that could be had instead.
+        here = inside(space, known)
+        if view.second is None or is_constant(here):
             return cls(OneDoubt(first, pool, known), pool, first)
-        second = Surrogate.of(space, second_alone(known))
+        second = Surrogate.of(space, second_alone(here))
         if second is None:
             return None
-        return cls(TwoDoubts(first, second, known, len(view.earlier)), pool, first)
+        return cls(TwoDoubts(first, second, here, len(view.earlier)), pool, first)
 
     def hints(self) -> list[str]:
         """The candidates that would pass, a line each, for the LLM."""
@@ -131,7 +134,8 @@ class TwoDoubts:
         self._front = [(trial, self._means(trial.parameters)) for trial in on_the_front(view)]
 
     def objection(self, proposal: Proposal) -> str | None:
-        better = next((t for t, at in self._front if self._beats(at, proposal.parameters)), None)
+        bounds = self._bounds(proposal.parameters)
+        better = next((t for t, at in self._front if all(map(gt, at, bounds))), None)
         if better is None:
             return None
         return (
@@ -153,13 +157,11 @@ class TwoDoubts:
         number = trial.number - self._earlier
         return f"run {number}" if number >= 0 else "a run of an earlier search"
 
-    def _beats(self, at: tuple[float, float], parameters: Point) -> bool:
+    def _bounds(self, parameters: Point) -> list[float]:
+        """How good a run of the front must be in each objective to be clearly better."""
         models = self._first, self._second
-        return all(
-            mean > one.mean + OPTIMISM * one.deviation + self._slack * model.scale
-            for mean, model in zip(at, models, strict=True)
-            for one in (model.predict(parameters),)
-        )
+        pairs = [(model, model.predict(parameters)) for model in models]
+        return [p.mean + OPTIMISM * p.deviation + self._slack * m.scale for m, p in pairs]
 
     def _means(self, parameters: Point) -> tuple[float, float]:
         return self._first.predict(parameters).mean, self._second.predict(parameters).mean

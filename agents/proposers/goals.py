@@ -20,10 +20,10 @@ from scipy.special import ndtr  # type: ignore[import-untyped]
 
 from agents.proposers.cube import Array
 from agents.proposers.encoding import Encoder
-from agents.proposers.surrogate import Surrogate, has_value
+from agents.proposers.surrogate import FEWEST, Surrogate, has_value
 from agents.space import SearchSpace
 from agents.tradeoff import on_the_front, points, sign
-from agents.trial import StudyView, Trial
+from agents.trial import StudyView, Trial, TrialState
 
 CENTERS = 5
 """Best trials around which is looked."""
@@ -59,8 +59,10 @@ class Models:
     def goal(self, view: StudyView) -> Goal | None:
         """The goal after these trials; None while there is too little to learn from."""
         first = self._model(view)
-        if first is None or view.second is None:
-            return None if first is None else OneGoal(first, view)
+        if first is None:
+            return None
+        if view.second is None or is_constant(view):
+            return OneGoal(first, view)
         second = self._model(second_alone(view))
         return None if second is None else TwoGoals(first, second, view)
 
@@ -76,7 +78,10 @@ class Models:
 
 def second_alone(view: StudyView) -> StudyView:
     """The history with the second objective in the place of the first: where all its values are
-    positive their logarithms, since times and sizes differ by factors."""
+    positive their logarithms, since times and sizes differ by factors.
+
+    A result without it, of an earlier search that did not measure it, is left out: it is no failure.
+    """
     assert view.second is not None
     told = _seconds_of(view)
     in_logarithms = is_logarithmic(view)
@@ -91,9 +96,20 @@ def second_alone(view: StudyView) -> StudyView:
         view,
         metric=view.second.metric,
         direction=view.second.direction,
-        trials=[alone(trial) for trial in view.trials],
+        trials=[
+            alone(trial)
+            for trial in view.trials
+            if trial.number in told or trial.state is not TrialState.COMPLETED
+        ],
         second=None,
     )
+
+
+def is_constant(view: StudyView) -> bool:
+    """Whether the second objective is the same in all trials, and they are enough to say so: then there
+    is nothing to trade the first one for."""
+    values = _seconds_of(view).values()
+    return len(values) >= FEWEST and min(values) == max(values)
 
 
 def is_logarithmic(view: StudyView) -> bool:

@@ -174,7 +174,11 @@ class Mirror:
 
     def seen(self, parameters: Mapping[str, ParameterValue]) -> bool:
         """Whether some trial, in whatever state, has exactly these hyperparameters."""
-        return self._seen[point_key(parameters)] > 0
+        return self.times(parameters) > 0
+
+    def times(self, parameters: Mapping[str, ParameterValue]) -> int:
+        """How many trials, in whatever state, have exactly these hyperparameters."""
+        return self._seen[point_key(parameters)]
 
     @property
     def next_number(self) -> int:

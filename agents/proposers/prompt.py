@@ -25,7 +25,7 @@ from agents.proposers.template import prompt_template
 from agents.proposers.tokens import token_estimate
 from agents.report.numbers import duration, number, parameters_text
 from agents.space import SearchSpace
-from agents.tradeoff import SECONDS, beats, on_the_front, second_value
+from agents.tradeoff import SECONDS, ranked, second_value
 from agents.trial import Direction, Second, StudyView, Trial, TrialState
 
 if TYPE_CHECKING:
@@ -259,19 +259,6 @@ def _history(card: TaskCard, view: StudyView) -> dict[str, Any]:
 
 def _last(items: Sequence[Any], count: int) -> list[Any]:
     return list(items[len(items) - count :]) if count < len(items) else list(items)
-
-
-def ranked(view: StudyView) -> list[Trial]:
-    """The completed trials, best first; of equals the earlier. With two objectives those of the Pareto
-    front first, then by how many of it are better in both."""
-    sign = -1.0 if view.direction == "maximize" else 1.0
-    if view.second is not None:
-        found = on_the_front(view)
-        known = [t for t in view.completed if t.value is not None]
-        behind = {t.number: sum(beats(one, t, view) for one in found) for t in known}
-        return sorted(known, key=lambda t: (behind[t.number], sign * (t.value or 0.0), t.number))
-    valued = [(t.value, t) for t in view.completed if t.value is not None]
-    return [t for value, t in sorted(valued, key=lambda pair: (sign * pair[0], pair[1].number))]
 
 
 def _best_earlier(view: StudyView, count: int) -> list[Trial]:

@@ -127,7 +127,8 @@ class SamplerProposer:
     def _search(self, mirror: Mirror, draws: Iterator[Draw]) -> _Found:
         """The sampler's first acceptable draw; else an untried point; else a repeat.
 
-        A repeat is better than an idle slot: it measures the noise.
+        A repeat is better than an idle slot: it measures the noise, of the model's choice or, without
+        one, of the point that was tried least.
         """
         repeat: Draw | None = None
         refused: Sequence[str] = ()
@@ -140,12 +141,14 @@ class SamplerProposer:
             if not mirror.seen(draw.parameters):
                 return _Found(draw)
             repeat = repeat or draw
+        others: list[Draw] = []
         for draw in self._others(mirror):
             if not mirror.seen(draw.parameters):
                 return _Found(draw, "; its draws broke constraints or repeated, so another point")
-            repeat = repeat or draw
-        if repeat is None:
+            others.append(draw)
+        if repeat is None and not others:
             raise _nothing_allowed(refused)
+        repeat = repeat or min(others, key=lambda draw: mirror.times(draw.parameters))
         return _Found(repeat, "; every point has been tried, so a repeat")
 
     def _allowed(self, draw: Draw) -> Draw:

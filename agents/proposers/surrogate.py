@@ -32,6 +32,8 @@ Groups: TypeAlias = NDArray[np.intp]
 MAX_TRIALS = 200
 """With a value: the best third and the latest of a longer history; the fit is cubic in their number.
 As many that ended without one, and as many that run, are assumed (`Surrogate.given`)."""
+FEWEST = 4
+"""With a value: fewer teach nothing."""
 BAD = 0.25
 """A trial without a value is taken for one at this quantile, where nothing worse is expected."""
 _JITTER = 1e-6
@@ -66,12 +68,14 @@ class Surrogate:
 
     @classmethod
     def fit(cls, space: SearchSpace, view: StudyView) -> Surrogate | None:
-        """None while there is too little to learn from (fewer than 4 values, or all the same)."""
+        """None while there is too little to learn from (fewer than `FEWEST` values, or all the same)."""
         trials = _chosen(view)
-        if len(trials) < 4:
+        if len(trials) < FEWEST:
             return None
         sign = 1.0 if view.direction == "maximize" else -1.0
         values = np.array([sign * (trial.value or 0.0) for trial in trials])
+        if values.min() == values.max():  # whose deviation need not be 0: their mean is rounded
+            return None
         low, high = np.quantile(values, [0.25, 0.75])
         # A collapsed run would otherwise be all that the scale is made of.
         values = np.maximum(values, low - 1.5 * max(high - low, 1e-12))

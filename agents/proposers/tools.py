@@ -15,10 +15,11 @@ from agents.errors import ProposalRejected
 from agents.metrics import as_float
 from agents.proposers.curve import condensed
 from agents.proposers.evidence import changed
-from agents.proposers.prompt import MAX_MESSAGE, quoted, ranked, run_line
+from agents.proposers.prompt import MAX_MESSAGE, quoted, run_line
 from agents.report.importance import importances
 from agents.report.numbers import number, signed
 from agents.space import SearchSpace
+from agents.tradeoff import ranked
 from agents.trial import StudyView, Trial, TrialState
 
 if TYPE_CHECKING:

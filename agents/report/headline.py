@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from agents.confirm import Confirmed, confirmed
+from agents.confirm import Confirmed, confirmed, winner
 from agents.report.documents import counts
 from agents.report.facts import RunFacts
 from agents.report.numbers import measure, number, parameter_text
@@ -58,10 +58,11 @@ def _confirmed(view: StudyView) -> dict[str, Any] | None:
         return None
     own = next((one for one in found if one.trial.number == best.number), None)
     first = found[0]
+    is_better = first is not own and winner(view) is first.trial
     return {
         "own": _mean(own) if own else "",
         "runs": count(len(own.values), "run") if own else "",
-        "other": first.trial.number if first is not own else None,
+        "other": first.trial.number if is_better else None,
         "other_mean": _mean(first),
         "rows": [
             {

@@ -36,6 +36,9 @@ ADDED = [
     ("objective: {second: {metric: seconds}}\nproposer: {sampler: {kind: cmaes}}",
      "FILE:6: proposer.sampler.kind is cmaes, which knows one objective: use auto, tpe, gp, qmc, random "
      "or grid with objective.second"),
+    ("warm_start: [run]\nproposer: {kind: sampler, sampler: {kind: cmaes}}", "FILE:5: warm_start means "
+     "nothing to the sampler cmaes, which learns nothing from other searches: remove it, or use auto, tpe "
+     "or gp"),
     ("cluster: {resources: {partition: gpu}}",
      "FILE:5: cluster.resources.partition: there is no such key; write queue"),
     ("cluster: {resources: {qos: high}}",

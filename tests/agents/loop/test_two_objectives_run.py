@@ -69,7 +69,7 @@ def test_the_ends_of_the_front_run_again(search):
 def test_its_report_begins_with_the_front(search):
     page = (search[1] / "reports" / "report.html").read_text()
     assert page.index('id="tradeoff"') < page.index('id="history"')
-    assert "the best trade-offs are the" in page
+    assert 'the best trade-offs, has <a href="#tradeoff">8 trials</a>.' in page
 
 
 def test_a_result_without_it_is_told_with_the_first_failure(tmp_path):

@@ -5,11 +5,12 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from agents.config import load
-from agents.earlier import MOST, collected, earlier_trials
+from agents.earlier import FILE, MOST, collected, earlier_trials
 from agents.errors import ConfigurationError
 from agents.proposers.build import build_card, build_sampler
 from agents.proposers.gate import Gate
@@ -119,7 +120,9 @@ def test_what_does_not_fit_into_the_space_is_left_out_with_the_reason(place, bef
     ]
     (line,) = taken.said
     assert f"{len(fitting)} of 12 trials" in line
-    assert "is not between 0 and 0.5" in line
+    wide = sum(t.parameters["x"] > 0.5 for t in trials)
+    assert f"({wide} not: x: " in line, "all in one, whatever their values"
+    assert "is not between 0 and 0.5 and the like" in line
     _, _, none = found(
         write(place, "gone", f'warm_start: ["{before}"]', "x: {type: float, low: 0, high: 1}")
     )
@@ -192,3 +195,53 @@ def test_another_list_at_a_resume_is_read_anew(place, before, tmp_path):
     assert (again.trials, again.said) == (taken.trials, ())
     fewer = settings.model_copy(update={"warm_start": [before, before]})
     assert len(earlier_trials(fewer, space, tmp_path).said) == 2
+
+
+def test_a_damaged_note_of_them_is_made_anew(place, before, tmp_path):
+    settings, space, taken = found(write(place, "damaged", f'warm_start: ["{before}"]'))
+    for damage in (
+        "",
+        "{",
+        "[]",
+        '{"runs": 1}',
+        json.dumps({"runs": [str(before)], "trials": [{}]}),
+    ):
+        (tmp_path / FILE).write_text(damage)
+        assert earlier_trials(settings, space, tmp_path).trials == taken.trials
+        assert len(json.loads((tmp_path / FILE).read_text())["trials"]) == 12
+
+
+def test_a_replay_begins_with_what_its_run_began_with(place, before, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(before, copy)
+    config = write(place, "first", f'warm_start: ["{copy}"]')
+    settings, space, taken = found(config)
+    run = tmp_path / "run"
+    run.mkdir()
+    earlier_trials(settings, space, run)
+    shutil.rmtree(copy)
+    again = load(config, [f"llm.replay={run}"]).settings
+    assert collected(again, space).trials == taken.trials
+    with pytest.raises(ConfigurationError, match="not a run directory"):
+        collected(settings, space)
+
+
+def test_the_best_of_a_search_for_two_are_its_front(place, before, monkeypatch):
+    monkeypatch.setattr("agents.earlier.MOST", 6)
+    view = read_run(before).view
+    trials = [replace(trial, seconds=100.0, metrics={}) for trial in view.completed]
+    config = write(
+        place, "front", f'warm_start: ["{before}"]\nobjective: {{second: {{metric: seconds}}}}'
+    )
+    for at, trial in enumerate(trials):
+        quick = [*trials[:at], replace(trial, value=-1.0, seconds=1.0), *trials[at + 1 :]]
+        reading = SimpleNamespace(view=replace(view, trials=quick))
+        monkeypatch.setattr("agents.earlier.read_run", lambda path, known=reading: known)
+        assert -1.0 in {one.value for one in found(config)[2].trials}
+
+
+def test_the_first_question_shows_them(place, before):
+    config = write(place, "asked", f'warm_start: ["{before}"]')
+    asked = search(config, "prompt", "--config", str(config))
+    assert asked.returncode == 0, asked.stderr
+    assert "# The best runs of earlier searches" in asked.stdout

@@ -2,6 +2,7 @@
 
 import importlib.util
 import math
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -18,12 +19,12 @@ from agents.proposers.exchanges import ExchangeLog
 from agents.proposers.gate import Gate
 from agents.proposers.goals import TwoGoals, corners, is_logarithmic, second_alone
 from agents.proposers.hybrid import HybridProposer
-from agents.proposers.prompt import ranked, render_prompt, run_line, task_card
+from agents.proposers.prompt import render_prompt, run_line, task_card
 from agents.proposers.sampler import SamplerProposer
 from agents.proposers.standing import standing, track
 from agents.proposers.surrogate import Surrogate
 from agents.space import SearchSpace
-from agents.tradeoff import on_the_front
+from agents.tradeoff import on_the_front, ranked
 from agents.trial import Proposal, Second, TrialState
 
 SPACE = SearchSpace.build(
@@ -225,3 +226,86 @@ def test_the_model_of_the_times_knows_them():
     model = Surrogate.of(SPACE, second_alone(search(14)))
     told = -model.predict({"lr": 1e-3, "width": 64}).mean
     assert math.exp(told) == pytest.approx(128, rel=0.1)
+
+
+def test_a_second_objective_that_never_changes_leaves_the_search_to_the_first():
+    def constant(view):
+        return replace(view, trials=[replace(trial, seconds=7.0) for trial in view.trials])
+
+    view = TWO
+    while len(view.trials) < 14:
+        view = constant(ended(enter(view, sampler().propose(view, 1))))
+    for known in (view, replace(view, trials=view.trials[:7])):
+        (proposal,) = sampler().propose(known, 1).proposals
+        alone = sampler().propose(replace(known, second=None), 1).proposals[0]
+        assert proposal.parameters == alone.parameters
+        assert "Gaussian process" in proposal.rationale
+    gate = Gate.of(SPACE, view, sampler().propose(view, 4).proposals)
+    assert "candidate" in gate.objection(Proposal({"lr": 1e-5, "width": 8}, "llm"))
+
+
+def test_runs_that_did_not_measure_the_second_objective_are_no_failures_in_it():
+    flops = Second("flops", "minimize")
+    before = [replace(trial, metrics={}) for trial in search(40, view=EMPTY).trials]
+    own = [
+        replace(trial, metrics={"flops": measured(trial.parameters)[1]})
+        for trial in search(8, sampler("random", seed=5)).trials
+    ]
+    view = replace(TWO, second=flops, trials=own, earlier=before)
+    told = Surrogate.of(SPACE, second_alone(view.with_earlier))
+    alone = Surrogate.of(SPACE, second_alone(replace(view, earlier=())))
+    point = before[-1].parameters
+    assert told.predict(point) == alone.predict(point)
+    mixed = ranked(replace(view, trials=[*before[:3], *own[3:]]))
+    assert {trial.number for trial in mixed[-3:]} == {0, 1, 2}
+
+
+def test_a_run_that_lies_outside_the_space_is_no_reason_for_the_gate():
+    # The best of both lies where a constraint, which came later, lets nothing run any more.
+    def half(low, high, first):
+        points = [
+            {"lr": 10 ** (low + n * (high - low) / 11), "width": 8 + 40 * (n % 5)}
+            for n in range(12)
+        ]
+        return [
+            replace(
+                view.trials[0],
+                number=first + n,
+                parameters=point,
+                value=-math.log10(point["lr"]),
+                seconds=10 + 2 * math.log10(point["lr"]) + point["width"] / 1e4,
+            )
+            for n, point in enumerate(points)
+        ]
+
+    view = search(1)
+    view = replace(view, trials=[*half(-3.6, -3.2, 0), *half(-2.9, -1, 12)])
+    narrow = SearchSpace.build(SPACE.parameters, ["lr > 0.001"])
+    best = Proposal({"lr": 1.01e-3, "width": 20}, "llm")
+    assert Gate.of(SPACE, view, [best]).objection(best) is not None
+    assert Gate.of(narrow, view, [best]).objection(best) is None
+
+
+def test_the_question_of_a_long_search_with_a_long_front_is_soon_made():
+    trials = [
+        replace(one, number=n, value=n * 7 % 3001 / 3001, seconds=1.0 + n * 7 % 3001)
+        for n, one in enumerate(search(1).trials * 3000)
+    ]
+    known = replace(TWO, trials=trials)
+    began = time.process_time()
+    assert len(ranked(known)) == 3000
+    assert time.process_time() - began < 1.0
+
+
+def test_the_gate_names_runs_by_the_numbers_that_the_llm_knows():
+    known = search(20)
+    bad = Proposal({"lr": 1e-5, "width": 500}, "llm")
+
+    def named(own, earlier):
+        view = replace(known, trials=own, earlier=earlier)
+        gate = Gate.of(SPACE, view, sampler().propose(view, 4).proposals)
+        return gate.objection(bad)
+
+    assert "of run 8, which is better" in named(known.trials, [])
+    assert "of run 0, which is better" in named(known.trials[8:], known.trials[:8])
+    assert "of a run of an earlier search, which is better" in named([], known.trials)

@@ -96,3 +96,25 @@ def test_a_replay_asks_where_the_llm_was_asked_in_vain(tmp_path, monkeypatch):
         trials, _ = search(proposer("llm", Mind(), tmp_path / "then"), 8)
     again, _ = search(proposer("llm", Replay(tmp_path / "then"), tmp_path / "now"), 8)
     assert [t.fallback_reason for t in again] == [t.fallback_reason for t in trials]
+
+
+@pytest.mark.parametrize("is_earlier", [False, True])
+def test_repeats_go_round_all_points_where_the_model_has_no_choice_of_its_own(is_earlier):
+    def ended(view):
+        done = [
+            replace(t, state=TrialState.COMPLETED, value=float(t.number % 7)) for t in view.trials
+        ]
+        return replace(view, trials=done)
+
+    def search(view, count):
+        for _ in range(count):
+            mind = SamplerProposer(SPACE, SamplerSettings(), 3, "maximize")
+            view = ended(enter(view, mind.propose(view, 1)))
+        return view
+
+    known = search(EMPTY, POINTS)
+    first = len(known.trials)
+    if is_earlier:
+        known, first = replace(EMPTY, earlier=known.trials), 0
+    again = search(known, 3 * POINTS).trials[first:]
+    assert len({tuple(trial.parameters.items()) for trial in again}) == POINTS
