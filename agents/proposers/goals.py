@@ -27,7 +27,7 @@ from agents.trial import StudyView, Trial, TrialState
 
 CENTERS = 5
 """Best trials around which is looked."""
-MARGIN = 0.1
+MARGIN = 1.0
 """In standard deviations: so far behind the worst run lies the corner from which the area is measured,
 so that the ends of the front count too."""
 _NOTHING = 1e-300
