@@ -2,6 +2,7 @@
 
 import importlib.util
 import math
+import re
 import time
 from dataclasses import replace
 
@@ -306,6 +307,8 @@ def test_the_gate_names_runs_by_the_numbers_that_the_llm_knows():
         gate = Gate.of(SPACE, view, sampler().propose(view, 4).proposals)
         return gate.objection(bad)
 
-    assert "of run 8, which is better" in named(known.trials, [])
-    assert "of run 0, which is better" in named(known.trials[8:], known.trials[:8])
+    number = int(re.search(r"of run (\d+), which is better", named(known.trials, []))[1])
+    assert number > 0
+    moved = named(known.trials[number:], known.trials[:number])
+    assert "of run 0, which is better" in moved
     assert "of a run of an earlier search, which is better" in named([], known.trials)
