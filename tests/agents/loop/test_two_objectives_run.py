@@ -69,6 +69,7 @@ def test_the_ends_of_the_front_run_again(search):
 def test_its_report_begins_with_the_front(search):
     page = (search[1] / "reports" / "report.html").read_text()
     assert page.index('id="tradeoff"') < page.index('id="history"')
+    assert page.index('href="#tradeoff">Trade-off') < page.index('href="#history"')
     assert 'the best trade-offs, has <a href="#tradeoff">8 trials</a>.' in page
 
 

@@ -148,6 +148,7 @@ def test_the_llm_sees_the_best_of_them_and_the_gate_knows_them(place, before):
     best = read_run(before).view.best
     shown = text.split("# The best runs of earlier searches")[1]
     assert f"- {best.value:.4g}; x={best.parameters['x']:.4g}"[:12] in shown
+    assert "Begin with what the earlier runs tell" in shown
     assert "earlier searches" not in render_prompt(
         build_card(settings, space), replace(view, earlier=()), 1
     )
