@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from scheduler.settings import ClusterSettings, Duration, Section
+from scheduler.settings import ClusterSettings, Section
+from scheduler.units import Duration
 from training.contract import ParameterValue
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple, cast
 from agents.doctor.words import listed
 from agents.inventory.pbs import destinations
 from scheduler.job import Resources
-from scheduler.settings import parse_duration
+from scheduler.units import parse_duration
 
 Entry = Mapping[str, str]
 

@@ -30,7 +30,7 @@ def seconds(text: str, option: str) -> float:
     Raises ConfigurationError.
     """
     from agents.errors import ConfigurationError
-    from scheduler.settings import parse_duration
+    from scheduler.units import parse_duration
 
     try:
         value = parse_duration(text)

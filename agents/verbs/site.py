@@ -12,7 +12,7 @@ app = typer.Typer()
 
 def _walltime(text: str | None) -> int | None:
     from agents.errors import ConfigurationError
-    from scheduler.settings import parse_duration
+    from scheduler.units import parse_duration
 
     if text is None:
         return None
