@@ -10,6 +10,7 @@ from agents.doctor.heard import Heard, Word
 from agents.doctor.prober import REQUEST, SCHEDULER
 from agents.doctor.words import listed, one_line
 from agents.inventory import names_of
+from agents.inventory.times import seconds
 from scheduler.batch.slurm import SlurmBatch
 from scheduler.job import Resources
 from scheduler.settings import SlurmBatchSettings
@@ -102,7 +103,7 @@ def _taken(text: str, seen: Heard, asked: Resources) -> Check:
             f"set cluster.resources.queue to one of: {_partitions(seen)}",
         )
     # Of several partitions one that takes the job is enough.
-    limits = [limit_seconds(row[2]) for row in up]
+    limits = [seconds(row[2]) for row in up]
     if up and all(limit is not None and (asked.walltime_seconds or 0) > limit for limit in limits):
         return failed(
             REQUEST,
@@ -112,15 +113,6 @@ def _taken(text: str, seen: Heard, asked: Resources) -> Check:
             f"{_partitions(seen, limits=True)}",
         )
     return ok(REQUEST, f"Slurm would take the job{start}")
-
-
-def limit_seconds(text: str) -> int | None:
-    """Seconds of a time limit as sinfo writes it: ``[[D-]H:]M:S``; None for ``infinite``."""
-    found = re.fullmatch(r"(?:(\d+)-)?(?:(\d+):)?(\d+):(\d+)", text.strip())
-    if found is None:
-        return None
-    days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
-    return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
 
 
 def _remedy(words: str, seen: Heard, asked: Resources) -> str:

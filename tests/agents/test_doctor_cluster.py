@@ -13,7 +13,6 @@ from loopback_sshd import LoopbackSshd, need_sshd
 
 from agents.doctor.heard import Word
 from agents.doctor.pbs import PbsProber, sections
-from agents.doctor.slurm import limit_seconds
 from scheduler.job import Resources
 from scheduler.settings import PbsBatchSettings
 
@@ -127,14 +126,6 @@ def test_a_machine_without_slurm(tmp_path):
     code, found = doctor(slurm_config(tmp_path), PATH=str(tools))
     assert (code, found["scheduler"]["outcome"]) == (1, "failed")
     assert "bin_directory" in found["scheduler"]["remedy"]
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [("10:00", 600), ("1:10:00", 4200), ("1-00:00:00", 86400), ("infinite", None), ("n/a", None)],
-)
-def test_a_time_limit_in_slurms_words(text, seconds):
-    assert limit_seconds(text) == seconds
 
 
 # -- over ssh ------------------------------------------------------------------------------------

@@ -349,5 +349,9 @@ def test_durations_are_read_as_slurm_writes_them(total):
     hours, minutes = divmod(minutes, 60)
     days, hours = divmod(hours, 24)
     assert seconds(f"{days}-{hours:02}:{minutes:02}:{rest:02}") == total
-    for word in ("UNLIMITED", "NOT_SET", "", "-"):
+    if not days:
+        assert seconds(f"{hours}:{minutes:02}:{rest:02}") == total
+    if not days and not hours:
+        assert seconds(f"{minutes}:{rest:02}") == total
+    for word in ("UNLIMITED", "NOT_SET", "infinite", "n/a", "", "-"):
         assert seconds(word) is None
