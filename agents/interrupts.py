@@ -21,7 +21,8 @@ class Interrupted(BaseException):
 class Interrupts:
     """Remembers a signal until the loop comes to a point where it can leave.
 
-    A second SIGINT does not wait for that: it raises KeyboardInterrupt at once.
+    A second SIGINT does not wait for that: it raises KeyboardInterrupt at once. SIGHUP stays ignored where
+    it was, as `nohup` has it.
     """
 
     def __init__(self) -> None:
@@ -31,6 +32,9 @@ class Interrupts:
 
     def __enter__(self) -> Interrupts:
         for number in _SIGNALS:
+            # Under nohup the end of the terminal is nothing to us.
+            if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
+                continue
             self._before[number] = signal.signal(number, self._received)
         return self
 

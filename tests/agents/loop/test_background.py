@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 from loop_run import hold, jobs_run, let_go, write_config
 
 ROOT = Path(__file__).parents[3]
@@ -78,3 +79,27 @@ def test_what_does_not_begin_is_told_in_front(tmp_path):
     assert failed.returncode not in (0, 130)
     assert "nowhere" in failed.stderr
     assert "in the background" not in failed.stdout
+
+
+@pytest.mark.parametrize("ignored", [True, False])
+def test_the_end_of_the_terminal_ends_it_but_not_under_nohup(tmp_path, ignored):
+    config = write_config(tmp_path)
+    hold(config)
+    under = "trap '' HUP; exec" if ignored else "exec"
+    run = ["sh", "-c", f'{under} "$@"', "sh", sys.executable, "-m", "agents.run"]
+    process = subprocess.Popen(
+        [*run, "--config", str(config)], stdout=subprocess.PIPE, text=True,
+        stdin=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
+    )  # fmt: skip
+    try:
+        wait_until(lambda: len(list((tmp_path / "results").glob("*/job_*/lock"))) == 2)
+        process.send_signal(signal.SIGHUP)
+        if ignored:
+            let_go(config)
+        said = process.communicate(timeout=300)[0]
+    finally:
+        process.kill()
+        let_go(config)
+    assert process.returncode == (0 if ignored else 128 + signal.SIGHUP)
+    assert ("To go on: " in said) is not ignored
