@@ -16,8 +16,8 @@ from agents.config.model import ConfirmSettings
 from agents.convergence import StopReason
 from agents.proposers.pending import PointKey, point_key
 from agents.thinning import spread
-from agents.tradeoff import on_the_front
-from agents.trial import Proposal, StudyView, Trial, TrialState
+from agents.tradeoff import on_the_front, ranked
+from agents.trial import Proposal, StudyView, Trial, TrialState, sign
 
 _WITHOUT = frozenset({"failures_in_a_row", "asked"})
 """Rules after which nothing is confirmed: the jobs fail, or a person wants an end."""
@@ -63,7 +63,8 @@ def candidates(view: StudyView, count: int) -> list[Trial]:
     """The best trials of the search, each point once; of a search for two objectives so many of the Pareto
     front, evenly, its ends included. The best in the objective comes first."""
     if view.second is None:
-        return _distinct(_best_first(view), count)
+        found = [trial for trial in ranked(view) if math.isfinite(trial.value or 0.0)]
+        return _distinct(found, count)
     found = on_the_front(view)[::-1]
     return spread(_distinct(found, len(found)), count)
 
@@ -76,12 +77,6 @@ def _distinct(trials: Sequence[Trial], count: int) -> list[Trial]:
             break
         chosen.setdefault(point_key(trial.parameters), trial)
     return list(chosen.values())
-
-
-def _best_first(view: StudyView) -> list[Trial]:
-    sign = -1.0 if view.direction == "maximize" else 1.0
-    valued = [t for t in view.completed if t.value is not None and math.isfinite(t.value)]
-    return sorted(valued, key=lambda t: (sign * (t.value or 0.0), t.number))
 
 
 def is_wanted(stop: StopReason) -> bool:
@@ -103,11 +98,11 @@ def confirmed(view: StudyView) -> list[Confirmed]:
         if trial.value is not None and math.isfinite(trial.value):
             values.setdefault(trial.confirms, []).append(trial.value)
     found = [Confirmed(view.trials[number], tuple(runs)) for number, runs in values.items()]
-    sign = -1.0 if view.direction == "maximize" else 1.0
+    up = sign(view.direction)
     spread = _spread(found)
 
     def rank(one: Confirmed) -> tuple[float, int]:
-        return sign * one.mean + spread / math.sqrt(len(one.values)), one.trial.number
+        return -up * one.mean + spread / math.sqrt(len(one.values)), one.trial.number
 
     return sorted(found, key=rank)
 

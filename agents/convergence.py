@@ -16,7 +16,7 @@ from agents.cost import cost_of, node_hours
 from agents.schedule import complete_iterations
 from agents.spans import spans
 from agents.tradeoff import Point, advances, points
-from agents.trial import Direction, Second, StudyView, Trial, TrialState
+from agents.trial import Direction, Second, StudyView, Trial, TrialState, sign
 from agents.words import count
 
 
@@ -214,11 +214,11 @@ def idle_iterations(view: StudyView, minimum: float) -> list[int]:
         known = best_of.get(trial.iteration)
         if known is None or is_at_least(trial.value, known, view.direction):
             best_of[trial.iteration] = trial.value
-    sign = 1.0 if view.direction == "maximize" else -1.0
+    up = sign(view.direction)
     reference: float | None = None
     idle: list[int] = []
     for iteration in sorted(best_of):
-        gain = None if reference is None else sign * (best_of[iteration] - reference)
+        gain = None if reference is None else up * (best_of[iteration] - reference)
         if gain is None or (gain >= minimum and gain > 0):
             reference, idle = best_of[iteration], []
         else:

@@ -50,6 +50,8 @@ def refuse_changes(workspace: Workspace, loaded: LoadedConfig) -> None:
 
 def note_of_changes(workspace: Workspace, loaded: LoadedConfig) -> str | None:
     """What is said of a change that is allowed, and that values of trials may depend on."""
+    if not workspace.log_file.exists():
+        return None  # nobody has opened the run: its configuration is the one that is loaded
     before = load(workspace.config_file).settings
     changed = _changes(before, loaded.settings, _PROGRAM)
     if not changed:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from agents.metrics import as_float
-from agents.trial import Direction, Second, StudyView, Trial, TrialState
+from agents.trial import Direction, Second, StudyView, Trial, TrialState, sign
 
 SECONDS = "seconds"
 """The name of the training time, which every result has."""
@@ -73,14 +73,14 @@ def on_the_front(view: StudyView) -> list[Trial]:
 def ranked(view: StudyView) -> list[Trial]:
     """The completed trials, best first; of equals the earlier. With two objectives those of the Pareto
     front first, then by how many of it are better in both; last those that did not measure the second."""
-    sign = -1.0 if view.direction == "maximize" else 1.0
+    up = sign(view.direction)
     valued = [t for t in view.completed if t.value is not None]
     behind: Mapping[int, float] = dict.fromkeys((t.number for t in valued), 0)
     if view.second is not None:
         found = points(view, view.second)
         counts = ahead(found, view.direction, view.second.direction)
         behind = {t.number: counts.get(t.number, math.inf) for t in valued}
-    return sorted(valued, key=lambda t: (behind[t.number], sign * (t.value or 0.0), t.number))
+    return sorted(valued, key=lambda t: (behind[t.number], -up * (t.value or 0.0), t.number))
 
 
 def ahead(found: Sequence[Point], first: Direction, second: Direction) -> dict[int, int]:
@@ -123,8 +123,3 @@ def advances(point: Point, before: Sequence[Point], view: StudyView, minimum: fl
         and right * other.second >= right * point.second - EQUAL * abs(point.second)
         for other in before
     )
-
-
-def sign(direction: Direction) -> float:
-    """By which values are multiplied so that larger ones are better."""
-    return 1.0 if direction == "maximize" else -1.0

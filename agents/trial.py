@@ -19,6 +19,11 @@ Origin = Literal["llm", "sampler", "user", "default"]
 Direction = Literal["maximize", "minimize"]
 
 
+def sign(direction: Direction) -> float:
+    """By which values are multiplied so that larger ones are better."""
+    return 1.0 if direction == "maximize" else -1.0
+
+
 @dataclass(frozen=True)
 class Proposal:
     """Hyperparameters that nobody has run yet, and why they might be worth it."""
@@ -154,6 +159,12 @@ class Second:
     """By its name in results.json; ``seconds``: the training time."""
     direction: Direction
 
+    @classmethod
+    def of(cls, settings: Settings) -> Second | None:
+        """That of a configuration; None where its search is for one objective."""
+        found = settings.objective.second
+        return None if found is None else cls(found.metric, found.direction)
+
 
 @dataclass(frozen=True)
 class StudyView:
@@ -182,14 +193,13 @@ class StudyView:
     ) -> StudyView:
         """These trials as the search of a configuration."""
         objective = settings.objective
-        second = objective.second
         return cls(
             settings.experiment.id,
             objective.metric,
             objective.direction,
             trials,
             sampler_state or {},
-            second=None if second is None else Second(second.metric, second.direction),
+            second=Second.of(settings),
         )
 
     @property
@@ -217,5 +227,5 @@ class StudyView:
         valued = [trial for trial in self.completed if trial.value is not None]
         if not valued:
             return None
-        sign = -1.0 if self.direction == "maximize" else 1.0
-        return min(valued, key=lambda trial: (sign * (trial.value or 0.0), trial.number))
+        up = sign(self.direction)
+        return min(valued, key=lambda trial: (-up * (trial.value or 0.0), trial.number))

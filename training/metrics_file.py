@@ -18,20 +18,17 @@ class MetricsFile:
             with contextlib.suppress(OSError):  # it is there from the beginning, for who follows it
                 path.touch()
         self._untold = b""
-        self._is_away = False
 
     def add(self, line: str) -> None:
         """Append the line; warn once where it, and those after it, must wait."""
         if self._path is None:
             return
+        waits = bool(self._untold)
         self._untold += line.encode()
         try:
             with open(self._path, "ab", buffering=0) as stream:
                 while self._untold:
                     self._untold = self._untold[stream.write(self._untold) or 0 :]
         except OSError as error:
-            if not self._is_away:
+            if not waits:
                 warn(f"{self._path}: {error.strerror}: its lines are kept for later")
-            self._is_away = True
-            return
-        self._is_away = False

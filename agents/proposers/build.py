@@ -22,7 +22,7 @@ from agents.proposers.template import prompt_template
 from agents.report.numbers import duration
 from agents.schedule import quota
 from agents.space import SearchSpace
-from agents.trial import StudyView
+from agents.trial import Second
 from agents.words import count
 from agents.workspace import Workspace
 
@@ -97,7 +97,7 @@ def build_card(settings: Settings, space: SearchSpace) -> TaskCard:
         settings.training.budget,
         _hardware(settings),
         settings.stop.node_hours,
-        StudyView.of(settings, ()).second,
+        Second.of(settings),
     )
 
 

@@ -18,8 +18,8 @@ from agents.proposers.goals import is_constant, is_logarithmic, second_alone
 from agents.proposers.surrogate import Surrogate, inside
 from agents.report.numbers import number, parameters_text
 from agents.space import SearchSpace
-from agents.tradeoff import on_the_front, sign
-from agents.trial import Proposal, StudyView, Trial
+from agents.tradeoff import on_the_front
+from agents.trial import Proposal, StudyView, Trial, sign
 from training.contract import ParameterValue
 
 OPTIMISM = 1.0

@@ -22,8 +22,8 @@ from agents.proposers.cube import Array
 from agents.proposers.encoding import Encoder
 from agents.proposers.surrogate import FEWEST, Surrogate, has_value
 from agents.space import SearchSpace
-from agents.tradeoff import on_the_front, points, sign
-from agents.trial import StudyView, Trial, TrialState
+from agents.tradeoff import on_the_front, points
+from agents.trial import StudyView, Trial, TrialState, sign
 
 CENTERS = 5
 """Best trials around which is looked."""

@@ -17,7 +17,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 
 from agents.tradeoff import Point, advances, beats, on_the_front, point_of
-from agents.trial import Origin, Second, StudyView, Trial, TrialState
+from agents.trial import Origin, Second, StudyView, Trial, TrialState, sign
 
 SOURCES: tuple[Origin, ...] = ("llm", "sampler")
 
@@ -125,20 +125,20 @@ def track(view: StudyView) -> dict[Origin, Record]:
     view = _searched(view)
     if view.second is not None:
         return _track_of_two(view, view.second)
-    sign = 1.0 if view.direction == "maximize" else -1.0
+    up = sign(view.direction)
     judged = {number for origin in SOURCES for number in _latest(view, origin)}
     first = next((n for n, t in enumerate(view.trials) if t.number in judged), len(view.trials))
-    before = sorted(sign * t.value for t in view.trials[:first] if t.value is not None)
+    before = sorted(up * t.value for t in view.trials[:first] if t.value is not None)
     good: Counter[Origin] = Counter()
     other: Counter[Origin] = Counter()
     for trial in view.trials[first:]:
         value = trial.value if trial.state is TrialState.COMPLETED else None
         if trial.number in judged and before:
             bar = before[math.ceil(GOOD * len(before)) - 1]
-            is_good = value is not None and sign * value >= bar
+            is_good = value is not None and up * value >= bar
             (good if is_good else other)[trial.origin] += 1
         if value is not None:
-            bisect.insort(before, sign * value)
+            bisect.insort(before, up * value)
     return {origin: Record(good[origin], other[origin]) for origin in SOURCES}
 
 

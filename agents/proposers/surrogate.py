@@ -22,7 +22,7 @@ from scipy.optimize import minimize  # type: ignore[import-untyped]
 
 from agents.proposers.encoding import Encoder
 from agents.space import SearchSpace
-from agents.trial import StudyView, Trial, TrialState
+from agents.trial import StudyView, Trial, TrialState, sign
 from training.contract import ParameterValue
 
 Array: TypeAlias = NDArray[np.float64]
@@ -72,8 +72,8 @@ class Surrogate:
         trials = _chosen(view)
         if len(trials) < FEWEST:
             return None
-        sign = 1.0 if view.direction == "maximize" else -1.0
-        values = np.array([sign * (trial.value or 0.0) for trial in trials])
+        up = sign(view.direction)
+        values = np.array([up * (trial.value or 0.0) for trial in trials])
         if values.min() == values.max():  # whose deviation need not be 0: their mean is rounded
             return None
         low, high = np.quantile(values, [0.25, 0.75])
@@ -163,8 +163,8 @@ def _chosen(view: StudyView) -> Sequence[Trial]:
     trials = [trial for trial in view.trials if has_value(trial)]
     if len(trials) <= MAX_TRIALS:
         return trials
-    sign = -1.0 if view.direction == "maximize" else 1.0
-    best = sorted(trials, key=lambda t: sign * (t.value or 0.0))[: MAX_TRIALS // 3]
+    up = sign(view.direction)
+    best = sorted(trials, key=lambda t: -up * (t.value or 0.0))[: MAX_TRIALS // 3]
     kept = {t.number for t in best} | {t.number for t in trials[-(MAX_TRIALS - len(best)) :]}
     return [trial for trial in trials if trial.number in kept]
 

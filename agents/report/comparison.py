@@ -20,7 +20,7 @@ from agents.report.page import policy, presentable, verbatim
 from agents.report.progression import Progression, progression
 from agents.report.study import finite
 from agents.report.templates import environment, text
-from agents.trial import StudyView, TrialState
+from agents.trial import StudyView, TrialState, sign
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -119,8 +119,8 @@ def _winner(runs: Sequence[Contender]) -> dict[str, str] | None:
     valued = [(run, run.view.best) for run in runs if run.view.best is not None]
     if not valued:
         return None
-    sign = -1.0 if runs[0].view.direction == "maximize" else 1.0
-    ranked = sorted(valued, key=lambda pair: sign * (pair[1].value or 0.0) if pair[1] else 0.0)
+    up = sign(runs[0].view.direction)
+    ranked = sorted(valued, key=lambda pair: -up * (pair[1].value or 0.0) if pair[1] else 0.0)
     values = [best.value for _, best in ranked if best is not None and best.value is not None]
     second = f"{number(abs(values[0] - values[1]), 3)} better than the next" if values[1:] else ""
     return {"name": ranked[0][0].name, "value": measure(values[0]), "lead": second}

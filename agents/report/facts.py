@@ -11,9 +11,10 @@ from agents.config.model import Parameter, Settings
 from agents.config.resolved import with_references
 from agents.elapsed import spans
 from agents.report.usage import Usage
+from agents.tradeoff import SECONDS
 from agents.trial import Second
 
-BY_TIME = Second("seconds", "minimize")
+BY_TIME = Second(SECONDS, "minimize")
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,8 @@ def run_facts(
         environment=kept.get("environment", {}),
         git=kept.get("git", {}),
         parameters=settings.search_space,
-        second=_second(settings),
+        second=Second.of(settings)
+        or Second(settings.report.second_metric, settings.report.second_direction),
         command=tuple(shown.training.command),
         working_directory=str(shown.training.directory or ""),
         budget=settings.training.budget,
@@ -97,11 +99,3 @@ def run_facts(
         usage=usage,
         idle=spans(kept),
     )
-
-
-def _second(settings: Settings) -> Second:
-    """The second objective, or what the report shows in its place."""
-    searched, shown = settings.objective.second, settings.report
-    if searched is not None:
-        return Second(searched.metric, searched.direction)
-    return Second(shown.second_metric, shown.second_direction)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from agents.trial import StudyView, Trial
+from agents.trial import StudyView, Trial, sign
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ def is_better(value: float, other: float, view: StudyView) -> bool:
 
 def best_first(view: StudyView) -> list[tuple[Trial, float]]:
     """Completed trials from the best to the worst; the earlier of equals first."""
-    sign = -1.0 if view.direction == "maximize" else 1.0
-    return sorted(valued(view), key=lambda pair: (sign * pair[1], pair[0].number))
+    up = sign(view.direction)
+    return sorted(valued(view), key=lambda pair: (-up * pair[1], pair[0].number))
 
 
 def gain_of(view: StudyView) -> Gain | None:

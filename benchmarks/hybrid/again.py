@@ -20,9 +20,9 @@ import optuna
 
 from agents.confirm import candidates, confirmed
 from agents.trial import StudyView
-from benchmarks.hybrid import BUDGETS, FIRST_SEED, PARTS
+from benchmarks.hybrid import BUDGETS, FIRST_SEED, PARTS, report
 from benchmarks.hybrid.arms import ended, played
-from benchmarks.hybrid.report import interval, p_value
+from benchmarks.hybrid.report import told
 from benchmarks.hybrid.tables import Task
 
 PLANS = ((2, 2), (3, 1), (3, 2))
@@ -89,10 +89,7 @@ def regret_of(task, value):
 
 def table(cells, head):
     """A row for each plan, a column for each budget; p: against naming without repeats."""
-    lines = [
-        f"| {head} | " + " | ".join(f"{budget} trials" for budget in BUDGETS) + " |",
-        "|---" * (1 + len(BUDGETS)) + "|",
-    ]
+    rows = []
     for plan in (None, *PLANS):
         row = ["the best run" if plan is None else f"{plan[0]} of the best, {plan[1]} times again"]
         for budget in BUDGETS:
@@ -100,11 +97,9 @@ def table(cells, head):
                 row.append("")
                 continue
             ours, plain = np.array(cells[plan, budget]), np.array(cells[None, budget])
-            low, high = interval(ours)
-            against = "" if plan is None else f", p {p_value(ours, plain):.3f}"
-            row.append(f"{ours.mean():.3f} ({low:.2f} to {high:.2f}{against})")
-        lines.append("| " + " | ".join(row) + " |")
-    return "\n".join([*lines, ""])
+            row.append(told(ours, None if plan is None else plain))
+        rows.append(row)
+    return report.table(BUDGETS, head, rows)
 
 
 if __name__ == "__main__":

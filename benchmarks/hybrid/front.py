@@ -23,8 +23,9 @@ from agents.proposers.build import build_sampler
 from agents.proposers.pending import with_pending
 from agents.proposers.starters import StarterProposer
 from agents.trial import StudyView, TrialState
-from benchmarks.hybrid import BUDGETS, FIRST_SEED, PARTS
-from benchmarks.hybrid.report import interval, p_value
+from benchmarks.hybrid import BUDGETS, FIRST_SEED, PARTS, report
+from benchmarks.hybrid.arms import Optuna
+from benchmarks.hybrid.report import told
 from benchmarks.hybrid.tables import Task
 
 ARMS = ("sampler", "one-objective", "optuna-tpe", "optuna-gp", "optuna-nsga2", "random")
@@ -95,15 +96,14 @@ def area(first, second):
 
 class Ours:
     def __init__(self, task, seed, second):
-        metric = {"metric": "seconds", "direction": "minimize"} if second else None
-        settings = task.settings(
-            experiment={"id": "bench", "seed": seed}, proposer={"kind": "sampler"}
-        )
-        objective = {**settings.objective.model_dump(), "second": metric}
         settings = task.settings(
             experiment={"id": "bench", "seed": seed},
             proposer={"kind": "sampler"},
-            objective=objective,
+            objective={
+                "metric": task.family.metric,
+                "direction": task.family.direction,
+                "second": {"metric": "seconds"} if second else None,
+            },
         )
         self._mind = StarterProposer(task.space, [], build_sampler(settings, task.space))
         self._view = StudyView.of(settings, [])
@@ -124,8 +124,8 @@ class Ours:
         self._view = replace(self._view, trials=trials)
 
 
-class Optuna:
-    """Optuna as it comes, started with the default configuration."""
+class OptunaOfTwo(Optuna):
+    """Optuna with two directions; it is told of pairs."""
 
     def __init__(self, task, seed, kind):
         samplers = optuna.samplers
@@ -141,20 +141,12 @@ class Optuna:
         self._study.enqueue_trial(task.family.default)
         self._space, self._running = task.space, []
 
-    def propose(self, count):
-        self._running = [self._study.ask() for _ in range(count)]
-        return [self._space.suggest(trial) for trial in self._running]
-
-    def tell(self, seen):
-        for trial, values in zip(self._running, seen, strict=True):
-            self._study.tell(trial, values)
-
 
 def search(arm, task, seed, batch):
     """The scores of one search at each budget."""
     chance = np.random.default_rng(seed)
     ours = arm in ("sampler", "one-objective")
-    one = Ours(task, seed, arm == "sampler") if ours else Optuna(task, seed, arm)
+    one = Ours(task, seed, arm == "sampler") if ours else OptunaOfTwo(task, seed, arm)
     points, seen = [], []
     while len(points) < BUDGETS[-1]:
         asked = one.propose(min(batch, BUDGETS[-1] - len(points)))
@@ -188,17 +180,18 @@ def main():
 
 
 def table(scores, axis):
-    head = [f"share of the front's area, {axis}", *(f"{n} trials" for n in BUDGETS)]
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     first = next(iter(scores.values()))
-    for arm, values in scores.items():
-        cells = [arm]
-        for column, ours in zip(values.T, first.T, strict=True):
-            low, high = interval(column)
-            p = "" if values is first else f", p {p_value(ours, column):.3f}"
-            cells.append(f"{column.mean():.3f} ({low:.2f} to {high:.2f}{p})")
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join([*lines, ""])
+    rows = [
+        [
+            arm,
+            *(
+                told(column, None if values is first else ours)
+                for column, ours in zip(values.T, first.T, strict=True)
+            ),
+        ]
+        for arm, values in scores.items()
+    ]
+    return report.table(BUDGETS, f"share of the front's area, {axis}", rows)
 
 
 if __name__ == "__main__":

@@ -58,8 +58,15 @@ def p_value(ours, theirs):
     return 1.0 if (ours == theirs).all() else float(wilcoxon(ours, theirs).pvalue)
 
 
-def _table(runs, head, rows):
-    head = [head, *(f"{budget} trials" for budget in runs.budgets)]
+def told(values, baseline=None):
+    """The mean with its interval; p: against a baseline, in pairs."""
+    low, high = interval(values)
+    p = "" if baseline is None else f", p {p_value(values, baseline):.3f}"
+    return f"{values.mean():.3f} ({low:.2f} to {high:.2f}{p})"
+
+
+def table(budgets, head, rows):
+    head = [head, *(f"{budget} trials" for budget in budgets)]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows), ""])
 
@@ -67,19 +74,15 @@ def _table(runs, head, rows):
 def means(runs, what="regret"):
     rows = []
     for arm in runs.arms:
-        values, cells = runs.at(arm, what), [arm]
-        for column in values.T:
-            low, high = interval(column)
-            cells.append(f"{column.mean():.3f} ({low:.2f} to {high:.2f})")
-        rows.append(cells)
-    return _table(runs, "arm", rows)
+        rows.append([arm, *map(told, runs.at(arm, what).T)])
+    return table(runs.budgets, "arm", rows)
 
 
 def ranks(runs):
     stack = np.array([runs.at(arm) for arm in runs.arms])
     ranked = rankdata(stack, axis=0).mean(axis=1)
     rows = [[arm, *(f"{r:.2f}" for r in row)] for arm, row in zip(runs.arms, ranked, strict=True)]
-    return _table(runs, "mean rank", rows)
+    return table(runs.budgets, "mean rank", rows)
 
 
 def tests(runs, base, arms, what="regret"):
@@ -97,7 +100,7 @@ def tests(runs, base, arms, what="regret"):
                 ),
             ]
         )
-    return _table(runs, f"minus {base}", rows)
+    return table(runs.budgets, f"minus {base}", rows)
 
 
 def by_set(runs, arms, what="regret"):
@@ -108,7 +111,7 @@ def by_set(runs, arms, what="regret"):
             if arm in runs.arms:
                 values = runs.at(arm, what)[chosen].mean(axis=0)
                 rows.append([f"{name}, {arm}", *(f"{value:.3f}" for value in values)])
-    return _table(runs, "data set, arm", rows)
+    return table(runs.budgets, "data set, arm", rows)
 
 
 def rates(runs):
@@ -157,7 +160,7 @@ def lost(runs, arms, base="sampler"):
                     break
             cells.append("none" if more == 0 else f"{more}")
         rows.append(cells)
-    return _table(runs, "trials lost, against the sampler alone", rows)
+    return table(runs.budgets, "trials lost, against the sampler alone", rows)
 
 
 def _worse(ours, theirs):

@@ -113,6 +113,14 @@ def test_the_exit_code_is_the_programs_also_where_it_ends_at_once(tmp_path, shel
     assert (directory / "exit_code").read_text() == "7\n"
 
 
+def stop_and_let_go(job, directory):
+    """Signal a job that is held, and let it go on once it has heard."""
+    job.send_signal(signal.SIGTERM)
+    wait_for((directory / "stopped").exists)
+    (directory / "go").touch()
+    job.wait()
+
+
 def test_a_signal_while_the_program_is_being_started_reaches_it(tmp_path, shell):
     directory = prepare(tmp_path, [], ("/bin/sh", "-c", ENDS))
     script = directory / "script"
@@ -122,10 +130,7 @@ def test_a_signal_while_the_program_is_being_started_reaches_it(tmp_path, shell)
     script.write_text(text.replace("ph_child=$!", slowly))
     job = start(shell, directory)
     wait_for((directory / "up").exists)
-    job.send_signal(signal.SIGTERM)
-    wait_for((directory / "stopped").exists)
-    (directory / "go").touch()
-    job.wait()
+    stop_and_let_go(job, directory)
     assert (directory / "exit_code").exists()
     assert (directory / "asked").exists()
 
@@ -141,10 +146,7 @@ def test_a_program_that_has_not_begun_when_the_signal_comes_never_does(
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     job = start(shell, directory)
     wait_for((directory / "at").exists)
-    job.send_signal(signal.SIGTERM)
-    wait_for((directory / "stopped").exists)
-    (directory / "go").touch()
-    job.wait()
+    stop_and_let_go(job, directory)
     assert (directory / "exit_code").read_text() == "143\n"
     assert not (directory / "ran").exists()
 

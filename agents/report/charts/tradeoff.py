@@ -13,7 +13,7 @@ from agents.report.facts import RunFacts
 from agents.report.numbers import measure, number
 from agents.report.words import SHAPES
 from agents.thinning import spread
-from agents.tradeoff import Point, front, points
+from agents.tradeoff import SECONDS, Point, front, points
 from agents.trial import StudyView
 from agents.words import count
 
@@ -52,7 +52,7 @@ def tradeoff_chart(view: StudyView, facts: RunFacts, name: str, width: int) -> M
 
 def second_name(facts: RunFacts) -> str:
     """The second metric as an axis names it."""
-    return "training seconds" if facts.second.metric == "seconds" else facts.second.metric
+    return "training seconds" if facts.second.metric == SECONDS else facts.second.metric
 
 
 def drawn(found: Sequence[Point], best: Sequence[Point]) -> list[Point]:
