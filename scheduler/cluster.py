@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from scheduler.batch_system import BatchSystem
-from scheduler.errors import ConnectionLost, SchedulerAway, SchedulerError, StorageFull
+from scheduler.errors import ConnectionLost, SchedulerAway, SchedulerError, StorageFull, TooSlow
 from scheduler.job import InDoubt, JobRef, JobRequest, Observation
 from scheduler.polling import poll_script, read_observations
 from scheduler.script import render
@@ -56,7 +56,7 @@ class Cluster:
         tells that jobs of this run were submitted before, in another process.
         """
         script = f"mkdir -p {home_path(self.root)} && cd {home_path(self.root)} && pwd -P\n"
-        done = self.transport.run(script, timeout=ROUND_TRIP_SECONDS)
+        done = self._run(script)
         if done.code != 0:
             said = done.stderr.decode(errors="replace").strip()
             if known or self._prepared:
@@ -107,7 +107,7 @@ class Cluster:
     ) -> dict[str, Answer | Unread]:
         nonce = secrets.token_hex(8)
         sent = submission(requests, scripts, self.batch, self.root, nonce, mode, again)
-        done = self.transport.run(sent.script, stdin=sent.stdin, timeout=ROUND_TRIP_SECONDS)
+        done = self._run(sent.script, sent.stdin)
         self._check(done)
         answers = read_answers(parse_frames(done.stdout, nonce), self.batch)
         missing = [request.name for request in requests if request.name not in answers]
@@ -119,14 +119,14 @@ class Cluster:
         """What can be seen of `jobs`, by name."""
         nonce = secrets.token_hex(8)
         script = poll_script(jobs, self.batch, self.root, nonce)
-        done = self.transport.run(script, timeout=ROUND_TRIP_SECONDS)
+        done = self._run(script)
         self._check(done)
         return read_observations(parse_frames(done.stdout, nonce), jobs, self.batch)
 
     def cancel(self, jobs: Sequence[JobRef]) -> None:
         """Cancel `jobs`, whatever state they are in."""
         script = f"PH_ROOT={home_path(self.root)}\n{self.batch.cancel_shell(jobs)}"
-        done = self.transport.run(script, timeout=ROUND_TRIP_SECONDS)
+        done = self._run(script)
         if done.code != 0:
             said = done.stderr.decode(errors="replace").strip()[-500:]
             raise SchedulerAway(f"{self.batch.name} on {self.transport.name} cancelled nothing for "
@@ -138,11 +138,18 @@ class Cluster:
         For a trial that shares its job with others, which go on.
         """
         files = "".join(f": > {quote(f'{job.directory}/{STOP_FILE}')}\n" for job in jobs)
-        done = self.transport.run(
-            f"cd {home_path(self.root)} || exit {ROOT_MISSING}\n{files}true\n",
-            timeout=ROUND_TRIP_SECONDS,
-        )
+        done = self._run(f"cd {home_path(self.root)} || exit {ROOT_MISSING}\n{files}true\n")
         self._check(done)
+
+    def _run(self, script: str, stdin: bytes = b"") -> Completed:
+        try:
+            return self.transport.run(script, stdin=stdin, timeout=ROUND_TRIP_SECONDS)
+        except TooSlow as error:
+            error.remedy = (
+                f"see whether `ls {quote(self.root)}` hangs there too: then it is the file system, and "
+                "the search goes on when that does"
+            )
+            raise
 
     def _missing(self, said: str) -> SchedulerAway:
         return SchedulerAway(

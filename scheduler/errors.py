@@ -29,6 +29,17 @@ class ConnectionLost(Away):
     waiting_for = "ssh"
 
 
+class TooSlow(ConnectionLost):
+    """A script began and did not end in time: a file system hangs, a scheduler, a machine under load."""
+
+    waiting_for = "an answer"
+
+    def __init__(self, where: str, seconds: float) -> None:
+        super().__init__(
+            f"a script on {where} did not end within {round(seconds, 1):g} s; what it did is not known"
+        )
+
+
 class HostOverloaded(Away):
     """This machine has no process, memory or descriptor left for the client that would ask."""
 

@@ -18,6 +18,8 @@ MAX_OUTPUT_BYTES = 256 * 1024 * 1024
 """Of one script; more is a mistake there and would fill the memory here."""
 LINGER_SECONDS = 0.5
 """How long a child may take to end by itself once the answer is complete."""
+REAPING_SECONDS = 5.0
+"""How long a killed child is waited for."""
 _CHUNK = 1 << 16
 
 
@@ -167,7 +169,9 @@ def _end(child: subprocess.Popen[bytes]) -> None:
     if child.poll() is None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
-        child.wait()
+        # One that waits for a dead file server cannot be killed: it is left behind.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(REAPING_SECONDS)
     for pipe in (child.stdin, child.stdout, child.stderr):
         if pipe:
             pipe.close()

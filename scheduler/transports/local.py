@@ -6,7 +6,7 @@ import os
 import secrets
 from collections.abc import Collection
 
-from scheduler.errors import ConnectionLost
+from scheduler.errors import ConnectionLost, TooSlow
 from scheduler.transport import Completed, TransportState
 from scheduler.transports import framing
 from scheduler.transports.child import exchange
@@ -34,8 +34,9 @@ class LocalTransport(CopiesFiles):
         )
         answer = framing.unpack(ended.stdout, ended.stderr, nonce)
         if answer is None:
-            cause = f"did not end within {timeout:g} s" if ended.code is None else "was killed"
-            raise ConnectionLost(f"a script on this machine {cause}; what it did is not known")
+            if ended.code is None:
+                raise TooSlow("this machine", timeout)
+            raise ConnectionLost("a script on this machine was killed; what it did is not known")
         return Completed(answer.code, answer.stdout, answer.stderr)
 
     def state(self) -> TransportState:

@@ -12,7 +12,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from scheduler.errors import Away, ConnectionLost, HostKeyRefused, LoginNeeded
+from scheduler.errors import Away, ConnectionLost, HostKeyRefused, LoginNeeded, TooSlow
 from scheduler.settings import ParamikoTransportSettings
 from scheduler.transport import Completed, TransportState
 from scheduler.transports import child, framing
@@ -108,10 +108,11 @@ class ParamikoTransport(CopiesFiles):
         if not framing.has_begun(stdout, nonce):
             # A line that answers nothing is not used again: it may be half dead.
             self._drop(channel.get_transport())
-        cause = f"was cut off ({broken})"
         if time.monotonic() >= end:
-            cause = f"did not end within {round(timeout, 1):g} s"
-        raise ConnectionLost(f"a script on {self.name} {cause}; what it did is not known")
+            raise TooSlow(self.name, timeout)
+        raise ConnectionLost(
+            f"a script on {self.name} was cut off ({broken}); what it did is not known"
+        )
 
     def _line(self) -> paramiko.Transport:
         with self._lock:

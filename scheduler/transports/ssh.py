@@ -6,7 +6,7 @@ import secrets
 import threading
 import time
 
-from scheduler.errors import Away, ConnectionLost, LoginNeeded, SchedulerError
+from scheduler.errors import Away, ConnectionLost, LoginNeeded, SchedulerError, TooSlow
 from scheduler.settings import SshTransportSettings
 from scheduler.transport import Completed, TransportState
 from scheduler.transports import framing, ssh_client
@@ -107,9 +107,7 @@ class SshTransport(CopiesFiles):
 
     def _failure(self, ended: Ended, said: str, begun: bool, timeout: float) -> Away:
         if ended.code is None and begun:
-            return ConnectionLost(
-                f"a script on {self.name} did not end within {round(timeout, 1):g} s; what it did is not known"
-            )
+            return TooSlow(self.name, timeout)
         if ended.code is None:
             status = self._master.check(AFTERMATH_SECONDS)
             if status.life is Life.FROZEN:
