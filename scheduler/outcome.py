@@ -79,8 +79,21 @@ def _is_over(observation: Observation, known: Circumstances) -> bool:
     """Whether a job that is gone has been so for long enough."""
     listing = observation.listing
     forgotten = listing is not None and listing.is_forgotten
+    if known.cancelled and _never_began(observation):
+        return True
     grace = max(known.grace, FORGOTTEN_SECONDS) if forgotten else known.grace
     return known.gone_for is not None and known.gone_for >= grace
+
+
+def _never_began(observation: Observation) -> bool:
+    """Whether a job has ended, by the batch system's word, that has no files to wait for."""
+    listing = observation.listing
+    return (
+        listing is not None
+        and listing.state is JobState.ENDED
+        and not listing.is_forgotten
+        and not observation.started
+    )
 
 
 def judge(observation: Observation, known: Circumstances) -> Verdict:

@@ -48,3 +48,16 @@ def test_a_whole_result_counts_at_once(state):
 
 def test_a_program_that_failed_by_itself_is_judged_at_once():
     assert isinstance(verdict(JobState.RUNNING, 1), Failed)
+
+
+@pytest.mark.parametrize("started", [False, True])
+@pytest.mark.parametrize("state", [JobState.QUEUED, JobState.ENDED, None])
+def test_a_job_that_was_cancelled_before_it_began_has_no_files_to_wait_for(state, started):
+    listing = None if state is None else Listing("1", state, cause=Cause.CANCELLED)
+    seen = Observation("job", listing, started, None, None)
+    found = judge(seen, Circumstances(0, gone_for=1.0, grace=60.0, cancelled=True))
+    if state is not JobState.ENDED or started:
+        assert isinstance(found, Unfinished)
+    else:
+        assert isinstance(found, Failed)
+        assert found.failure.cause is Cause.CANCELLED
