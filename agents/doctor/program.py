@@ -1,13 +1,14 @@
-"""The training command: which program, script and modules have to be there. Pure."""
+"""The training command: which program, script and modules have to be there."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from agents.config.model import TrainingSettings
+from agents.doctor.imports import needed
 
 _PYTHON = re.compile(r"(?:.*/)?python[0-9.]*")
 _SCRIPTS = (".py", ".sh", ".R", ".jl", ".pl", ".rb", ".m")
@@ -25,6 +26,8 @@ class Needs:
     files: Sequence[str] = ()
     modules: Sequence[str] = ()
     """Of ``python -m``."""
+    imports: Sequence[str] = ()
+    """Packages that code which is looked for here imports."""
 
 
 def needs_of(command: Sequence[str], python: str) -> Needs:
@@ -73,20 +76,24 @@ def staged(needs: Needs, training: TrainingSettings) -> tuple[Needs, list[str]]:
         return needs, []
     sources = {path.name: path for path in training.stage}
     here = training.directory is None
-    missing, files, modules = [], [], []
+    missing, files, modules, own = [], [], [], []
     for file in needs.files:
         inside = file.removeprefix("{code}/") if file.startswith("{code}/") else file
         if inside == file and (file.startswith("/") or not here):
             files.append(file)
-        elif not _found(sources, inside):
+        elif path := _path(sources, inside):
+            own.append((path, path.parent))
+        else:
             missing.append(inside)
     for module in needs.modules:
         parts = module.split(".")
         if not here or parts[0] not in {name.removesuffix(".py") for name in sources}:
             modules.append(module)
-        elif not any(_found(sources, name) for name in _names(parts)):
+        elif path := next(filter(None, (_path(sources, name) for name in _names(parts))), None):
+            own.append((path, _source(sources, parts[0]).parent))
+        else:
             missing.append("/".join(parts) + ".py")
-    return Needs(needs.program, needs.python, files, modules), missing
+    return Needs(needs.program, needs.python, files, modules, _imports(own, sources)), missing
 
 
 def _names(parts: Sequence[str]) -> list[str]:
@@ -94,6 +101,20 @@ def _names(parts: Sequence[str]) -> list[str]:
     return [f"{path}.py", f"{path}/__main__.py"]
 
 
-def _found(sources: dict[str, Path], name: str) -> bool:
+def _path(sources: Mapping[str, Path], name: str) -> Path | None:
     first, *rest = Path(name).parts or ("",)
-    return first in sources and sources[first].joinpath(*rest).exists()
+    path = sources[first].joinpath(*rest) if first in sources else None
+    return path if path is not None and path.exists() else None
+
+
+def _source(sources: Mapping[str, Path], name: str) -> Path:
+    return sources.get(name) or sources[f"{name}.py"]
+
+
+def _imports(own: Sequence[tuple[Path, Path]], sources: Mapping[str, Path]) -> list[str]:
+    """What these files import, each from its root, that is in no source."""
+    sent = {name.split(".")[0] for name in sources}
+    found = {
+        name for path, root in own if path.suffix == ".py" for name in needed(str(path), str(root))
+    }
+    return sorted(found - sent)

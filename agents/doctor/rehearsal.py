@@ -6,11 +6,13 @@ On the machine where jobs are submitted it takes one round trip, in a directory 
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from agents.config.model import Settings
+from agents.doctor import imports
 from agents.doctor.check import Check, failed, ok, skipped, warning
 from agents.doctor.heard import Heard, shell
 from agents.doctor.prober import Prober
@@ -31,8 +33,8 @@ REHEARSAL_SECONDS = 60
 
 # In the job's place; says what it finds in the file where a result would be. No file is changed.
 _PROBE = r"""
-ph_file=$1 ph_program=$2 ph_python=$3
-shift 3
+ph_file=$1 ph_program=$2 ph_python=$3 ph_imports=$4
+shift 4
 exec 3> "$ph_file.new"
 echo "host $(uname -n)" >&3
 if ph_found=$(command -v "$ph_program") && [ -n "$ph_found" ]; then
@@ -53,12 +55,16 @@ while [ "$#" -gt 0 ]; do
       else case $2 in *.py)
         [ -z "$ph_python" ] || ph_found=$("$ph_python" -c \
           'import sys; compile(open(sys.argv[1], "rb").read(), sys.argv[1], "exec")' "$2" 2>&1) ||
-          echo "bad-file $2: $(printf '%s' "$ph_found" | tail -n 1)" >&3 ;;
+          echo "bad-file $2: $(printf '%s' "$ph_found" | tail -n 1)" >&3
+          [ -z "$ph_python" ] || "$ph_python" -c "$ph_imports" "$1" "$2" >&3 2> /dev/null ;;
       esac; fi ;;
     module)
       "$ph_python" -c 'import importlib.util, sys
 sys.exit(importlib.util.find_spec(sys.argv[1]) is None)' "$2" > /dev/null 2>&1 ||
-        echo "no-module $2 in $PWD" >&3 ;;
+        echo "no-module $2 in $PWD" >&3
+      "$ph_python" -c "$ph_imports" "$1" "$2" >&3 2> /dev/null ;;
+    imports)
+      [ -z "$ph_python" ] || "$ph_python" -c "$ph_imports" "$1" "$2" >&3 2> /dev/null ;;
   esac
   shift 2
 done
@@ -103,9 +109,11 @@ def rehearsal_of(settings: Settings, root: str, nonce: str) -> Rehearsal:
         needs_of(settings.training.command, python_command(settings)), settings.training
     )
     things = [*(("file", name) for name in needs.files), *(("module", m) for m in needs.modules)]
+    if needs.imports:
+        things.append(("imports", ",".join(needs.imports)))
     command = [
         *("/bin/sh", "-c", _PROBE, "doctor", f"{root}/probe/{RESULTS_FILE}"),
-        *(needs.program, needs.python or ""),
+        *(needs.program, needs.python or "", inspect.getsource(imports)),
         *(word for thing in things for word in thing),
     ]
     request = replace(real, script=replace(real.script, command=command), files={})
@@ -260,8 +268,21 @@ def found_checks(text: str, rehearsal: Rehearsal) -> list[Check]:
     if faults:
         seen = "; ".join(_REMEDIES[what][0].format(value) for what, value in faults)
         return [python, failed(COMMAND, seen, _REMEDIES[faults[0][0]][1])]
+    lacks = [value for what, value in rows if what == "no-import"]
+    if lacks:
+        return [python, _packages_check(lacks, found)]
     looked = [found.get("program", ""), *rehearsal.needs.files, *rehearsal.needs.modules]
     return [python, ok(COMMAND, f"would start: {', '.join(name for name in looked if name)}")]
+
+
+def _packages_check(lacks: Sequence[str], found: Mapping[str, str]) -> Check:
+    path = found.get("python", "").partition(" ")[2]
+    return failed(
+        COMMAND,
+        f"the program imports {', '.join(lacks)}, which {path or 'its Python'} does not find",
+        "install it for that Python, set cluster.python to the Python that has it, or bring it in with "
+        "cluster.modules or cluster.setup",
+    )
 
 
 _REMEDIES = {
