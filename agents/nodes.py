@@ -21,7 +21,7 @@ from agents.ledger import Ledger, snapshot
 from agents.outcome import Outcome, outcome_text
 from agents.paperwork import Paperwork
 from agents.patience import Patience
-from agents.progress import write_heartbeat
+from agents.progress import Progress, write_heartbeat
 from agents.proposers import Proposed, Proposer
 from agents.proposers.pending import with_pending
 from agents.report.numbers import measure
@@ -92,6 +92,10 @@ class SearchNodes:
         """Whether a job has said that it ended, since this was asked last."""
         self.looked: Callable[[], None] = lambda: None
         """Called after each look at the jobs, also when what has ended is in the ledger."""
+        self.shown: Callable[[Progress], None] = lambda progress: None
+        """Called with where the search stands, as often as that is shown."""
+        self.noticed: Callable[[str], None] = lambda text: None
+        """Called with what the report should hold."""
         patience.changed = self._show
 
     # -- nodes -----------------------------------------------------------------------------------
@@ -275,6 +279,7 @@ class SearchNodes:
         self._paperwork.notice(text)
         self._screen.say(f"note: {text}", important=important)
         self._journal.event("notice", "warning", text=text)
+        self.noticed(text)
 
     def _enter_one(self, proposal: Proposal, iteration: int, last_of: Proposed | None) -> None:
         number = len(self._ledger.trials())
@@ -380,6 +385,7 @@ class SearchNodes:
             held_back=self._flight.submitting.held_back,
         )
         self._screen.show(progress)
+        self.shown(progress)
         write_heartbeat(self._workspace.progress_file, progress)
 
     def _say_outcome(self, trial: Trial, ended: Outcome) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
@@ -114,8 +115,10 @@ def _panel(progress: Progress) -> RenderableType:
     facts.add_column(style="dim")
     facts.add_column()
     facts.add_row("iteration", f"{progress.iteration} of {progress.max_iterations}")
-    facts.add_row("trials", _counts(progress.trials) or "none yet")
-    facts.add_row("jobs", _counts(Counter(job.state for job in progress.jobs)) or progress.doing)
+    facts.add_row("trials", counts_text(progress.trials) or "none yet")
+    facts.add_row(
+        "jobs", counts_text(Counter(job.state for job in progress.jobs)) or progress.doing
+    )
     facts.add_row("best", best_text(progress))
     facts.add_row("elapsed", duration_text(progress.elapsed))
     parts: list[RenderableType] = [facts]
@@ -147,8 +150,8 @@ def _jobs(progress: Progress) -> RenderableType:
     return table
 
 
-def _counts(counts: object) -> str:
-    assert isinstance(counts, dict)
+def counts_text(counts: Mapping[str, int]) -> str:
+    """``12 completed, 1 failed``; nothing where all are 0."""
     return ", ".join(f"{count} {name}" for name, count in counts.items() if count)
 
 

@@ -6,7 +6,7 @@ import secrets
 import shlex
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -27,6 +27,7 @@ from agents.jobs import is_local
 from agents.journal import Journal
 from agents.ledger import Ledger
 from agents.nodes import SearchNodes
+from agents.notify import Notifier
 from agents.paperwork import Paperwork
 from agents.patience import Patience
 from agents.proposers import Proposer
@@ -58,6 +59,7 @@ class Search:
     paperwork: Paperwork
     journal: Journal
     loaded: LoadedConfig
+    notifier: Notifier
 
     def run(self) -> None:
         """Run it to its end. Raises Interrupted where a signal asks to leave; then go on later."""
@@ -199,11 +201,22 @@ def open_search(
             _earlier(loaded.settings, helm.space, workspace, screen, run.paperwork),
         )
         nodes.looked = lambda: unattended.settle(_going_on(run.flight))
-        with _bell(helm.settings, workspace, screen, run.journal) as bell:
+        with (
+            closing(_notifier(loaded, workspace, screen, run.journal)) as notifier,
+            _bell(helm.settings, workspace, screen, run.journal) as bell,
+        ):
+            nodes.shown, nodes.noticed = notifier.show, notifier.notice
             if bell is not None:
                 run.flight.submitting.bell, nodes.rung = bell.url, bell.rung
             yield Search(
-                workspace, run.flight, nodes, run.ledger, run.paperwork, run.journal, helm.loaded
+                workspace,
+                run.flight,
+                nodes,
+                run.ledger,
+                run.paperwork,
+                run.journal,
+                helm.loaded,
+                notifier,
             )
 
 
@@ -219,6 +232,20 @@ def _earlier(
         screen.say(line, important=True)
         paperwork.notice(line)
     return found.trials
+
+
+def _notifier(
+    loaded: LoadedConfig, workspace: Workspace, screen: Screen, journal: Journal
+) -> Notifier:
+    settings = loaded.settings
+    return Notifier(
+        settings.notify,
+        settings.experiment.id,
+        workspace.directory,
+        journal,
+        screen.say,
+        hidden=keys(loaded),
+    )
 
 
 @contextmanager
@@ -277,7 +304,7 @@ def open_cluster(loaded: LoadedConfig, workspace: Workspace) -> Cluster:
     if is_local(loaded.settings):
         base, name = str(workspace.directory.parent), workspace.name
     return Cluster(
-        open_transport(settings.transport, connect=connect_command(loaded), hidden=_keys(loaded)),
+        open_transport(settings.transport, connect=connect_command(loaded), hidden=keys(loaded)),
         build_batch_system(settings.batch_system),
         base,
         name,
@@ -291,7 +318,7 @@ def connect_command(loaded: LoadedConfig) -> str:
     return f"python -m agents.run connect --config {shlex.quote(str(loaded.path.absolute()))}"
 
 
-def _keys(loaded: LoadedConfig) -> list[str]:
+def keys(loaded: LoadedConfig) -> list[str]:
     """Names of environment variables that are the orchestrator's alone: the LLM's key, and what the
     addresses of the LLM and of the ledger refer to. What jobs are given by name is theirs too."""
     written = yaml.safe_load(loaded.resolved)

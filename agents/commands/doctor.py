@@ -30,11 +30,17 @@ _STYLES = {
 
 
 def doctor(
-    config: Path, overrides: Sequence[str], *, job: bool, job_limit: float, as_json: bool
+    config: Path,
+    overrides: Sequence[str],
+    *,
+    job: bool,
+    job_limit: float,
+    notify: bool,
+    as_json: bool,
 ) -> int:
     """Examine everything, print what was found. Returns the exit code."""
     try:
-        code, checks = _examined(config, overrides, job, job_limit)
+        code, checks = _examined(config, overrides, job, job_limit, notify)
     except Interrupted as interrupted:
         print("interrupted; the job is cancelled and its files are removed", file=sys.stderr)
         return 128 + interrupted.number
@@ -43,7 +49,7 @@ def doctor(
 
 
 def _examined(
-    config: Path, overrides: Sequence[str], job: bool, job_limit: float
+    config: Path, overrides: Sequence[str], job: bool, job_limit: float, notify: bool
 ) -> tuple[int, list[Check]]:
     from agents.config import load
 
@@ -55,7 +61,7 @@ def _examined(
     from agents.doctor.examine import Options, examine
 
     with _saying() as doing:
-        checks = examine(loaded, Options(job, job_limit), doing)
+        checks = examine(loaded, Options(job, job_limit, notify), doing)
     return exit_code(checks), checks
 
 

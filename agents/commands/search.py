@@ -20,12 +20,13 @@ from agents.interrupts import Interrupted, Interrupts
 from agents.report.numbers import measure
 from agents.resuming import note_of_changes, refuse_changes
 from agents.screen import Screen, confirmed_text, duration_text, open_screen
-from agents.search import Search, open_search
+from agents.search import Ending, Search, open_search
 from agents.space import SearchSpace
 from agents.trial import Trial
 from agents.words import count, named
 from agents.workspace import Workspace, create, existing, unfinished
 from scheduler.errors import Away
+from training.contract import PilothouseError
 
 LATEST = "latest"
 
@@ -206,6 +207,9 @@ def _to_the_end(search: Search, screen: Screen) -> int:
     except Interrupted as interrupted:
         screen.close()
         return _leave(search, interrupted)
+    except PilothouseError as error:
+        search.notifier.broke_off(str(error))
+        raise
     screen.close()
     return _say_end(search, screen)
 
@@ -214,6 +218,8 @@ def _leave(search: Search, interrupted: Interrupted) -> int:
     watched = search.flight.watched()
     trials = [trial.number for trial in watched if trial.job is not None and trial.job.job_id]
     directory = search.workspace.directory
+    if interrupted.number != signal.SIGINT:
+        search.notifier.left(str(interrupted))
     asked = interrupted.number == signal.SIGINT and sys.stdin.isatty() and sys.stdout.isatty()
     if trials and asked and _wants_to_cancel(trials):
         _cancel(search)
@@ -259,23 +265,35 @@ def _cancel(search: Search) -> None:
 
 def _say_end(search: Search, screen: Screen) -> int:
     """Tell what came of it. Returns the exit code: a script must see that there is nothing to use."""
-    summary = search.summary()
-    reports = search.workspace.reports
-    screen.say(f"stopped: {summary.stop_reason or 'at the end'}", important=True)
-    if summary.best is None:
-        screen.say("no trial has completed; the report tells why each failed", important=True)
-    else:
-        parameters = ", ".join(f"{k}={v}" for k, v in summary.best.parameters.items())
-        screen.say(
-            f"best: trial {summary.best.number}, {summary.metric} {measure(summary.best.value)}",
-            important=True,
-        )
-        screen.say(f"  {parameters}")
-        if summary.front:
-            front = named([trial.number for trial in summary.front])
-            screen.say(f"Pareto front: {front} (see the report)")
-        for one in summary.confirmed:
-            screen.say(f"  trial {one.trial.number} with fresh seeds: {confirmed_text(one)}")
-    screen.say(f"elapsed: {duration_text(summary.elapsed)}")
-    screen.say(f"report: {reports / 'report.html'}")
-    return 0 if summary.best is not None else NOTHING_COMPLETED
+    ending = search.summary()
+    important, rest = _end_lines(ending, search.workspace.reports)
+    for line in important:
+        screen.say(line, important=True)
+    for line in rest:
+        screen.say(line)
+    search.notifier.ended(_end_subject(ending), [*important, *rest])
+    return 0 if ending.best is not None else NOTHING_COMPLETED
+
+
+def _end_subject(ending: Ending) -> str:
+    if ending.best is None:
+        return "ended, no trial has completed"
+    return f"ended, {ending.metric} {measure(ending.best.value)}"
+
+
+def _end_lines(ending: Ending, reports: Path) -> tuple[list[str], list[str]]:
+    """What there is to say at the end: what must be seen, and the rest."""
+    stopped = f"stopped: {ending.stop_reason or 'at the end'}"
+    last = [f"elapsed: {duration_text(ending.elapsed)}", f"report: {reports / 'report.html'}"]
+    if ending.best is None:
+        return [stopped, "no trial has completed; the report tells why each failed"], last
+    best = f"best: trial {ending.best.number}, {ending.metric} {measure(ending.best.value)}"
+    lines = [f"  {', '.join(f'{k}={v}' for k, v in ending.best.parameters.items())}"]
+    if ending.front:
+        front = named([trial.number for trial in ending.front])
+        lines.append(f"Pareto front: {front} (see the report)")
+    lines += [
+        f"  trial {one.trial.number} with fresh seeds: {confirmed_text(one)}"
+        for one in ending.confirmed
+    ]
+    return [stopped, best], [*lines, *last]

@@ -338,6 +338,19 @@ class ReportSettings(Section):
     )
 
 
+class NotifySettings(Section):
+    """Tells people elsewhere that a search waits for them, or has ended."""
+
+    command: list[Annotated[str, Field(min_length=1)]] = Field(
+        min_length=1,
+        description="One argument an entry, no shell; {subject} is filled in. The message comes on "
+        "its standard input.",
+    )
+    after: Duration = Field(
+        default=600.0, description="A wait is told of once it has lasted for so long."
+    )
+
+
 class Settings(Section):
     """A whole configuration, resolved and valid."""
 
@@ -367,3 +380,4 @@ class Settings(Section):
     directories: DirectorySettings = Field(default_factory=DirectorySettings)
     ledger: LedgerSettings = Field(default_factory=LedgerSettings)
     report: ReportSettings = Field(default_factory=ReportSettings)
+    notify: NotifySettings | None = Field(default=None, description="none: nobody is told.")

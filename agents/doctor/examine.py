@@ -13,6 +13,7 @@ from agents.doctor.check import Check, Doing, Outcome, failed, ok
 from agents.doctor.disk import local_disk
 from agents.doctor.endpoint import endpoint_checks
 from agents.doctor.heard import heard
+from agents.doctor.notification import notification_checks
 from agents.doctor.prober import REQUEST, SCHEDULER
 from agents.doctor.rehearsal import (
     COMMAND,
@@ -55,6 +56,8 @@ class Options:
     """Send a tiny job through the batch system as well."""
     job_limit: float = 600.0
     """Seconds that it may take."""
+    notify: bool = False
+    """Tell people for a test."""
 
 
 def examine(loaded: LoadedConfig, options: Options, doing: Doing) -> list[Check]:
@@ -67,6 +70,7 @@ def examine(loaded: LoadedConfig, options: Options, doing: Doing) -> list[Check]
     ]
     found += authentication_checks(settings, doing)
     found += endpoint_checks(settings, doing)
+    found += notification_checks(loaded, doing, send=options.notify)
     return found + _cluster_checks(loaded, options, doing)
 
 

@@ -19,6 +19,9 @@ def doctor(
     job_limit: Annotated[
         str, typer.Option(metavar="DURATION", help="How long that job may take, such as 30m.")
     ] = "10m",
+    notify: Annotated[
+        bool, typer.Option("--notify", help="Run notify.command with a test message as well.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Test each part that a search needs, and say what to do about each that fails.
@@ -29,4 +32,6 @@ def doctor(
     from agents.commands.doctor import doctor as verb
 
     limit = seconds(job_limit, "--job-limit")
-    raise typer.Exit(verb(config, overrides or [], job=job, job_limit=limit, as_json=as_json))
+    raise typer.Exit(
+        verb(config, overrides or [], job=job, job_limit=limit, notify=notify, as_json=as_json)
+    )

@@ -82,6 +82,7 @@ BY_THEMSELVES = [
             "cluster.pack",
             "cluster.poll.bell",
             "llm.",
+            "notify",
             "objective.second",
             "search_space.",
         )
@@ -100,6 +101,11 @@ def test_the_template_that_is_commented_out_is_missed():
         ConfigurationError, match=r"cluster\.template: there is no file .*job\.sh\.j2"
     ):
         load(EXAMPLE, [f"cluster.template={COMMENTED['cluster.template']}"])
+
+
+def test_the_notification_that_is_commented_out_works():
+    given = [f"{key}={COMMENTED[key]}" for key in ("notify.command", "notify.after")]
+    assert load(EXAMPLE, given).settings.notify is not None
 
 
 @pytest.mark.parametrize(
