@@ -5,6 +5,8 @@ Imports what takes a second to import: to be imported where it is used.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from typing import Any
 
 from langchain_core.messages import AIMessage
@@ -17,17 +19,21 @@ from agents.errors import ConfigurationError
 from agents.proposers.address import base_and_query
 from agents.proposers.chat import THOUGHTS
 from agents.proposers.credentials import Credentials
+from agents.proposers.json_text import unpacked
 
 _FIELDS = ("reasoning_content", "reasoning")
 """Where servers put what a model thought: SGLang, DeepSeek and vLLM before 0.12; the others."""
 
 
 class _Chat(ChatOpenAI):
-    """Keeps the thoughts, which LangChain's own class leaves out."""
+    """Keeps the thoughts, which LangChain's own class leaves out, and the calls of tools that it refuses
+    for the form of their arguments."""
 
     def _create_chat_result(
         self, response: Any, generation_info: dict[str, Any] | None = None
     ) -> ChatResult:
+        for call in _calls_in(response):
+            call.function.arguments = _as_text(call.function.arguments)
         result = super()._create_chat_result(response, generation_info)
         for choice, generation in zip(
             getattr(response, "choices", None) or (), result.generations, strict=False
@@ -37,6 +43,21 @@ class _Chat(ChatOpenAI):
             if isinstance(generation.message, AIMessage) and isinstance(thoughts, str):
                 generation.message.additional_kwargs[THOUGHTS] = thoughts
         return result
+
+
+def _calls_in(response: Any) -> Iterator[Any]:
+    for choice in getattr(response, "choices", None) or ():
+        for call in getattr(choice.message, "tool_calls", None) or ():
+            if getattr(call, "function", None) is not None:
+                yield call
+
+
+def _as_text(arguments: object) -> object:
+    """Arguments as JSON in a text: some servers leave them an object, some encode them twice."""
+    if isinstance(arguments, dict):
+        return json.dumps(arguments)
+    inner = unpacked(arguments)
+    return inner if isinstance(inner, str) else arguments
 
 
 def chat_client(settings: LlmSettings, credentials: Credentials) -> ChatOpenAI:

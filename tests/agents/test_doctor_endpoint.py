@@ -17,6 +17,10 @@ from openai_server import (
     slow,
 )
 
+from agents.config.model import Settings
+from agents.doctor.check import Outcome
+from agents.doctor.endpoint import endpoint_checks
+
 GOOD = proposals({"x": 0.5})
 
 
@@ -209,3 +213,20 @@ def test_keys_are_named_and_never_shown(tmp_path):
         code, found = examined(tmp_path, server.url, more=KEYED, DOCTOR_KEY="s3cret-key")
         assert code == 0
         assert "s3cret-key" not in str(found)
+
+
+def test_what_is_being_done_is_said_without_a_password():
+    said = []
+    with OpenAiServer(says(GOOD)) as server:
+        url = server.url.replace("http://", "http://me:s3cret-word@")
+        llm = {"base_url": url, "model": MODEL, "timeout": 60.0}
+        config = {
+            "experiment": {"id": "e"},
+            "search_space": {"x": {"type": "float", "low": 0, "high": 1}},
+            "training": {"command": ["true"]},
+            "llm": llm,
+        }
+        checks = endpoint_checks(Settings.model_validate(config), said.append)
+    assert checks[0].outcome is Outcome.OK, checks
+    assert "s3cret-word" not in " ".join(said)
+    assert server.url in said[0]

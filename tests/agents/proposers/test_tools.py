@@ -206,6 +206,18 @@ def test_what_was_looked_up_is_in_the_question_that_is_answered_by_schema(lab):
     assert lab.exchanges()[0]["calls"][1] == {"name": "look_up_run", "arguments": '{"run": 1}'}
 
 
+ARGUMENTS = {"left an object": {"run": 1}, "encoded twice": json.dumps('{"run": 1}')}
+
+
+@pytest.mark.parametrize("form", ARGUMENTS)
+def test_arguments_in_another_form_are_understood(lab, form):
+    script = calling(("look_up_run", ARGUMENTS[form])), calling()
+    with ToolServer(*script, supports=SUPPORTS) as server:
+        proposed = lab.proposer(server).propose(VIEW, 1)
+    assert [one.origin for one in proposed.proposals] == ["llm"]
+    assert '- look_up_run({"run": 1}): run 1: 0.7' in server.requests[-1]["messages"][0]["content"]
+
+
 WRITTEN = {
     "bare": '{"name": "look_up_run", "arguments": {"run": 1}}',
     "fenced": 'Sure!\n```json\n{"name": "look_up_run", "arguments": {"run": 1}}\n```',
