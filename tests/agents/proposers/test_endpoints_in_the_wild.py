@@ -2,11 +2,16 @@
 to do. Beside `test_endpoint_faults`."""
 
 import gzip
+import ipaddress
 import json
 import ssl
-import subprocess
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from openai_server import MODEL, Answer, OpenAiServer, completion, error, in_text, proposals, says
 from spaces import EMPTY
 from test_endpoint_faults import GOOD, Lab, message
@@ -284,13 +289,29 @@ def test_a_server_that_speaks_http_is_not_asked_in_https(lab):
         assert "(http:// or https://?)" in lab.proposed(server, base_url=url).fallback_reason
 
 
+def own_certificate(directory):
+    """Files with a key and a certificate for this machine that nobody vouches for."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    now = datetime.now(UTC)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    builder = builder.not_valid_before(now - timedelta(1)).not_valid_after(now + timedelta(1))
+    builder = builder.add_extension(x509.SubjectAlternativeName([address]), critical=False)
+    made = builder.add_extension(x509.BasicConstraints(True, None), critical=True).sign(
+        key, SHA256()
+    )
+    form = PrivateFormat.PKCS8, NoEncryption()
+    files = directory / "key.pem", directory / "certificate.pem"
+    files[0].write_bytes(key.private_bytes(Encoding.PEM, *form))
+    files[1].write_bytes(made.public_bytes(Encoding.PEM))
+    return files
+
+
 def test_a_certificate_of_ones_own_is_named_with_the_variable_that_makes_it_known(
     lab, tmp_path, monkeypatch
 ):
-    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
-    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *subject]
-    subprocess.run([*made, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    key, certificate = own_certificate(tmp_path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     server = OpenAiServer(says(GOOD))
