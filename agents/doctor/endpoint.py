@@ -1,4 +1,8 @@
-"""The LLM endpoint: reachable, the model there, structured output, and how long an answer takes."""
+"""The LLM endpoint: reachable, the model there, structured output, tools, and how long an answer takes.
+
+A list of models decides nothing by itself: Azure's leaves out deployments, a router's the variants of a
+model, llama.cpp takes any name, and some services show a list to nobody. The answer decides.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +15,11 @@ from agents.config.model import LlmSettings, Settings
 from agents.doctor.check import Check, Doing, Outcome, failed, ok, skipped, warning
 from agents.doctor.words import listed
 from agents.errors import ConfigurationError, LlmError
-from agents.proposers.answer import plain_text, read_answer
-from agents.proposers.endpoint import METHODS, Endpoint, EndpointAway, Reply
+from agents.proposers.address import without_secrets
+from agents.proposers.answer import calls_in, plain_text, read_answer, without_thinking
+from agents.proposers.endpoint import METHODS, Endpoint, EndpointAway, Reply, ToolsRefused
 
-NAMES = ("endpoint", "model", "structured output")
+NAMES = ("endpoint", "model", "structured output", "tools")
 LIST_SECONDS = 20.0
 """Time limit of the question which models there are."""
 SLOW_SHARE = 0.5
@@ -52,8 +57,19 @@ _QUESTION = (
 )
 
 
+_TOOL_QUESTION = "This is a test of the connection. Call the tool `ping` once."
+_TOOL = {
+    "type": "function",
+    "function": {
+        "name": "ping",
+        "description": "Answers.",
+        "parameters": {"type": "object", "properties": {}, "additionalProperties": False},
+    },
+}
+
+
 def endpoint_checks(settings: Settings, doing: Doing) -> list[Check]:
-    """What there is to say of the endpoint. Costs one short answer of the model."""
+    """What there is to say of the endpoint. Costs two short answers of the model at most."""
     llm = settings.llm
     if llm.base_url is None:
         return [skipped("endpoint", "no llm.base_url: the sampler proposes alone")]
@@ -64,29 +80,43 @@ def endpoint_checks(settings: Settings, doing: Doing) -> list[Check]:
     except ConfigurationError as error:
         what, _, remedy = str(error).rpartition(": ")
         return [failed("endpoint", what, remedy), *_not_reached(NAMES[1:])]
-    doing(f"the endpoint {llm.base_url}")
-    checks = _models_checks(endpoint, llm)
-    if any(check.outcome is Outcome.FAILED for check in checks):
-        return [*checks, *_not_reached(NAMES[len(checks) :])]
+    doing(f"the endpoint {without_secrets(llm.base_url)}")
+    seen, model, is_there = _models_checks(endpoint, llm)
+    if seen.outcome is not Outcome.OK and not is_there:
+        return [seen, *_not_reached(NAMES[1:])]
     doing(f"an answer of {llm.model}")
-    return [*checks, _answer_check(endpoint, llm)]
+    answer, is_away = _answer_check(endpoint, llm)
+    if is_away and seen.outcome is not Outcome.OK:
+        return [seen, *_not_reached(NAMES[1:])]
+    if is_away and model.outcome is Outcome.FAILED:
+        return [seen, model, *_not_reached(NAMES[2:])]
+    if is_away:
+        return [seen, model, answer, *_not_reached(NAMES[3:])]
+    if seen.outcome is not Outcome.OK:
+        seen = ok("endpoint", "answers, and shows no list of models")
+    if model.outcome is Outcome.FAILED:
+        model = ok("model", f"{llm.model} answers, though it is not in the list of models")
+    doing(f"a call of a tool by {llm.model}")
+    return [seen, model, answer, _tools_check(endpoint, llm)]
 
 
 def _not_reached(names: Sequence[str]) -> list[Check]:
     return [skipped(name, "not reached") for name in names]
 
 
-def _models_checks(endpoint: Endpoint, llm: LlmSettings) -> list[Check]:
-    """The endpoint and the model, as the list of models tells. Some services give no list."""
+def _models_checks(endpoint: Endpoint, llm: LlmSettings) -> tuple[Check, Check, bool]:
+    """The endpoint and the model, as the list of models tells; and whether something is there to be
+    asked. Some services give no list, or only to some."""
     began = time.monotonic()
     try:
         models = endpoint.models(min(LIST_SECONDS, llm.timeout))
     except EndpointAway as error:
-        return [failed("endpoint", *_split(str(error)))]
+        unlisted = skipped("model", "the endpoint shows no list of models")
+        return _away("endpoint", error), unlisted, error.passes or error.refuses
     seconds = time.monotonic() - began
     seen = ok("endpoint", f"answers in {seconds:.2f} s")
     if models is None:
-        return [seen, skipped("model", "the endpoint gives no list of models")]
+        return seen, skipped("model", "the endpoint gives no list of models"), True
     check = _model_check(str(llm.model), models)
     needed, context = llm.prompt_tokens + llm.max_tokens, endpoint.context
     if check.outcome is Outcome.OK and context is not None and needed > context:
@@ -96,7 +126,7 @@ def _models_checks(endpoint: Endpoint, llm: LlmSettings) -> list[Check]:
             f"llm.max_tokens are {needed} together",
             "lower them, or serve the model with a longer context (vLLM: --max-model-len)",
         )
-    return [seen, check]
+    return seen, check, True
 
 
 def _model_check(model: str, models: Sequence[str]) -> Check:
@@ -112,7 +142,8 @@ def _model_check(model: str, models: Sequence[str]) -> Check:
     )
 
 
-def _answer_check(endpoint: Endpoint, llm: LlmSettings) -> Check:
+def _answer_check(endpoint: Endpoint, llm: LlmSettings) -> tuple[Check, bool]:
+    """Whether an answer has the structure; and whether none came at all."""
     name = NAMES[2]
     question = [{"role": "user", "content": _QUESTION}]
     try:
@@ -121,8 +152,40 @@ def _answer_check(endpoint: Endpoint, llm: LlmSettings) -> Check:
             if reply.text.strip() or reply.finish_reason == "length":
                 break
     except EndpointAway as error:
-        return failed(name, *_split(str(error)))
-    return _judged(name, reply, llm)
+        return _away(name, error), True
+    return _judged(name, reply, llm), False
+
+
+def _away(name: str, error: EndpointAway) -> Check:
+    """What passes by itself is no fault of the configuration: a search would begin without the LLM."""
+    what, remedy = _split(str(error))
+    if error.passes:
+        remedy = (
+            f"look again in some minutes; until then a search has the sampler propose ({remedy})"
+        )
+        return warning(name, what, remedy)
+    return failed(name, what, remedy)
+
+
+def _tools_check(endpoint: Endpoint, llm: LlmSettings) -> Check:
+    """Whether the model may look things up, which the search can do without."""
+    if llm.tools.calls == 0:
+        return skipped("tools", "llm.tools.calls is 0: nothing is looked up")
+    question = [{"role": "user", "content": _TOOL_QUESTION}]
+    try:
+        reply = endpoint.call_tools(question, [_TOOL], min(llm.tools.seconds, llm.timeout))
+    except EndpointAway as error:
+        return warning("tools", *_split(str(error)))
+    except ToolsRefused as error:
+        return warning(
+            "tools",
+            f"the endpoint takes no tools ({plain_text(str(error), 300)}): the LLM looks nothing up",
+            "let the server take them (vLLM: --enable-auto-tool-choice and --tool-call-parser), or set "
+            "llm.tools.calls to 0",
+        )
+    if reply.calls or calls_in(reply.text, ["ping"]):
+        return ok("tools", f"a call in {reply.seconds:.2f} s")
+    return ok("tools", f"the endpoint takes them (none was called, in {reply.seconds:.2f} s)")
 
 
 def _judged(name: str, reply: Reply, llm: LlmSettings) -> Check:
@@ -131,7 +194,7 @@ def _judged(name: str, reply: Reply, llm: LlmSettings) -> Check:
         parameters = read_answer(reply.text, ["x"])[0].parameters
     except LlmError as error:
         if reply.finish_reason == "length":
-            return failed(name, f"{seen}: it was cut off", "raise llm.max_tokens")
+            return _cut_off(name, seen, reply)
         return failed(
             name,
             f"{seen}: {error}; it was {plain_text(reply.text, 120)!r}",
@@ -159,6 +222,17 @@ def _judged(name: str, reply: Reply, llm: LlmSettings) -> Check:
             "raise llm.timeout, or a faster model",
         )
     return ok(name, seen)
+
+
+def _cut_off(name: str, seen: str, reply: Reply) -> Check:
+    if without_thinking(reply.text).strip():
+        return failed(name, f"{seen}: it was cut off", "raise llm.max_tokens")
+    return failed(
+        name,
+        f"{seen}: all of llm.max_tokens went into thoughts",
+        "raise llm.max_tokens, or have the model think less with llm.extra_body, as "
+        "{chat_template_kwargs: {enable_thinking: false}} (Qwen on vLLM) or {reasoning_effort: low}",
+    )
 
 
 def _split(message: str) -> tuple[str, str]:

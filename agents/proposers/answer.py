@@ -6,20 +6,20 @@ answer cut off in its middle. What is found here is still unchecked; `SearchSpac
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import unicodedata
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from agents.errors import LlmError
+from agents.proposers.json_text import fault_of, objects, unpacked
 
 MAX_ANSWER = 100_000
 """Characters of an answer that are looked at."""
-MAX_STARTS = 2_000
-"""Opening braces at which an object is looked for: bounds the time that a hostile answer costs."""
+MAX_DEPTH = 4
+"""Objects and lists around a proposal at most."""
 MAX_RATIONALE = 500
 MAX_REFUSAL = 100
 """Characters of an answer without a proposal that a person sees."""
@@ -31,13 +31,22 @@ _WITHHELD = {
     "content_filter": (
         "; the provider's filter held it back (a person can reword llm.prompt and the descriptions)"
     ),
+    "error": "; the provider broke it off with an error",
 }
 """By the reason for which an answer ended."""
+_ALL_THOUGHT = (
+    "; its thoughts took all of its tokens: think less (a person can raise llm.max_tokens, or have the "
+    "server make it think less with llm.extra_body)"
+)
 
 _THINKING = re.compile(
-    r"<(think|thinking|reasoning|thought)>.*?(</\1>|\Z)", re.DOTALL | re.IGNORECASE
+    r"<(think|thinking|reasoning|thought)>.*?(</\1>|\Z)"
+    r"|\[THINK\].*?(\[/THINK\]|\Z)"
+    r"|<\|channel\|>analysis\b.*?(<\|end\|>|(?=<\|channel\|>)|\Z)",
+    re.DOTALL | re.IGNORECASE,
 )
-_THOUGHT_END = re.compile(r"</(?:think|thinking|reasoning|thought)>", re.IGNORECASE)
+"""Of most models; of Mistral's; of gpt-oss, where the server leaves its channels in the text."""
+_THOUGHT_END = re.compile(r"</(?:think|thinking|reasoning|thought)>|\[/THINK\]", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -60,21 +69,20 @@ def read_answer(text: str, names: Collection[str]) -> list[Suggestion]:
     text = without_thinking(text[:MAX_ANSWER])
     if not text.strip():
         raise LlmError("the answer was empty")
-    objects = list(_objects(text))
-    for found in reversed(objects):
-        proposals = _unpacked(found.get("proposals"))
-        if isinstance(proposals, list):
-            ones = [_unpacked(one) for one in proposals]
-            return _suggestions([one for one in ones if isinstance(one, dict)], names)
-    return _suggestions(objects, names, _fault(text))
+    found = objects(text)
+    for one in reversed(found):
+        proposals = _proposals_of(one)
+        if proposals is not None:
+            return _some(_suggestions(proposals, names), "")
+    return _some([two for one in found for two in _suggestions(one, names)], _fault(text))
 
 
 def read_stop(text: str) -> str | None:
     """Why the LLM recommends to end the search, in one plain line, or None where it does not."""
-    objects = list(_objects(without_thinking(text[:MAX_ANSWER])))
-    for found in reversed(objects):
-        if isinstance(_unpacked(found.get("proposals")), list):
-            said = found.get("stop")
+    for found in reversed(objects(without_thinking(text[:MAX_ANSWER]))):
+        holder = _holder(found)
+        if holder is not None:
+            said = holder.get("stop")
             reason = plain_text(said, MAX_RATIONALE) if isinstance(said, str) else ""
             return reason if reason.lower().rstrip(".") not in _NO_REASON else None
     return None
@@ -84,6 +92,8 @@ def withheld(text: str, finish_reason: str | None) -> str:
     """Why an answer may hold no proposal, and what it held instead, as the end of a sentence."""
     why = _WITHHELD.get(finish_reason or "", "")
     words = plain_text(without_thinking(text[:MAX_ANSWER]), MAX_REFUSAL)
+    if not words and finish_reason == "length":
+        return _ALL_THOUGHT
     return f'{why}; it said "{words}"' if words else why
 
 
@@ -93,10 +103,10 @@ def calls_in(text: str, names: Collection[str]) -> list[tuple[str, dict[str, Any
     Servers that do not know a model's own form of a call hand it on like that. `names`: of the
     tools there are; what names none of them is no call.
     """
-    objects = _objects(without_thinking(text[:MAX_ANSWER]))
+    found = objects(without_thinking(text[:MAX_ANSWER]))
     return [
         (name, arguments)
-        for name, arguments in ((one.get("name"), one.get("arguments")) for one in objects)
+        for name, arguments in ((one.get("name"), one.get("arguments")) for one in found)
         if isinstance(name, str) and name in names and isinstance(arguments, dict)
     ]
 
@@ -107,10 +117,7 @@ def without_thinking(text: str) -> str:
     return text
 
 
-def _suggestions(
-    objects: list[dict[str, Any]], names: Collection[str], fault: str = ""
-) -> list[Suggestion]:
-    suggestions = [one for one in (_suggestion(found, names) for found in objects) if one]
+def _some(suggestions: list[Suggestion], fault: str) -> list[Suggestion]:
     if not suggestions:
         raise LlmError(
             f"the answer held no proposal{fault}: answer with JSON only, "
@@ -121,21 +128,45 @@ def _suggestions(
 
 def _fault(text: str) -> str:
     """What is wrong with the JSON of an answer that is meant to be some, for who wrote it to mend."""
-    begin = text.find("{")
-    if begin < 0:
+    fault = fault_of(text)
+    if fault is None:
         return ""
-    try:
-        json.JSONDecoder(parse_constant=lambda _: None).raw_decode(text, begin)
-    except json.JSONDecodeError as error:
-        near = plain_text(text[max(0, error.pos - 20) : error.pos + 20], 40)
-        return f" (its JSON cannot be read at …{near}…: {error.msg})"
-    except (ValueError, RecursionError):
-        return ""
-    return ""
+    position, reason = fault
+    near = plain_text(text[max(0, position - 20) : position + 20], 40)
+    return f" (its JSON cannot be read at …{near}…: {reason})"
+
+
+def _holder(found: object, depth: int = MAX_DEPTH) -> Mapping[str, Any] | None:
+    """The object with the proposals, which may stand in another one."""
+    found = unpacked(found)
+    if not isinstance(found, dict) or depth == 0:
+        return None
+    if isinstance(unpacked(found.get("proposals")), (list, dict)):
+        return found
+    inner = (_holder(value, depth - 1) for value in found.values())
+    return next((one for one in inner if one is not None), None)
+
+
+def _proposals_of(found: object) -> object:
+    holder = _holder(found)
+    return None if holder is None else unpacked(holder["proposals"])
+
+
+def _suggestions(value: object, names: Collection[str], depth: int = MAX_DEPTH) -> list[Suggestion]:
+    """The suggestions in a value: one, a list of them, or an object that has them by some name."""
+    value = unpacked(value)
+    if isinstance(value, dict):
+        suggestion = _suggestion(value, names)
+        if suggestion is not None:
+            return [suggestion]
+        value = list(value.values())
+    if not isinstance(value, list) or depth == 0:
+        return []
+    return [one for inner in value for one in _suggestions(inner, names, depth - 1)]
 
 
 def _suggestion(found: Mapping[str, Any], names: Collection[str]) -> Suggestion | None:
-    parameters = _unpacked(found.get("parameters"))
+    parameters = unpacked(found.get("parameters"))
     if isinstance(parameters, dict) and "parameters" not in names:
         rationale = found.get("rationale")
         words = plain_text(rationale, MAX_RATIONALE) if isinstance(rationale, str) else ""
@@ -143,16 +174,6 @@ def _suggestion(found: Mapping[str, Any], names: Collection[str]) -> Suggestion 
     if any(name in names for name in found):
         return Suggestion(found)
     return None
-
-
-def _unpacked(value: object) -> object:
-    """The list or object in a string: models often put the inner parts of a tool call into one."""
-    if not isinstance(value, str):
-        return value
-    try:
-        return json.loads(value, parse_constant=lambda _: None)
-    except (ValueError, RecursionError):
-        return value
 
 
 def _number(value: object) -> float | None:
@@ -163,22 +184,6 @@ def _number(value: object) -> float | None:
     except OverflowError:
         return None
     return number if math.isfinite(number) else None
-
-
-def _objects(text: str) -> Iterator[dict[str, Any]]:
-    """The outermost JSON objects in a text. Where one is cut off, those inside it."""
-    decoder = json.JSONDecoder(parse_constant=lambda _: None)
-    position = 0
-    for _ in range(MAX_STARTS):
-        position = text.find("{", position)
-        if position < 0:
-            return
-        try:
-            found, position = decoder.raw_decode(text, position)
-        except (ValueError, RecursionError):
-            position += 1
-            continue
-        yield found
 
 
 def plain_text(text: str, limit: int) -> str:

@@ -23,6 +23,8 @@ Message: TypeAlias = Mapping[str, str]
 
 METHODS: tuple[Method, ...] = ("json_schema", "tool", "text")
 TOOL = "propose"
+THOUGHTS = "thoughts"
+"""Where a message keeps what the model thought, beside its `additional_kwargs`."""
 
 
 @dataclass(frozen=True)
@@ -91,8 +93,16 @@ def text_of(message: AIMessage) -> str:
     broken = [str(call["args"]) for call in message.invalid_tool_calls if call["args"]]
     refusal = message.additional_kwargs.get("refusal")
     text = "\n".join([*calls, *broken]) or str(message.text) or str(refusal or "")
+    text = text if text.strip() else _misfiled_thought(message)
     # Half a character beyond the first plane cannot be sent back, and a cut answer may end in one.
     return text.encode("utf-8", "replace").decode()
+
+
+def _misfiled_thought(message: AIMessage) -> str:
+    """The answer that a server took for a thought: it looks for the end of one, and a guided answer
+    of a model that does not think has none. A thought that is not JSON from its beginning is one."""
+    thoughts = str(message.additional_kwargs.get(THOUGHTS, ""))
+    return thoughts if thoughts.lstrip().startswith("{") else ""
 
 
 def misfiled(error: ValueError) -> AIMessage | None:

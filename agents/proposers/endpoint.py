@@ -10,10 +10,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlsplit, urlunsplit
 
 from agents.config.model import LlmSettings
 from agents.errors import ConfigurationError
+from agents.proposers.address import check_address, without_secrets
 from agents.proposers.answer import plain_text
 from agents.proposers.chat import (
     METHODS,
@@ -29,23 +29,22 @@ from agents.proposers.chat import (
     usage_of,
     with_schema,
 )
+from agents.proposers.complaints import Complaints
 from agents.proposers.credentials import LOGIN_TROUBLE, Credentials
 from agents.proposers.outages import (
     MAX_WAIT,
-    NO_COMPLETION,
-    PASSING,
-    REFUSED_KEY,
-    UNSUPPORTED,
-    Circumstances,
     EndpointAway,
     ToolsRefused,
-    explained,
-    is_too_long,
-    may_be_a_proxys,
-    proxy_of,
-    said_by,
     wait_before_next,
     within,
+)
+from agents.proposers.refusals import (
+    PASSING,
+    UNSUPPORTED,
+    is_filtered,
+    is_too_long,
+    said_by,
+    status_of,
 )
 from agents.proposers.terms import Terms
 
@@ -97,17 +96,20 @@ class Endpoint:
             raise ConfigurationError(
                 "llm: base_url and model belong together: set both, or none for the sampler alone"
             )
-        _check_url(settings.base_url, bool(settings.api_key_env or settings.globus))
+        check_address(settings.base_url, bool(settings.api_key_env or settings.globus))
         self._settings = settings
         self._credentials = Credentials(settings)
         self._sleep = sleep
         self._chat: ChatOpenAI | None = None
         self._method = 0
         self._proven = False
+        self._tools_failed = False
+        """Whether the last question with tools was answered with a 500."""
         self._terms = Terms(settings)
         self.context: int | None = None
         """Tokens of a question and its answer, where the list of models has told (vLLM)."""
-        self.name = f"{settings.model} at {_without_secrets(settings.base_url)}"
+        self.name = f"{settings.model} at {without_secrets(settings.base_url)}"
+        self._complaints = Complaints(self.name, settings, self._credentials)
 
     def ask(self, messages: Sequence[Message], schema: Mapping[str, Any], patient: bool) -> Reply:
         """Ask once. Where `patient`, what may pass is tried again as configured.
@@ -134,7 +136,9 @@ class Endpoint:
             try:
                 return self._try(messages, schema, METHODS[self._method], attempts)
             except _Refused as refused:
-                if not (self._terms.adapted(self._reason(refused.error)) or self._step_down()):
+                said = self._reason(refused.error)
+                settled = is_too_long(said) or is_filtered(said)  # whatever the way of asking
+                if not (self._terms.adapted(said) or (not settled and self._step_down())):
                     raise self._away(refused.error) from refused.error
 
     def call_tools(
@@ -158,14 +162,14 @@ class Endpoint:
             message = within(limit, lambda: self._invoke(model, question, body), self._look)
             text, calls, usage = str(message.text), calls_of(message), usage_of(message)
         except openai.APIStatusError as error:
-            if is_too_long(self._reason(error)):
+            said, code = self._reason(error), status_of(error)
+            if is_too_long(said):
                 raise self._away(error) from error  # the question proper is shorter
-            if error.status_code in UNSUPPORTED and self._terms.adapted(self._reason(error)):
+            if code in UNSUPPORTED and self._terms.adapted(said):
                 return self.call_tools(messages, tools, seconds)
-            # A router answers 404 where none of a model's providers takes tools.
-            if error.status_code in UNSUPPORTED or (error.status_code == 404 and self._proven):
-                said = plain_text(said_by(error, self.hide_secrets), 200)
-                raise ToolsRefused(f"HTTP {error.status_code}: {said}") from error
+            if self._are_tools_refused(code):
+                words = plain_text(said_by(error, self.hide_secrets), 200)
+                raise ToolsRefused(f"HTTP {code}: {words}") from error
             raise self._away(error) from error
         except TimeoutError as error:
             if limit == self._settings.timeout:
@@ -176,11 +180,21 @@ class Endpoint:
         except openai.OpenAIError as error:
             raise self._away(error) from error
         except LOGIN_TROUBLE as error:
-            raise self._without_login(error) from error
+            raise self._complaints.without_login(error) from error
         except (AttributeError, LookupError, TypeError, ValueError) as error:
             raise ToolsRefused("it answered something that is no chat completion") from error
+        self._tools_failed = False
         text, calls = self.hide_secrets(text), [self._hidden(call) for call in calls]
         return ToolReply(text, calls, usage, round(time.monotonic() - started, 3))
+
+    def _are_tools_refused(self, code: int) -> bool:
+        """Whether a server that answers so to a question with tools takes none. A 500 may be an
+        accident the first time; a router answers 404 where none of a model's providers takes tools.
+        """
+        failed, self._tools_failed = self._tools_failed, code == 500
+        if code == 500:
+            return failed
+        return code in UNSUPPORTED or (code == 404 and self._proven)
 
     def models(self, seconds: float) -> list[str] | None:
         """Names of the models that the endpoint has; None where it gives no list of them.
@@ -201,7 +215,7 @@ class Endpoint:
         except (openai.APIConnectionError, TimeoutError) as error:
             raise self._away(error, of_models=True) from error
         except LOGIN_TROUBLE as error:
-            raise self._without_login(error) from error
+            raise self._complaints.without_login(error) from error
         except (openai.OpenAIError, AttributeError, LookupError, TypeError, ValueError) as error:
             raise EndpointAway(
                 f"{self.name} answered something that is no list of models (a web page, a login, "
@@ -247,7 +261,7 @@ class Endpoint:
             try:
                 return self._once(messages, schema, method)
             except openai.APIStatusError as error:
-                code = error.status_code
+                code = status_of(error)
                 searching = not self._proven and method != METHODS[-1]
                 # A 500 gets a second chance: it may be an accident and not the way of asking.
                 settled = code not in PASSING or last or attempt > 1
@@ -262,6 +276,10 @@ class Endpoint:
                 self._sleep(wait_before_next(attempt, None))
             except openai.OpenAIError as error:
                 raise self._away(error) from error
+            except EndpointAway as error:
+                if last or not error.passes:
+                    raise
+                self._sleep(wait_before_next(attempt, None))
         raise AssertionError("the last attempt answers or raises")
 
     def _once(
@@ -286,10 +304,10 @@ class Endpoint:
         except openai.OpenAIError:
             raise
         except LOGIN_TROUBLE as error:
-            raise self._without_login(error) from error
+            raise self._complaints.without_login(error) from error
         except (AttributeError, LookupError, TypeError, ValueError) as error:
             # The SDK hands through whatever came: a page of HTML as text, JSON of another shape.
-            raise EndpointAway(f"{self.name} {self._instead(error)}") from error
+            raise self._complaints.instead(error) from error
         text, finish_reason, usage = answer
         text, finish_reason = self.hide_secrets(text), self.hide_secrets(str(finish_reason or ""))
         seconds = round(time.monotonic() - started, 3)
@@ -318,53 +336,19 @@ class Endpoint:
             return request()
 
     def _model(self) -> ChatOpenAI:
+        """Raises EndpointAway where the environment lets no client be made."""
         if self._chat is None:
-            from langchain_openai import ChatOpenAI
-            from pydantic import SecretStr
+            from agents.proposers.client import chat_client
 
-            key = self._credentials.key
-            self._chat = ChatOpenAI(
-                base_url=self._settings.base_url,
-                model=self._settings.model or "",
-                # The SDK wants some key; servers without one do not look at it.
-                api_key=key if self._credentials.is_login else SecretStr(key() or "none"),
-                timeout=self._settings.timeout,
-                max_retries=0,
-                use_responses_api=False,
-            )
+            try:
+                self._chat = chat_client(self._settings, self._credentials)
+            except ConfigurationError as error:
+                raise EndpointAway(f"{self.name} cannot be asked: {error}") from error
         return self._chat
 
     def _away(self, error: Exception, *, of_models: bool = False) -> EndpointAway:
         """`of_models`: the question was which models there are."""
-        at = Circumstances(
-            self.name,
-            self._settings.timeout,
-            self.hide_secrets,
-            not self._credentials.are_none,
-            self._credentials.remedy,
-            _no_remedy if of_models else self._model_remedy,
-        )
-        words = explained(error, at)
-        proxy = proxy_of(self._settings.base_url or "")
-        if proxy is not None and may_be_a_proxys(error):
-            words += (
-                f"; it was asked through the environment's proxy {proxy}, if that is wrong set "
-            )
-            words += "NO_PROXY to its host"
-        if getattr(error, "status_code", None) in REFUSED_KEY:
-            return EndpointAway(words, mended=self._credentials.have_changed)
-        return EndpointAway(words)
-
-    def _instead(self, error: Exception) -> str:
-        """What came in a completion's place: routers hand on an upstream's error as an answer."""
-        [told] = error.args if len(error.args) == 1 else [None]
-        if not isinstance(told, Mapping) or not told.get("message"):
-            return NO_COMPLETION
-        said = plain_text(self.hide_secrets(str(told["message"])), 200)
-        return f"answered with an error ({said}): see its log, or the provider's"
-
-    def _without_login(self, error: Exception) -> EndpointAway:
-        return EndpointAway(f"{self.name}: {error}", mended=self._credentials.have_changed)
+        return self._complaints.away(error, _no_remedy if of_models else self._model_remedy)
 
     def _model_remedy(self) -> str | None:
         """Which models there are, where the server tells, and ours is none of them."""
@@ -380,27 +364,3 @@ class Endpoint:
 
 def _no_remedy() -> None:
     return None
-
-
-def _check_url(url: str, shows_key: bool) -> None:
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname)
-    except ValueError:
-        usable = False
-    if not usable:
-        seen = "" if {"@", "?"} & set(url) else f": {url}"  # which may hold a secret
-        raise ConfigurationError(
-            f"llm.base_url{seen} is no address of a server: write http://HOST:PORT/v1 or https://…"
-        )
-    if parts.username and shows_key:
-        # Both would be sent as the same header, and the key would be lost.
-        raise ConfigurationError(
-            "llm.base_url holds a user, and there is a key or a login besides: a server takes one "
-            "of them; remove the other"
-        )
-
-
-def _without_secrets(url: str) -> str:
-    parts = urlsplit(url)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))

@@ -10,6 +10,7 @@ from agents.errors import LlmError, ProposalRejected
 from agents.proposers.answer import Suggestion, plain_text, read_answer, withheld
 from agents.proposers.chat import Reply
 from agents.proposers.edges import hugging
+from agents.proposers.meant import as_meant
 from agents.space import SearchSpace
 from agents.trial import Proposal, StudyView
 from training.contract import ParameterValue
@@ -109,11 +110,12 @@ class Judge:
         return proposal
 
     def _applying(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Without values that mean nothing beside the others (a momentum with Adam): many a server
+        """As it was meant, and without values that mean nothing beside the others (a momentum with Adam): many a server
         makes a model write one for each key."""
-        active = self._space.active(given)
         known = self._space.parameters
-        return {n: value for n, value in given.items() if n in active or n not in known}
+        meant = as_meant(known, given)
+        active = self._space.active(meant)
+        return {n: value for n, value in meant.items() if n in active or n not in known}
 
     def _repeated(
         self,

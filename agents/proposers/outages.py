@@ -5,19 +5,21 @@ from __future__ import annotations
 import math
 import queue
 import random
-import re
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar, cast
-from urllib.parse import urlsplit
+from typing import TypeVar, cast
 
 from agents.errors import LlmError
 from agents.proposers.answer import plain_text
-
-if TYPE_CHECKING:
-    from openai import APIStatusError
+from agents.proposers.refusals import (
+    REFUSED_KEY,
+    is_filtered,
+    is_too_long,
+    said_by,
+    status_of,
+)
 
 MAX_WAIT = 60.0
 """Seconds between two attempts at most, also where the server's Retry-After asks for more."""
@@ -25,27 +27,14 @@ MAX_WAIT = 60.0
 LOOK_SECONDS = 0.2
 """How often it is looked, while an answer is waited for, whether anybody wants to leave."""
 
-REFUSED_KEY = (401, 403)
-"""HTTP status codes with which a server does not let us in."""
-MAX_PAGE = 20_000
-"""Characters of a web page that are looked at."""
-PASSING = {408, 409, 425, 429, 500, 502, 503, 504}
-"""HTTP status codes that may be different the next time."""
-UNSUPPORTED = {400, 415, 422, 500, 501}
-"""HTTP status codes with which servers refuse a way of asking that they do not know (llama.cpp's
-answers 500)."""
+GAVE_UP = (408, 504, 524)
+"""HTTP status codes with which a gateway gives up waiting for the server behind it."""
+NOT_READY = (503, 529)
+"""HTTP status codes of a server that is loading its model, or has too much to do."""
+
 NO_COMPLETION = (
     "answered something that is no chat completion (a web page, a login, another service?): check "
     "llm.base_url, which ends in /v1 for most servers"
-)
-
-_PAGE = re.compile(r"\s*<(!doctype|html|head|body|h1)\b", re.IGNORECASE)
-_TITLE = re.compile(r"<title[^>]*>([^<]*)</title", re.IGNORECASE)
-_TAGS = re.compile(r"<(script|style)\b.*?</\1\s*>|<[^>]*>", re.IGNORECASE | re.DOTALL)
-
-
-_TOO_LONG = re.compile(
-    r"context (length|size|window)|max(_completion)?_tokens\W+is too large", re.IGNORECASE
 )
 
 
@@ -56,11 +45,21 @@ class ToolsRefused(LlmError):
 class EndpointAway(LlmError):
     """The endpoint gave no answer. The message says why, and what to do."""
 
-    def __init__(self, message: str, mended: Callable[[], bool] | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        mended: Callable[[], bool] | None = None,
+        *,
+        passes: bool = False,
+        refuses: bool = False,
+    ) -> None:
         """`mended`: whether a person has changed since what they are asked to, where that can be
-        seen."""
+        seen. `passes`: whether it may be over by itself, as a model's start is. `refuses`: whether
+        it is there, and lets us not in."""
         super().__init__(message)
         self.mended = mended
+        self.passes = passes
+        self.refuses = refuses
 
 
 @dataclass(frozen=True)
@@ -77,6 +76,8 @@ class Circumstances:
     """What to do about one that is refused or missing."""
     model_remedy: Callable[[], str | None]
     """What to do about the model, where it is the model's fault."""
+    extra: Collection[str] = ()
+    """The person's own fields of a request."""
 
 
 def explained(error: Exception, at: Circumstances) -> str:
@@ -86,14 +87,36 @@ def explained(error: Exception, at: Circumstances) -> str:
     if isinstance(error, (openai.APITimeoutError, TimeoutError)):
         return (
             f"{at.name} did not answer within {at.timeout:g} s: raise llm.timeout, or see whether "
-            "the server is overloaded"
+            "the server is overloaded or still loads the model"
         )
     if isinstance(error, openai.APIConnectionError):
-        cause = plain_text(at.hide(str(_root(error))), 120)
-        return f"{at.name} cannot be reached ({cause}): start it, or check llm.base_url"
+        return _connection_explained(_root(error), at)
     if not isinstance(error, openai.APIStatusError):
         return f"{at.name}: {plain_text(at.hide(str(error)), 200)}"
-    return _status_explained(error.status_code, plain_text(said_by(error, at.hide), 200), at)
+    return _status_explained(status_of(error), plain_text(said_by(error, at.hide), 200), at)
+
+
+def passes_by_itself(error: Exception) -> bool:
+    """Whether it may be over in a while, without anybody doing something."""
+    return getattr(error, "status_code", None) in (429, *GAVE_UP, *NOT_READY)
+
+
+def _connection_explained(root: BaseException, at: Circumstances) -> str:
+    import ssl
+
+    cause = plain_text(at.hide(str(root)), 120)
+    if isinstance(root, ssl.SSLCertVerificationError):
+        return (
+            f"{at.name} shows a certificate that nobody here vouches for ({cause}): name the file "
+            "with its issuer's certificate in the environment variable SSL_CERT_FILE"
+        )
+    if isinstance(root, ssl.SSLError):
+        return f"{at.name} cannot be reached ({cause}): check llm.base_url (http:// or https://?)"
+    if "complete message body" in cause or "chunked" in cause or "decompressing" in cause:
+        return (
+            f"{at.name} broke off its answer ({cause}): see its log, or that of a proxy before it"
+        )
+    return f"{at.name} cannot be reached ({cause}): start it, or check llm.base_url"
 
 
 def _status_explained(code: int, said: str, at: Circumstances) -> str:
@@ -108,62 +131,42 @@ def _status_explained(code: int, said: str, at: Circumstances) -> str:
         )
         return f"{at.name} answered HTTP 404 ({said}): {remedy}"
     if code == 429:
-        return f"{at.name} is over its rate limit (HTTP 429: {said}): it is asked again later"
+        paid = "; see your plan at the provider if it stays so" if "quota" in said else ""
+        return f"{at.name} is over its rate limit (HTTP 429: {said}): it is asked again later{paid}"
     if code in (400, 413, 422):
-        remedy = at.model_remedy() or _remedy_of_size(said)
+        remedy = at.model_remedy() or _remedy_of(said, at)
         return f"{at.name} refused the request (HTTP {code}: {said}): {remedy}"
+    if code in NOT_READY:
+        return (
+            f"{at.name} is loading its model, or overloaded (HTTP {code}: {said}): it is asked again "
+            "later; if it stays so, see the server's log"
+        )
+    if code in GAVE_UP:
+        return (
+            f"{at.name} was waited for in vain by a gateway before it (HTTP {code}: {said}): it is "
+            "asked again later (to load a model takes minutes); if it stays so, see the server's log"
+        )
     return f"{at.name} failed (HTTP {code}: {said}): see the server's log"
 
 
-def proxy_of(url: str) -> str | None:
-    """HOST:PORT of the proxy through which the environment has an address reached, or None."""
-    from urllib.request import getproxies, proxy_bypass
-
-    parts, known = urlsplit(url), getproxies()
-    found = known.get(parts.scheme) or known.get("all")
-    if not found or proxy_bypass(parts.netloc.rpartition("@")[2]):
-        return None
-    return urlsplit(found if "//" in found else f"//{found}").netloc.rpartition("@")[2]
-
-
-def may_be_a_proxys(error: Exception) -> bool:
-    """Whether a proxy between could have caused it: no connection, or a status that proxies answer."""
-    code = getattr(error, "status_code", None)
-    return code is None or code in (403, 407, 502, 503, 504)
-
-
-def _remedy_of_size(said: str) -> str:
+def _remedy_of(said: str, at: Circumstances) -> str:
+    """What to do about a request that is refused in these words."""
     if is_too_long(said):
         return (
             "lower llm.prompt_tokens and llm.max_tokens, which together have to fit into the model's "
             "context, or serve it with a longer one"
         )
-    return "check llm.max_tokens and llm.temperature against what the model takes"
-
-
-def is_too_long(said: str) -> bool:
-    """Whether a server's refusal is about the length of the question and its answer."""
-    return _TOO_LONG.search(said) is not None
-
-
-def said_by(error: APIStatusError, hide: Callable[[str], str]) -> str:
-    """The server's own words: the message in its JSON, else what its page says. `hide`: a text
-    without secrets."""
-    body = error.body
-    if isinstance(body, Mapping):
-        inner = body.get("error", body)
-        words = inner.get("message", inner) if isinstance(inner, Mapping) else inner
-        return hide(str(words))
-    return _of_page(hide(str(body or error.message))[:MAX_PAGE])
-
-
-def _of_page(text: str) -> str:
-    """A page of HTML by its title, or by its words; other text as it is."""
-    if not _PAGE.match(text):
-        return text
-    title = _TITLE.search(text)
-    words = title[1] if title is not None else _TAGS.sub(" ", text)
-    return f"a web page, {words.strip() or 'empty'}"
+    if is_filtered(said):
+        return "reword llm.prompt, the descriptions and the notes, which the provider's filter holds back"
+    named = [key for key in at.extra if key in said]
+    if named:
+        return f"take {', '.join(named)} out of llm.extra_body, or write what the server takes"
+    keys = (
+        "llm.max_tokens and llm.temperature"
+        if not at.extra
+        else ("llm.max_tokens, llm.temperature and llm.extra_body")
+    )
+    return f"check {keys} against what the model takes"
 
 
 def _root(error: BaseException) -> BaseException:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from agents.config.model import LlmSettings
-from agents.proposers.outages import is_too_long
+from agents.proposers.refusals import is_too_long
 
 FEWEST = 500
 """Tokens below which an answer is no use; a model with less room is left to the person."""

@@ -4,7 +4,22 @@ import socket
 
 import pytest
 from doctor_bench import doctor, write_config
-from openai_server import MODEL, Answer, OpenAiServer, error, html, in_text, proposals, says, slow
+from openai_server import (
+    MODEL,
+    Answer,
+    OpenAiServer,
+    completion,
+    error,
+    html,
+    in_text,
+    proposals,
+    says,
+    slow,
+)
+
+from agents.config.model import Settings
+from agents.doctor.check import Outcome
+from agents.doctor.endpoint import endpoint_checks
 
 GOOD = proposals({"x": 0.5})
 
@@ -24,7 +39,8 @@ def test_an_endpoint_that_is_well(tmp_path):
         "ok"
     ] * 3
     assert "json_schema" in found["structured output"]["seen"]
-    assert asked == 1
+    assert found["tools"]["outcome"] == "ok"
+    assert asked == 2
 
 
 def test_an_endpoint_that_is_down(tmp_path):
@@ -62,6 +78,76 @@ def test_a_model_that_is_not_there(tmp_path):
         code, found = examined(tmp_path, server.url, model="tiny-instruc")
     assert (code, found["model"]["outcome"]) == (1, "failed")
     assert f"did you mean {MODEL}?" in found["model"]["remedy"]
+    assert found["structured output"]["outcome"] == "skipped"
+
+
+class Unlisted(OpenAiServer):
+    """Answers to a name that its list does not have: Azure's deployments, a router's variants, and
+    llama.cpp, which takes any."""
+
+    def listed(self, headers):
+        return Answer({"object": "list", "data": [{"id": "base-model", "object": "model"}]})
+
+
+def test_a_model_that_answers_is_there_whatever_the_list_says(tmp_path):
+    with Unlisted(says(GOOD)) as server:
+        code, found = examined(tmp_path, server.url)
+    assert (code, found["model"]["outcome"]) == (0, "ok"), found["model"]
+    assert "though it is not in the list of models" in found["model"]["seen"]
+
+
+class Unseen(OpenAiServer):
+    """Shows its list to nobody, or not in this way (Anthropic's wants a header of its own)."""
+
+    def listed(self, headers):
+        return error(401, "x-api-key header is required")(None)
+
+
+def test_a_service_that_shows_no_list_is_asked_for_an_answer(tmp_path):
+    with Unseen(says(GOOD)) as server:
+        code, found = examined(tmp_path, server.url)
+    assert (code, found["endpoint"]["outcome"]) == (0, "ok"), found["endpoint"]
+    with Unseen(error(401, "no")) as server:
+        code, found = examined(tmp_path, server.url)
+    assert (code, found["endpoint"]["outcome"]) == (1, "failed")
+    assert "llm.api_key_env" in found["endpoint"]["remedy"]
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_a_model_that_is_still_loading_is_no_fault_of_the_configuration(tmp_path, listed):
+    loading = error(503, "Loading model")
+    with OpenAiServer(loading) as server:
+        if not listed:
+            server.listed = loading
+        code, found = examined(tmp_path, server.url)
+    check = found["structured output" if listed else "endpoint"]
+    assert (code, check["outcome"]) == (0, "warning"), check
+    assert "is loading its model" in check["seen"]
+    assert "look again in some minutes" in check["remedy"]
+
+
+def thinking(body):
+    return Answer(completion(None, finish_reason="length", reasoning="well " * 90))
+
+
+def test_a_model_whose_thoughts_leave_no_room_for_an_answer(tmp_path):
+    with OpenAiServer(thinking) as server:
+        code, found = examined(tmp_path, server.url)
+    assert (code, found["structured output"]["outcome"]) == (1, "failed")
+    assert "all of llm.max_tokens went into thoughts" in found["structured output"]["seen"]
+    assert "llm.extra_body" in found["structured output"]["remedy"]
+
+
+def test_a_server_that_takes_no_tools_is_seen_with_the_switch_that_it_wants(tmp_path):
+    with OpenAiServer(says(GOOD), supports=("json_schema",)) as server:
+        code, found = examined(tmp_path, server.url)
+        assert (code, found["tools"]["outcome"]) == (0, "warning")
+        assert "--enable-auto-tool-choice" in found["tools"]["remedy"]
+        assert "llm.tools.calls" in found["tools"]["remedy"]
+        asked = len(server.requests)
+        _, found = examined(tmp_path, server.url, more=["--set", "llm.tools.calls=0"])
+    assert found["tools"]["outcome"] == "skipped"
+    assert len(server.requests) == asked + 1
 
 
 @pytest.mark.parametrize(
@@ -127,3 +213,20 @@ def test_keys_are_named_and_never_shown(tmp_path):
         code, found = examined(tmp_path, server.url, more=KEYED, DOCTOR_KEY="s3cret-key")
         assert code == 0
         assert "s3cret-key" not in str(found)
+
+
+def test_what_is_being_done_is_said_without_a_password():
+    said = []
+    with OpenAiServer(says(GOOD)) as server:
+        url = server.url.replace("http://", "http://me:s3cret-word@")
+        llm = {"base_url": url, "model": MODEL, "timeout": 60.0}
+        config = {
+            "experiment": {"id": "e"},
+            "search_space": {"x": {"type": "float", "low": 0, "high": 1}},
+            "training": {"command": ["true"]},
+            "llm": llm,
+        }
+        checks = endpoint_checks(Settings.model_validate(config), said.append)
+    assert checks[0].outcome is Outcome.OK, checks
+    assert "s3cret-word" not in " ".join(said)
+    assert server.url in said[0]

@@ -28,6 +28,8 @@ class Answer:
     """Reset the connection instead of answering."""
     drip: float = 0.0
     """Seconds for which a space is sent now and then before the body."""
+    missing: int = 0
+    """Bytes at the end of the body that never come."""
 
 
 def completion(content=None, tool_arguments=None, finish_reason="stop", **message):
@@ -105,6 +107,8 @@ class OpenAiServer:
         self.key = key
         self.refuses_with = refuses_with
         self.requests = []
+        self.queries = []
+        """What stood behind the `?` of each question."""
         self.pages = {}
         """Answers to GET by path, beside the list of models."""
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -120,6 +124,11 @@ class OpenAiServer:
         self._http.shutdown()
         self._http.server_close()
         self._thread.join()
+
+    def wrap(self, context):
+        """Speak TLS, before it is entered."""
+        self._http.socket = context.wrap_socket(self._http.socket, server_side=True)
+        self.url = self.url.replace("http://", "https://")
 
     @property
     def methods(self):
@@ -186,7 +195,9 @@ class OpenAiServer:
             def do_POST(self):
                 length = int(self.headers["Content-Length"])
                 body = json.loads(self.rfile.read(length))
-                if self.path != "/v1/chat/completions":
+                path, _, query = self.path.partition("?")
+                server.queries.append(query)
+                if path != "/v1/chat/completions":
                     self.send(error(404, "Not Found")(body))
                     return
                 self.send(server.answer(self.headers, body))
@@ -199,9 +210,11 @@ class OpenAiServer:
                     self.connection.close()
                     self.close_connection = True
                     return
-                text = answer.body if isinstance(answer.body, str) else json.dumps(answer.body)
+                body = answer.body
+                if not isinstance(body, bytes):
+                    body = (body if isinstance(body, str) else json.dumps(body)).encode()
                 drops = int(answer.drip / 0.05)
-                data = b" " * drops + text.encode()
+                data = b" " * drops + body
                 try:
                     self.send_response(answer.status)
                     self.send_header("Content-Type", answer.content_type)
@@ -213,7 +226,8 @@ class OpenAiServer:
                         self.wfile.write(b" ")
                         self.wfile.flush()
                         time.sleep(0.05)
-                    self.wfile.write(data[drops:])
+                    self.wfile.write(data[drops : len(data) - answer.missing])
+                    self.close_connection |= bool(answer.missing)
                 except OSError:
                     self.close_connection = True
 

@@ -73,8 +73,27 @@ def test_any_text_is_read_or_refused(text):
         '{"parameters": {"lr": ' + "9" * 6000 + "}}",
         "<think>" * 20_000,
         "<think>" + "{" * 99_000,
+        "{" + '"\\' * 49_000,
+        "{" + "/*" * 49_000,
+        "{" + ", " * 49_000,
+        "{" + '{"a": ' * 16_000,
+        '{"lr' + "{" * 99_000,
+        "<|channel|>analysis" * 5_000,
     ],
-    ids=["deep", "braces", "brackets", "digits", "thoughts", "endless thought"],
+    ids=[
+        "deep",
+        "braces",
+        "brackets",
+        "digits",
+        "thoughts",
+        "endless thought",
+        "quotes",
+        "comments",
+        "commas",
+        "objects",
+        "braces in text",
+        "channels",
+    ],
 )
 def test_hostile_text_is_refused_soon(text):
     with pytest.raises(LlmError):
@@ -167,7 +186,7 @@ def test_advice_to_stop_beside_packed_proposals_is_heard():
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ('{"proposals": [{"parameters": {"lr": 0.1, "x": 1,}}]}', '"x": 1,}'),
+        ('{"proposals": [{"parameters": {"lr": 0.1 "x": 1}}]}', '0.1 "x": 1'),
         ("{'proposals': [{'parameters': {'lr': 0.1}}]}", "double quotes"),
         ('{"a": 1e-3, // low\n "b": 2}', "// low"),
     ],

@@ -87,6 +87,9 @@ def cut_call(body):
 
 REDIRECTED = "no chat completion (a web page, a login, another service?): check llm.base_url"
 CUT = "it was cut off: be brief (a person can raise llm.max_tokens)"
+THOUGHT = (
+    "its thoughts took all of its tokens: think less (a person can raise llm.max_tokens, or have"
+)
 AWAY = {
     "a proxy's page": (page(502, NGINX), ["failed (HTTP 502: a web page, 502 Bad Gateway): see"]),
     "a proxy's time-out": (page(504, "upstream request timeout"), ["HTTP 504", "server's log"]),
@@ -115,11 +118,11 @@ UNUSABLE = {
     "nothing but thoughts": (message(content="<think>well</think>"), ["the answer was empty"]),
     "thoughts without an end": (
         message("length", content='<think>perhaps {"proposals": [{"parameters": {"x": 0.5}}]}'),
-        ["the answer was empty", CUT],
+        ["the answer was empty", THOUGHT],
     ),
     "thoughts in a field of their own": (
         message("length", reasoning_content="perhaps 0.5"),
-        ["the answer was empty", CUT],
+        ["the answer was empty", THOUGHT],
     ),
     "cut off before a proposal": (
         message("length", content=GOOD[:30]),
@@ -293,11 +296,18 @@ def test_a_question_that_is_longer_than_the_context_is_said_with_the_keys_to_low
     assert [body["max_tokens"] for body in server.requests] == [4000, 4000, 2000, 1000, 500]
 
 
-def test_a_guided_answer_that_is_taken_for_a_thought_is_asked_for_in_another_way(lab):
+@pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
+def test_a_guided_answer_that_is_taken_for_a_thought_is_the_answer(lab, field):
     # As vLLM with a parser of thoughts and a model that does not think.
+    with OpenAiServer(message(content=None, **{field: GOOD})) as server:
+        assert lab.proposed(server).origin == "llm"
+    assert server.methods == ["json_schema"]
+
+
+def test_a_server_that_hands_on_thoughts_alone_is_asked_in_another_way(lab):
     def lost(body):
         if "response_format" in body:
-            return Answer(completion(None, reasoning_content=GOOD))
+            return Answer(completion(None, reasoning_content=f"Perhaps {GOOD}"))
         return says(GOOD)(body)
 
     with OpenAiServer(lost) as server:
@@ -345,6 +355,6 @@ def test_a_proxy_of_the_environment_is_named_without_its_password(lab, monkeypat
 
 @pytest.mark.parametrize(("status", "is_named"), [(403, True), (503, True), (400, False)])
 def test_a_proxy_is_named_where_it_may_have_answered(lab, monkeypatch, status, is_named):
-    monkeypatch.setattr("agents.proposers.endpoint.proxy_of", lambda _: "proxy:3128")
+    monkeypatch.setattr("agents.proposers.complaints.proxy_of", lambda _: "proxy:3128")
     with OpenAiServer(error(status)) as server:
         assert ("proxy:3128" in lab.proposed(server).fallback_reason) is is_named

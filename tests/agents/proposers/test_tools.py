@@ -206,6 +206,18 @@ def test_what_was_looked_up_is_in_the_question_that_is_answered_by_schema(lab):
     assert lab.exchanges()[0]["calls"][1] == {"name": "look_up_run", "arguments": '{"run": 1}'}
 
 
+ARGUMENTS = {"left an object": {"run": 1}, "encoded twice": json.dumps('{"run": 1}')}
+
+
+@pytest.mark.parametrize("form", ARGUMENTS)
+def test_arguments_in_another_form_are_understood(lab, form):
+    script = calling(("look_up_run", ARGUMENTS[form])), calling()
+    with ToolServer(*script, supports=SUPPORTS) as server:
+        proposed = lab.proposer(server).propose(VIEW, 1)
+    assert [one.origin for one in proposed.proposals] == ["llm"]
+    assert '- look_up_run({"run": 1}): run 1: 0.7' in server.requests[-1]["messages"][0]["content"]
+
+
 WRITTEN = {
     "bare": '{"name": "look_up_run", "arguments": {"run": 1}}',
     "fenced": 'Sure!\n```json\n{"name": "look_up_run", "arguments": {"run": 1}}\n```',
@@ -321,6 +333,34 @@ def test_a_server_without_tools_is_noticed_once_and_the_search_does_without(lab,
     assert "takes no tools (HTTP" in notice
     assert "requires --enable-auto-tool-choice" in notice
     assert not again.notices
+
+
+def test_a_server_that_fails_once_may_take_tools_and_one_that_fails_again_takes_none(lab):
+    script = error(500, "CUDA error"), calling(), calling()
+    with ToolServer(*script, supports=SUPPORTS) as server:
+        mind = lab.proposer(server)
+        first, again = mind.propose(VIEW, 1), mind.propose(VIEW, 1)
+    assert [body.get("tool_choice") for body in server.requests] == ["auto", None, "auto", None]
+    assert "cut short" in first.notices[0]
+    assert not again.notices
+    with ToolServer(calling(), supports=("json_schema",), refuses_with=500) as server:
+        mind = lab.proposer(server)
+        notices = [line for _ in range(3) for line in mind.propose(VIEW, 1).notices]
+    assert [body.get("tool_choice") for body in server.requests] == [
+        "auto", None, "auto", None, None,
+    ]  # fmt: skip
+    assert "takes no tools (HTTP 500" in notices[1]
+
+
+def test_a_refusal_of_tools_behind_a_gateway_that_calls_it_a_failure_is_one(lab):
+    words = '"auto" tool choice requires --enable-auto-tool-choice to be set'
+    wrapped = (
+        "Traceback (most recent call last):\nException: API request failed with status code: 400\n"
+        f"Response text: {json.dumps({'message': words})}\nResponse headers: none"
+    )
+    with ToolServer(error(500, wrapped), calling(), supports=SUPPORTS) as server:
+        [notice] = lab.proposer(server).propose(VIEW, 1).notices
+    assert f"takes no tools (HTTP 400: {words})" in notice
 
 
 def test_an_endpoint_that_is_away_while_it_looks_things_up_leaves_the_sampler(lab):
