@@ -1,15 +1,19 @@
 """Asynchronous successive halving: who goes on from a rung, and who is asked to end."""
 
+from datetime import UTC, datetime
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from test_pruning import Bench
 from trials import trial
 
-from agents.config.model import ObjectiveSettings, PrunerSettings
-from agents.outcome import intermediate_values
+from agents.config.model import FloatParameter, ObjectiveSettings, PrunerSettings
+from agents.ledger import Ledger
+from agents.outcome import Outcome, intermediate_values
 from agents.pruning import Pruning, outranked, rung
-from agents.trial import Job
+from agents.space import SearchSpace
+from agents.trial import Job, Proposal, TrialState
 from training.contract import MetricLine
 
 HALVING = PrunerSettings(kind="halving", startup_trials=2, warmup_steps=2, reduction_factor=3)
@@ -191,3 +195,16 @@ def test_a_loss_that_is_no_number_at_a_step_is_not_its_accuracy():
     ]
     assert intermediate_values(lines, "loss") == {1: 2.0}
     assert intermediate_values(lines, "accuracy_auc") == {1: 0.4, 2: 0.1}
+
+
+def test_the_ledger_gives_the_points_of_all_but_those_that_confirm():
+    settings = {"x": FloatParameter(type="float", low=0, high=1)}
+    ledger = Ledger.open("sqlite://", "s", "maximize", SearchSpace.build(settings, []))
+    proposals = [Proposal({"x": 0.1}, "sampler"), Proposal({"x": 0.2}, "sampler")]
+    proposals.append(Proposal({"x": 0.1}, "sampler", confirms=0))
+    for number, proposal in enumerate(proposals):
+        ledger.add(proposal, 1, 0)
+        ledger.report(number, {1: 0.5, 2: number / 10})
+    ledger.finish(0, Outcome(TrialState.PRUNED), datetime.now(UTC))
+    assert ledger.points() == {0: {1: 0.5, 2: 0.0}, 1: {1: 0.5, 2: 0.1}}
+    assert ledger.completed_points() == []
