@@ -211,6 +211,16 @@ class Ledger:
         )
         return [frozen.intermediate_values for frozen in everything if frozen.intermediate_values]
 
+    def points(self) -> dict[int, dict[int, float]]:
+        """Intermediate values of all trials by their numbers, whatever became of them, but for those that
+        confirm others."""
+        everything = self._storage.get_all_trials(self._study_id, deepcopy=False)
+        return {
+            frozen.number: frozen.intermediate_values
+            for frozen in everything
+            if (frozen.user_attrs.get(_PROPOSAL) or {}).get("confirms") is None
+        }
+
     def finish(
         self, number: int, ended: Outcome, now: datetime, started: datetime | None = None
     ) -> None:

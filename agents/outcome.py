@@ -116,14 +116,11 @@ def _no_objective(metric: str, what: str, metrics: Mapping[str, float | None]) -
 
 
 def intermediate_values(lines: Sequence[MetricLine], metric: str) -> dict[int, float]:
-    """Intermediate values by step: the objective where the lines hold it, else the accuracy."""
-    values = {}
-    for line in lines:
-        value = line.values.get(metric)
-        value = line.values.get("accuracy") if value is None else value
-        if value is not None and line.step >= 0:
-            values[line.step] = value
-    return values
+    """Intermediate values by step: the objective where any of the lines holds it, else the accuracy. Never
+    some of each: a loss that is no number at some step must not become the accuracy there."""
+    name = metric if any(line.values.get(metric) is not None for line in lines) else "accuracy"
+    found = ((line.step, line.values.get(name)) for line in lines if line.step >= 0)
+    return {step: value for step, value in found if value is not None}
 
 
 def outcome_text(trial: Trial, ended: Outcome, metric: str) -> str:

@@ -44,6 +44,31 @@ class Weak:
         )
 
 
+@dataclass(frozen=True)
+class Outranked:
+    """A trial that is not among those that go on from a rung."""
+
+    step: int
+    """The rung."""
+    best: float
+    """Its own, up to there."""
+    rank: int
+    """From 1; of equals the best that any of them could have."""
+    reached: int
+    """How many trials came to the rung, itself included."""
+    go_on: int
+    """How many of them the rung lets go on."""
+
+    def __str__(self) -> str:
+        return (
+            f"{self.best:.4g} at best up to step {self.step}, rank {self.rank} of the {self.reached} "
+            f"that came so far, of whom the best {self.go_on} go on"
+        )
+
+
+Why = Weak | Outranked
+
+
 def judged_points(lines: Sequence[MetricLine], metric: str) -> Points:
     """What a running trial is judged by; nothing where its lines do not tell of the objective."""
     held = {line.step: value for line in lines if (value := line.values.get(metric)) is not None}
@@ -70,6 +95,37 @@ def weak(
     return Weak(step, own, median, len(then)) if behind else None
 
 
+def outranked(
+    points: Points, others: Sequence[Points], settings: PrunerSettings, direction: Direction
+) -> Outranked | None:
+    """Whether a trial is behind the best of those that came to the last rung it has passed.
+
+    The stopping variant of asynchronous successive halving (Li et al., "A System for Massively
+    Parallel Hyperparameter Tuning", MLSys 2020): nobody waits at a rung for others, or comes back to it.
+    `others`: all that have run or run, whatever became of them.
+    """
+    step = rung(max(points, default=-1), settings)
+    own = None if step is None else _best(points, step, direction)
+    if step is None or own is None:
+        return None
+    there = (other for other in others if max(other, default=-1) >= step)
+    then = [best for other in there if (best := _best(other, step, direction)) is not None]
+    if len(then) < settings.startup_trials:
+        return None
+    ahead = sum(best > own if direction == "maximize" else best < own for best in then)
+    reached = len(then) + 1
+    go_on = max(1, reached // settings.reduction_factor)
+    return Outranked(step, own, ahead + 1, reached, go_on) if ahead >= go_on else None
+
+
+def rung(step: int, settings: PrunerSettings) -> int | None:
+    """The last rung at or before a step; None before the first."""
+    found, following = None, max(1, settings.warmup_steps)
+    while following <= step:
+        found, following = following, following * settings.reduction_factor
+    return found
+
+
 def _best(points: Points, step: int, direction: Direction) -> float | None:
     seen = [value for at, value in points.items() if at <= step]
     if not seen:
@@ -85,8 +141,10 @@ class Pruning:
         self._cluster = cluster
         self._watch = watch
         self._asked: set[str] = set()
+        self._passed: dict[str, int] = {}
+        """At which step a trial was last let go on from a rung, by the names of jobs."""
 
-    def due(self, trials: Sequence[Trial], settings: Settings) -> dict[int, Weak]:
+    def due(self, trials: Sequence[Trial], settings: Settings) -> dict[int, Why]:
         """The running trials that are to end, and why. Those that confirm others are needed whole."""
         if settings.pruner.kind == "none":
             return {}
@@ -100,16 +158,42 @@ class Pruning:
         ]
         if not candidates:
             return {}
+        judged = {one.number: judged_points(self._watch.lines(one), metric) for one in trials}
+        if settings.pruner.kind == "halving":
+            return self._outranked(candidates, judged, settings)
         others = self._ledger.completed_points()
         found = {
-            trial.number: weak(
-                judged_points(self._watch.lines(trial), metric), others, settings.pruner, direction
-            )
+            trial.number: weak(judged[trial.number], others, settings.pruner, direction)
             for trial in candidates
         }
         return {number: why for number, why in found.items() if why is not None}
 
-    def end(self, trials: Sequence[Trial], why: Mapping[int, Weak]) -> None:
+    def _outranked(
+        self, candidates: Sequence[Trial], judged: Mapping[int, Points], settings: Settings
+    ) -> dict[int, Why]:
+        """Those that fall behind at a rung. Each is judged once at a rung: who has passed it goes on to
+        the next, whoever comes later."""
+        known = self._ledger.points()
+        known.update((number, dict(points)) for number, points in judged.items() if number in known)
+        pruner, direction = settings.pruner, settings.objective.direction
+        found: dict[int, Why] = {}
+        for trial in candidates:
+            own = judged[trial.number]
+            if not self._is_new_there(trial, rung(max(own, default=-1), pruner)):
+                continue
+            others = [points for number, points in known.items() if number != trial.number]
+            why = outranked(own, others, pruner, direction)
+            if why is None:
+                self._passed[_name(trial)] = max(own)
+            else:
+                found[trial.number] = why
+        return found
+
+    def _is_new_there(self, trial: Trial, reached: int | None) -> bool:
+        """Whether it has not passed this rung yet, as far as this process knows."""
+        return reached is not None and self._passed.get(_name(trial), -1) < reached
+
+    def end(self, trials: Sequence[Trial], why: Mapping[int, Why]) -> None:
         """Ask them to end. Why is entered first, for whoever comes after a crash. Doing it twice
         does no harm. May raise scheduler.errors.Away."""
         reasons = {t.job.name: str(why[t.number]) for t in trials if t.job is not None}
@@ -128,3 +212,8 @@ class Pruning:
     def _kept(self) -> dict[str, str]:
         kept: dict[str, str] = self._ledger.attributes().get(ATTRIBUTE, {})
         return kept
+
+
+def _name(trial: Trial) -> str:
+    assert trial.job is not None
+    return trial.job.name

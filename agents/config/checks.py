@@ -164,13 +164,15 @@ def _second_problems(settings: Settings) -> Iterator[Problem]:
 def _pruner_problems(settings: Settings) -> Iterator[Problem]:
     pruner = settings.pruner
     for name in sorted(pruner.model_fields_set - {"kind"}):
-        default = type(pruner).model_fields[name].default
-        if pruner.kind == "none" and getattr(pruner, name) != default:
-            key = f"pruner.{name}"
-            yield (
-                key,
-                f"{key} means nothing while pruner.kind is none: add `kind: median`, or remove it",
-            )
+        kinds = ("halving",) if name == "reduction_factor" else ("median", "halving")
+        unchanged = getattr(pruner, name) == type(pruner).model_fields[name].default
+        if pruner.kind in kinds or unchanged:
+            continue
+        key, wanted = f"pruner.{name}", " or ".join(f"`kind: {kind}`" for kind in kinds)
+        yield (
+            key,
+            f"{key} means nothing while pruner.kind is {pruner.kind}: add {wanted}, or remove it",
+        )
 
 
 def _proposer_problems(settings: Settings) -> Iterator[Problem]:

@@ -20,6 +20,14 @@ _KEYS: dict[str, tuple[str, str]] = {
     **dict.fromkeys(("ntasks", "tasks_per_node", "mpiprocs"), ("tasks", "tasks")),
     **dict.fromkeys(("gres", "ngpus", "gpus_per_node"), ("gpus", "gpus, and gpu_type")),
     **dict.fromkeys(("project", "allocation"), ("account", "account")),
+    **dict.fromkeys(("eta", "rf"), ("reduction_factor", "reduction_factor")),
+    **dict.fromkeys(
+        ("min_resource", "grace_period", "n_warmup_steps", "min_iter"),
+        ("warmup_steps", "warmup_steps"),
+    ),
+    **dict.fromkeys(
+        ("n_startup_trials", "min_samples_required"), ("startup_trials", "startup_trials")
+    ),
     **dict.fromkeys(
         ("qos", "constraint", "reservation", "exclude", "nodelist", "filesystems", "select",
          "mail_user", "mail_type", "dependency", "licenses"),
@@ -34,6 +42,8 @@ _KINDS = {
     **dict.fromkeys(("lograndint", "log_int"), "int, with scale: log"),
     **dict.fromkeys(("choice", "bool", "boolean", "string", "str", "ordinal"), "categorical"),
     **dict.fromkeys(("constant", "const"), "fixed"),
+    **dict.fromkeys(("asha", "hyperband", "successive_halving", "async_hyperband"), "halving"),
+    **dict.fromkeys(("median_stopping", "medianstopping"), "median"),
 }
 
 

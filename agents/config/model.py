@@ -162,15 +162,25 @@ class ConfirmSettings(Section):
 class PrunerSettings(Section):
     """Whether weak trials are asked to end while they run, so that their time goes to others."""
 
-    kind: Literal["none", "median"] = Field(
+    kind: Literal["none", "median", "halving"] = Field(
         default="none",
-        description="median: those whose best so far is behind the median of completed trials.",
+        description="median: those whose best so far is behind the median of completed trials. "
+        "halving: those that are not among the best at a rung (asynchronous successive halving).",
     )
     startup_trials: int = Field(
-        default=5, ge=1, description="Completed trials before any trial is judged."
+        default=5,
+        ge=1,
+        description="Before any is judged: median, completed trials; halving, others at the rung.",
     )
     warmup_steps: int = Field(
-        default=1, ge=0, description="Before this step of metrics.jsonl a trial is not judged."
+        default=1,
+        ge=0,
+        description="Before this step of metrics.jsonl a trial is not judged; halving: the first rung.",
+    )
+    reduction_factor: int = Field(
+        default=4,
+        ge=2,
+        description="halving: of so many at a rung one goes on, and the next rung is so many times later.",
     )
 
 

@@ -30,6 +30,22 @@ ADDED = [
      "like objective.metric: name another, or remove it"),
     ("objective: {second: {metric: flops}}\nreport: {second_metric: size}", "FILE:6: report.second_metric "
      "means nothing beside objective.second, which the report shows: remove it"),
+    ("pruner: {startup_trials: 9}", "FILE:5: pruner.startup_trials means nothing while pruner.kind is "
+     "none: add `kind: median` or `kind: halving`, or remove it"),
+    ("pruner: {reduction_factor: 3}", "FILE:5: pruner.reduction_factor means nothing while pruner.kind is "
+     "none: add `kind: halving`, or remove it"),
+    ("pruner: {kind: median, reduction_factor: 3}", "FILE:5: pruner.reduction_factor means nothing while "
+     "pruner.kind is median: add `kind: halving`, or remove it"),
+    ("pruner: {kind: halving, reduction_factor: 1}", "FILE:5: pruner.reduction_factor must be at least 2, "
+     "and it is 1"),
+    ("pruner: {kind: asha}", "FILE:5: pruner.kind must be one of none, median, halving, and it is 'asha'; "
+     "write halving"),
+    ("pruner: {kind: halving, eta: 3}", "FILE:5: pruner.eta: there is no such key; write reduction_factor"),
+    ("pruner: {kind: halving, grace_period: 3}", "FILE:5: pruner.grace_period: there is no such key; write "
+     "warmup_steps"),
+    ("objective: {second: {metric: seconds}}\npruner: {kind: halving}", "FILE:6: pruner.kind is halving, "
+     "which judges by objective.metric alone, and with objective.second a weak trial may be the best in "
+     "seconds: use none"),
     ("objective: {second: {metric: seconds}}\npruner: {kind: median}", "FILE:6: pruner.kind is median, "
      "which judges by objective.metric alone, and with objective.second a weak trial may be the best in "
      "seconds: use none"),

@@ -5,6 +5,8 @@ import json
 from loop_run import run_directory, write_config
 from test_loop import ended, summary
 
+from agents.commands.explain import explain
+
 PROGRAM = """\
 import json, os, sys, time
 os.chdir(os.path.dirname(sys.argv[1]))
@@ -43,3 +45,25 @@ def test_a_weak_trial_ends_on_request_and_the_report_says_why(tmp_path):
     weak = next(trial for trial in report["trials"] if trial["state"] == "pruned")
     assert weak["value"] is None
     assert "pruned: 0.4 at best after step 3" in weak["warnings"][0]
+
+
+def test_halving_ends_a_trial_that_ranks_low_at_a_rung_and_explain_says_so(tmp_path):
+    config = write_config(
+        tmp_path,
+        "loop: {max_iterations: 2, jobs_per_iteration: 2}\n"
+        "initial_trials: [{x: 0.3, y: 1}, {x: 0.2, y: 1}, {x: 0.9, y: 1}, {x: 0.31, y: 1}]\n"
+        "pruner: {kind: halving, startup_trials: 2, warmup_steps: 2, reduction_factor: 2}\n",
+    )
+    (tmp_path / "program.py").write_text(PROGRAM)
+    ended(config)
+    assert summary(config)["counts"]["pruned"] == 1
+    assert summary(config)["counts"]["completed"] == 3
+    run = run_directory(config)
+    report = json.loads((run / "reports" / "iteration_002.json").read_text())
+    weak = next(trial for trial in report["trials"] if trial["state"] == "pruned")
+    assert (weak["trial"], weak["value"]) == (2, None)
+    assert weak["warnings"][0].startswith("pruned: 0.4 at best up to step 2, rank ")
+    assert "0.4 at best up to step 2" in explain(run, 2)
+    events = map(json.loads, (run / "logs" / "run.jsonl").read_text().splitlines())
+    (asked,) = (one for one in events if one["event"] == "prune")
+    assert (asked["trial"], asked["step"], asked["go_on"]) == (2, 2, asked["reached"] // 2)
