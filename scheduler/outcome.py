@@ -262,6 +262,8 @@ def _last_trace(observation: Observation, known: Circumstances) -> str:
     said = f"; the batch system says {listing.raw_state}{code}"
     if observation.started:
         return said
+    if observation.stderr_tail:
+        return f"{said}, and never began{_last_line(observation)}"
     if known.shares_job:
         return (
             f"{said}, and this trial of it never began: see job.err one directory above the trial's "

@@ -7,13 +7,15 @@ lies in the job's, with a script of its own: lock, traps, time limit and exit co
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from pathlib import Path
 
 from scheduler.job import JobRequest, JobScript, Resources
 from scheduler.resources import warning
-from scheduler.script import Dialect, polite_signal, render, rendered_text
+from scheduler.script import Dialect, data_text, polite_signal, render, rendered_text
 from scheduler.settings import PackSettings
 from scheduler.shell import quote
 
@@ -54,6 +56,7 @@ def packed(
         "templates/pack.sh.j2",
         starts=starts,
         pin=settings.pin,
+        placement=data_text("templates/placement.sh"),
         polite_signal=polite_signal(settings.launch),
     )
     files[LAUNCHER] = launcher.encode()
@@ -88,13 +91,23 @@ class Start:
 
 def _start(slot: int, script: str, settings: PackSettings) -> Start:
     node, device = divmod(slot, settings.per_node) if settings.per_node else (0, slot)
-    launch = " ".join(_word(word.replace("{slot}", str(slot))) for word in settings.launch)
+    launch = launch_text([word.replace("{slot}", str(slot)) for word in settings.launch])
     return Start(device, node, f"{launch} sh {quote(script)}".lstrip())
 
 
+def launch_text(words: Sequence[str]) -> str:
+    """The words of a launch as shell text. What is known where it runs only is a variable: ``{node}``
+    is ``$node``, ``{slot}`` ``$slot``."""
+    return " ".join(_word(word) for word in words)
+
+
 def _word(word: str) -> str:
-    """A word of the launch, quoted; the node's name is known in the job only."""
-    return '"$node"'.join(quote(part) if part else "" for part in word.split("{node}")) or "''"
+    parts = re.split(r"\{(node|slot)\}", word)
+    quoted = [quote(part) if part else "" for part in parts[::2]]
+    names = [f'"${name}"' for name in parts[1::2]]
+    return (
+        "".join(text for pair in zip_longest(quoted, names, fillvalue="") for text in pair) or "''"
+    )
 
 
 @dataclass(frozen=True)

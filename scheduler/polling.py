@@ -81,6 +81,9 @@ while read -r ph_name ph_dir ph_offset; do
     read -r ph_exit < "$ph_dir/exit_code"
     ph_text exit "$ph_name" "$ph_exit"
     [ -s "$ph_dir/job.err" ] && ph_text stderr "$ph_name" "$(tail -c STDERR_MAX "$ph_dir/job.err")"
+  elif [ ! -e "$ph_dir/lock" ] && [ -s "$ph_dir/job.err" ]; then
+    # One that never began: what should have launched it says why.
+    ph_text stderr "$ph_name" "$(tail -c STDERR_MAX "$ph_dir/job.err")"
   elif [ ! -e "$ph_dir/lock" ] && [ -s "$ph_dir/../exit_code" ] && [ -s "$ph_dir/../job.err" ]; then
     # A trial of a job that has ended, and that never began: what started it may say why.
     ph_text stderr "$ph_name" "$(tail -c STDERR_MAX "$ph_dir/../job.err")"

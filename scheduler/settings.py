@@ -86,7 +86,25 @@ TransportSettings = Annotated[
 ]
 
 
-class LocalBatchSettings(Section):
+class PlacementSettings(Section):
+    """Where trials run that have a node, a job or an allocation in common."""
+
+    pin: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
+        description="Variable that gets each trial's place on its node, from 0, or the device of "
+        "that place where the scheduler named some in it: CUDA_VISIBLE_DEVICES, "
+        "ROCR_VISIBLE_DEVICES, ZE_AFFINITY_MASK.",
+    )
+    per_node: int | None = Field(default=None, ge=1, description="Trials side by side on one node.")
+    launch: list[str] = Field(
+        default_factory=list,
+        description="Words before each trial's script, such as [srun, --exact, --ntasks=1]; "
+        "{slot} is its place, {node} its node. None: a plain process.",
+    )
+
+
+class LocalBatchSettings(PlacementSettings):
     """Child processes of their own, no scheduler; they outlive the orchestrator."""
 
     kind: Literal["local"] = "local"
@@ -224,25 +242,10 @@ class ContainerSettings(Section):
     )
 
 
-class PackSettings(Section):
+class PackSettings(PlacementSettings):
     """Several trials of an iteration share one job, side by side."""
 
     trials: int = Field(ge=2, description="Trials in one job, at most.")
-    pin: str | None = Field(
-        default=None,
-        pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
-        description="Variable that gets each trial's place on its node, from 0, or the device of "
-        "that place where the scheduler named some in it: CUDA_VISIBLE_DEVICES, "
-        "ROCR_VISIBLE_DEVICES, ZE_AFFINITY_MASK.",
-    )
-    per_node: int | None = Field(
-        default=None, ge=1, description="Trials on one node of several; launch brings them there."
-    )
-    launch: list[str] = Field(
-        default_factory=list,
-        description="Words before each trial's script, such as [srun, --exact, --ntasks=1]; "
-        "{slot} is its place in the job, {node} its node. None: a plain background process.",
-    )
 
 
 class BellSettings(Section):

@@ -257,6 +257,7 @@ def configuration(
         batch=seen.batch,
         batch_system=_quoted(batch_system),
         slots=max(1, min(2, seen.cores)),
+        gpus_here=seen.gpus,
         base=_quoted(base.value),
         base_why=_comment(base.why),
         python=_quoted(python.value),

@@ -8,23 +8,16 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 
+from agents.config.cluster_checks import VARIABLE, Problem, cluster_problems, path_problems
 from agents.config.model import Settings, TrainingSettings
 from agents.config.patterns import job_pattern_faults, run_pattern_faults
 from agents.errors import ConfigurationError
-from scheduler.batch import build_batch_system
-from scheduler.errors import SchedulerError
-from scheduler.resources import resources_for
-from scheduler.settings import ClusterSettings
-
-Problem = tuple[str, str]
-"""The key at fault, and a sentence that begins with it."""
 
 PLACEHOLDERS = ("python", "hyperparameters", "job_dir", "trial", "seed", "job", "code")
 FRACTIONS = ("accuracy_auc", "final_accuracy", "best_accuracy")
 """Metrics between 0 and 1."""
 _SCHEDULED = ("auto", "tpe", "gp", "cmaes")
 _OWN_TRIALS_ALONE = ("grid", "qmc", "random", "cmaes")
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 _OURS = {
@@ -51,9 +44,9 @@ def problems_of(settings: Settings) -> list[Problem]:
         *_pruner_problems(settings),
         *_proposer_problems(settings),
         *_training_problems(settings),
-        *_cluster_problems(settings),
+        *cluster_problems(settings),
         *_directory_problems(settings),
-        *_path_problems(settings),
+        *path_problems(settings),
     ]
 
 
@@ -191,7 +184,7 @@ def _proposer_problems(settings: Settings) -> Iterator[Problem]:
         yield key, f"{key} must begin with http:// or https://, such as http://localhost:8000/v1"
     if llm.base_url is None and llm.model is not None:
         yield "llm.model", "llm.base_url is missing: say where llm.model is served, or remove both"
-    if llm.api_key_env is not None and not _VARIABLE.fullmatch(llm.api_key_env):
+    if llm.api_key_env is not None and not VARIABLE.fullmatch(llm.api_key_env):
         key = "llm.api_key_env"
         yield (
             key,
@@ -282,112 +275,6 @@ def _stage_problems(training: TrainingSettings, placeholders: Sequence[str]) -> 
             "training.command",
             "training.command holds {code}, the path of the snapshot, and training.stage names "
             "nothing to make one of",
-        )
-
-
-def _cluster_problems(settings: Settings) -> Iterator[Problem]:
-    cluster = settings.cluster
-    if cluster.transport.kind != "local" and cluster.remote_base is None:
-        yield (
-            "cluster.transport",
-            f"cluster.remote_base is missing: with the transport {cluster.transport.kind}, name a "
-            "directory on the cluster for the runs",
-        )
-    if cluster.remote_base is not None and not re.match(r"/|~(?:/|\Z)", cluster.remote_base):
-        key = "cluster.remote_base"
-        yield key, f"{key} must begin with / or ~/, and it is {cluster.remote_base!r}"
-    if cluster.template is not None and not os.path.isfile(cluster.template):
-        key = "cluster.template"
-        yield key, f"{key}: there is no file {cluster.template}"
-    for name in cluster.environment:
-        if not _VARIABLE.fullmatch(name):
-            key = f"cluster.environment.{name}"
-            yield key, f"{key}: this is no name for an environment variable"
-    walltime = cluster.resources.walltime
-    if walltime is not None and walltime < 1:
-        key = "cluster.resources.walltime"
-        yield key, f"{key} must be at least 1s, and it is {walltime:g}s"
-    warn = cluster.resources.warn_before
-    if walltime is not None and warn is not None and warn > walltime / 2:
-        key = "cluster.resources.warn_before"
-        yield (
-            key,
-            f"{key} must be at most half of the walltime ({walltime:g}s), and it is {warn:g}s",
-        )
-    yield from _pack_problems(cluster)
-    yield from _request_problems(cluster)
-    poll = cluster.poll
-    if poll.floor > poll.ceiling:
-        key = "cluster.poll.floor"
-        yield key, f"{key} ({poll.floor:g}s) is more than cluster.poll.ceiling ({poll.ceiling:g}s)"
-
-
-def _path_problems(settings: Settings) -> Iterator[Problem]:
-    """Paths in which a colon or a comma would be taken for the end, or that qsub refuses."""
-    cluster = settings.cluster
-    if cluster.remote_base is not None:
-        paths = {"cluster.remote_base": cluster.remote_base}
-    else:
-        base = settings.directories.local_base.expanduser().absolute()
-        paths = {"directories.local_base": str(base)}
-    if cluster.container is not None:
-        reader = f"{cluster.container.runtime} --bind"
-        if settings.training.directory is not None:
-            paths["training.directory"] = str(settings.training.directory)
-    elif cluster.batch_system.kind == "pbs":
-        reader = "qsub -o"
-    else:
-        return
-    for key, path in paths.items():
-        if re.search("[:,]", path):
-            yield (
-                key,
-                f"{key} is {path!r}, and {reader} takes a colon or a comma for the end of a path: "
-                "choose one without",
-            )
-        elif reader == "qsub -o" and not (path.isascii() and path.isprintable()):
-            yield (
-                key,
-                f"{key} is {path!r}, and {reader} takes ASCII characters alone: choose a path of such",
-            )
-
-
-def _request_problems(cluster: ClusterSettings) -> Iterator[Problem]:
-    """What the batch system cannot be asked for, in every case that a rule makes: in the middle of a
-    search it would be too late."""
-    batch = build_batch_system(cluster.batch_system)
-    cases: dict[str, dict[str, object]] = {"cluster.resources": {}}
-    for position, override in enumerate(cluster.overrides):
-        cases[f"cluster.overrides[{position}]"] = {
-            name: wanted[0] if isinstance(wanted, list) else wanted
-            for name, wanted in override.when.items()
-        }
-    said = set()
-    for key, parameters in cases.items():
-        try:
-            batch.directives("job", resources_for(cluster, parameters))
-        except SchedulerError as error:
-            if str(error) not in said:
-                yield key, f"{key}: {error}"
-            said.add(str(error))
-
-
-def _pack_problems(cluster: ClusterSettings) -> Iterator[Problem]:
-    pack, nodes = cluster.pack, cluster.resources.nodes
-    if pack is None:
-        return
-    if pack.per_node is not None and pack.trials > pack.per_node * nodes:
-        yield (
-            "cluster.pack.trials",
-            f"cluster.pack.trials is {pack.trials}, and {nodes} node(s) (cluster.resources.nodes) "
-            f"take {pack.per_node * nodes} at {pack.per_node} a node (cluster.pack.per_node)",
-        )
-    if nodes > 1 and not pack.launch:
-        yield (
-            "cluster.pack",
-            f"cluster.pack.launch is missing: without it all trials start on the first of {nodes} "
-            "nodes; give per_node and launch, such as [mpiexec, -n, '1', --hosts, '{node}'], or "
-            "[srun, ...]",
         )
 
 

@@ -8,6 +8,8 @@
 queue=$1 slot=$2
 exec 2> /dev/null
 
+# START
+
 take() {
   for job in $(ls -1tr "$queue/waiting" 2>/dev/null); do
     command exec 8< "$queue/waiting/$job" || continue
@@ -22,7 +24,7 @@ while [ -n "$(ls -A "$queue/waiting" 2>/dev/null)" ]; do
   flock -n 9 || exit 0
   while take; do
     read -r script <&8
-    sh "$script" 9>&- < /dev/null > /dev/null
+    start "$script" 9>&- < /dev/null > /dev/null
     mv "$queue/running/$job" "$queue/ended/$job" 2>/dev/null
   done
   # Let go, then look again: a job that came in between found this slot taken.

@@ -12,8 +12,9 @@ from collections.abc import Mapping, Sequence
 from scheduler.batch_system import SubmitAnswer
 from scheduler.errors import SchedulerAway
 from scheduler.job import Cause, JobRef, JobState, Listing, Resources
+from scheduler.packing import launch_text
 from scheduler.plain import in_one_line
-from scheduler.script import data_text
+from scheduler.script import data_text, polite_signal, rendered_text
 from scheduler.settings import LocalBatchSettings
 from scheduler.shell import heredoc, quote
 from training.contract import STOP_FILE
@@ -28,7 +29,8 @@ _STATES = {
 
 _PREPARE = """
 ph_queue=$PH_ROOT/queue
-mkdir -p "$ph_queue/waiting" "$ph_queue/running" "$ph_queue/ended" "$ph_queue/cancelled"
+mkdir -p "$ph_queue/waiting" "$ph_queue/running" "$ph_queue/ended" "$ph_queue/cancelled" \
+  "$ph_queue/launchers"
 ph_workers() {
   ph_own_locale
   ph_slot=0
@@ -85,13 +87,18 @@ done
 """
 
 # A job that has been taken and has not come to its lock yet finds it taken, and leaves. On another machine
-# that sees the same file system its number is somebody else's: there its program is asked by a file.
+# that sees the same file system its number is somebody else's: what launched it there, from here, is told;
+# else its program is asked by a file.
 _CANCEL = """
+ph_tell_launcher() {
+  ph_launcher=$(cat "$ph_queue/launchers/$ph_name" 2>/dev/null)
+  [ "${ph_launcher% *}" = "$(uname -n)" ] && kill -SIGNAL "${ph_launcher#* }" 2>/dev/null
+}
 ph_end() {
   for ph_look in 1 2 3 4 5 6 7 8 9 10; do
     mkdir lock 2>/dev/null && return
     if [ -s lock/host ] && [ "$(cat lock/host)" != "$(uname -n)" ]; then
-      : > STOP_FILE
+      ph_tell_launcher || : > STOP_FILE
       return
     fi
     [ -s lock/pid ] && { kill -TERM "$(cat lock/pid)" 2>/dev/null; return; }
@@ -114,12 +121,13 @@ class LocalBatch:
     script_name = "job.sh"
     job_id_variable = '""'
     close_descriptors = "8<&-"
-    files_lag = False
     enforces_walltime = False
     inside_a_job = False
 
     def __init__(self, settings: LocalBatchSettings) -> None:
-        self._slots = settings.slots
+        """Where jobs are launched onto other nodes, their files may lag."""
+        self._settings = settings
+        self.files_lag = bool(settings.launch)
 
     def directives(self, name: str, resources: Resources) -> list[str]:
         """None: there is nobody to read them. What cannot be had here is left out silently."""
@@ -137,11 +145,24 @@ class LocalBatch:
 
     def cancel_shell(self, jobs: Sequence[JobRef]) -> str:
         names = "".join(f"{job.job_id or job.batch_name} {job.directory}\n" for job in jobs)
-        return self._prepare() + _CANCEL.rstrip("\n") + heredoc(names) + "true\n"
+        cancel = _CANCEL.replace("SIGNAL", polite_signal(self._settings.launch))
+        return self._prepare() + cancel.rstrip("\n") + heredoc(names) + "true\n"
 
     def _prepare(self) -> str:
-        worker = quote(data_text("local/worker.sh"))
-        return f"ph_slots={self._slots}\nph_worker={worker}\n{_PREPARE}"
+        worker = quote(data_text("local/worker.sh").replace("# START\n", self._start()))
+        return f"ph_slots={self._settings.slots}\nph_worker={worker}\n{_PREPARE}"
+
+    def _start(self) -> str:
+        settings = self._settings
+        return rendered_text(
+            "local/start.sh.j2",
+            slots=settings.slots,
+            pin=settings.pin,
+            per_node=settings.per_node,
+            launch=launch_text(settings.launch),
+            needs_node=any("{node}" in word for word in settings.launch),
+            placement=data_text("templates/placement.sh"),
+        )
 
     def parse_submit(self, answer: SubmitAnswer) -> str | None:
         lines = answer.stdout.split()

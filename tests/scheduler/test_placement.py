@@ -1,0 +1,122 @@
+"""Where jobs of the local batch system run: which device, which node, by which launcher."""
+
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+from local_cluster import WRITE_GOOD, ref, request, verdict, wait_for
+
+from scheduler.batch.local import LocalBatch
+from scheduler.cluster import Cluster
+from scheduler.job import Cause, JobRequest, JobScript, Resources
+from scheduler.outcome import Failed, Finished
+from scheduler.settings import LocalBatchSettings
+from scheduler.transports.local import LocalTransport
+
+SEEN = """\
+import os, time
+open("seen", "w").write(f"{os.environ.get('DEVICE')} {os.environ.get('WHERE')} {os.environ.get('PLACE')}")
+while not os.path.exists("../go"): time.sleep(0.02)
+"""
+AS_LAUNCHED = ["env", "WHERE=on {node}", "PLACE={slot}"]
+
+
+def placed(tmp_path, **settings):
+    cluster = Cluster(
+        LocalTransport(), LocalBatch(LocalBatchSettings(**settings)), str(tmp_path), "run"
+    )
+    cluster.prepare()
+    return cluster
+
+
+def seen_by(tmp_path, jobs, **settings):
+    """What so many jobs that run side by side see: device, node and slot."""
+    cluster = placed(tmp_path, slots=jobs, **settings)
+    requests = [request(f"job{n}", SEEN + WRITE_GOOD) for n in range(jobs)]
+    cluster.submit(requests)
+    files = [Path(cluster.root, one.directory, "seen") for one in requests]
+    wait_for(lambda: all(file.exists() and file.read_text() for file in files))
+    Path(cluster.root, "go").touch()
+    for one in requests:
+        assert isinstance(verdict(cluster, one), Finished)
+    return sorted(file.read_text() for file in files)
+
+
+@pytest.mark.parametrize(
+    ("given", "settings", "devices"),
+    [
+        (None, {}, ["None"] * 3),
+        (None, {"pin": "DEVICE"}, ["0", "1", "2"]),
+        ("4,7,9", {"pin": "DEVICE"}, ["4", "7", "9"]),
+        ("a,b", {"pin": "DEVICE"}, ["a", "a", "b"]),
+        (None, {"pin": "DEVICE", "per_node": 2}, ["0", "0", "1"]),
+        (None, {"pin": "DEVICE", "launch": ["nice", "-n", "1"]}, ["0", "1", "2"]),
+    ],
+)
+def test_each_slot_has_a_device(tmp_path, monkeypatch, given, settings, devices):
+    monkeypatch.delenv("DEVICE", raising=False)
+    if given is not None:
+        monkeypatch.setenv("DEVICE", given)
+    assert seen_by(tmp_path, 3, **settings) == [f"{device} None None" for device in devices]
+
+
+def test_slots_are_spread_over_the_nodes_of_an_allocation(tmp_path, monkeypatch):
+    nodes = tmp_path / "nodes"
+    nodes.write_text("x1\nx1\ny 2\ny 2\n")
+    monkeypatch.setenv("PBS_NODEFILE", str(nodes))
+    found = seen_by(tmp_path, 4, launch=AS_LAUNCHED, per_node=2, pin="DEVICE")
+    assert found == ["0 on x1 0", "0 on y 2 2", "1 on x1 1", "1 on y 2 3"]
+
+
+def test_a_slot_without_a_node_says_so(tmp_path, monkeypatch):
+    monkeypatch.delenv("PBS_NODEFILE", raising=False)
+    monkeypatch.delenv("SLURM_JOB_NODELIST", raising=False)
+    cluster = placed(tmp_path, slots=2, launch=AS_LAUNCHED, per_node=1)
+    jobs = [request(f"job{n}", "import time; time.sleep(1)\n" + WRITE_GOOD) for n in range(2)]
+    cluster.submit(jobs)
+    failed = [one for one in (verdict(cluster, job) for job in jobs) if isinstance(one, Failed)]
+    (found,) = failed
+    assert "slot 1 has no node" in found.failure.stderr_tail
+
+
+def test_what_a_launcher_said_that_failed_is_kept(tmp_path):
+    cluster = placed(tmp_path, slots=1, launch=["sh", "-c", "echo no room for a step >&2; exit 7"])
+    job = request("job", WRITE_GOOD)
+    cluster.submit([job])
+    found = verdict(cluster, job)
+    assert isinstance(found, Failed)
+    assert found.failure.cause is Cause.LOST
+    assert "no room for a step" in found.failure.stderr_tail
+    assert "no room for a step" in found.failure.message
+
+
+def test_a_job_on_another_node_is_cancelled_through_what_launched_it(tmp_path):
+    cluster = placed(tmp_path, slots=1, launch=["env", "A=1"])
+    job = request("job", "import time; open('up', 'w').close(); time.sleep(600)")
+    cluster.submit([job])
+    directory = Path(cluster.root, job.directory)
+    wait_for((directory / "up").exists)
+    innocent = subprocess.Popen(["sleep", "600"])
+    (directory / "lock" / "host").write_text("node0007\n")
+    (directory / "lock" / "pid").write_text(f"{innocent.pid}\n")
+    cluster.cancel([ref(job)])
+    found = verdict(cluster, job, cancelled=True)
+    assert isinstance(found, Failed)
+    assert found.failure.cause is Cause.CANCELLED
+    assert not (directory / "STOP").exists()
+    assert innocent.poll() is None
+    innocent.send_signal(signal.SIGKILL)
+    innocent.wait()
+
+
+def test_a_word_of_the_launch_is_one_word(tmp_path):
+    nasty = "a b'c\"d$(touch pwned)`id`;&|*{x}"
+    out = tmp_path / "out"
+    script = 'printf %s "$1" > "$2"; shift 2; exec "$@"'
+    cluster = placed(tmp_path, slots=1, launch=["sh", "-c", script, "sh", nasty, str(out)])
+    job = JobRequest("job", "dir", JobScript(["true"]), Resources(), {})
+    cluster.submit([job])
+    verdict(cluster, job)
+    assert out.read_text() == nasty
+    assert not list(tmp_path.rglob("pwned"))
