@@ -18,7 +18,7 @@ from agents.config.model import Settings
 from agents.config.references import names
 from agents.confirm import Confirmed, confirmed, winner
 from agents.earlier import earlier_trials
-from agents.errors import ConfigurationError, LedgerError, UnexpectedError
+from agents.errors import ConfigurationError, LedgerError, NewerLedger, UnexpectedError
 from agents.flight import Flight
 from agents.graph import Position, run_graph
 from agents.helm import Helm
@@ -160,7 +160,7 @@ def _open_ledger(settings: Settings, workspace: Workspace, space: SearchSpace) -
     try:
         return Ledger.open(url, workspace.first_name, direction, space, has_begun=begun)
     except LedgerError as error:
-        if not begun:
+        if not begun or isinstance(error, NewerLedger):
             raise
         raise LedgerError(
             f"{error}\n  to save what other files tell: python -m agents.run report "
