@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 
 import yaml
 
+from agents.aboard import files_changed, take_aboard
 from agents.bell import Bell
 from agents.config import LoadedConfig
 from agents.config.model import Settings
@@ -45,6 +46,11 @@ from scheduler.cluster import Cluster
 from scheduler.job import JobState
 from scheduler.transports import open_transport
 from training.contract import PilothouseError
+
+FILES_CHANGED = (
+    "  Files of Pilothouse itself have changed since it was started (a pull, an update?): that may be "
+    "why, and what goes on begins with the new ones.\n"
+)
 
 
 @dataclass(frozen=True)
@@ -83,6 +89,7 @@ class Search:
             self.journal.event("unexpected", "error", traceback=traceback.format_exc())
             raise UnexpectedError(
                 f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}\n"
+                f"{FILES_CHANGED if files_changed() else ''}"
                 f"  The traceback is in {self.workspace.log_file}. Jobs go on, nothing is lost;\n"
                 f"  to go on: python -m agents.run --resume {shlex.quote(str(self.workspace.directory))}"
             ) from error
@@ -198,6 +205,7 @@ def open_search(
             interrupts,
             _earlier(loaded.settings, helm.space, workspace, screen, run.paperwork),
         )
+        interrupts.first_rest = lambda: _take_aboard(run.journal)
         nodes.looked = lambda: unattended.settle(_going_on(run.flight))
         with _bell(helm.settings, workspace, screen, run.journal) as bell:
             if bell is not None:
@@ -205,6 +213,11 @@ def open_search(
             yield Search(
                 workspace, run.flight, nodes, run.ledger, run.paperwork, run.journal, helm.loaded
             )
+
+
+def _take_aboard(journal: Journal) -> None:
+    take_aboard()
+    journal.event("aboard", "debug")
 
 
 def _earlier(
