@@ -34,6 +34,10 @@ class LedgerError(PilothouseError):
     """The ledger cannot be read or written."""
 
 
+class NewerLedger(LedgerError):
+    """The ledger is whole, and holds what only a newer version knows."""
+
+
 class LlmError(PilothouseError):
     """The LLM endpoint failed or answered something that cannot be used."""
 

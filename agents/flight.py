@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
@@ -24,6 +25,7 @@ from agents.submitting import Submitting
 from agents.trial import PastAttempt, Trial, TrialState
 from agents.watch import LOCAL_GRACE_SECONDS, Watch
 from agents.workspace import Workspace
+from scheduler.claim import Claim
 from scheduler.cluster import Cluster
 from scheduler.errors import SchedulerError
 from scheduler.job import Failure, Observation
@@ -83,8 +85,7 @@ class Flight:
     def reach(self) -> None:
         """Make the run directory on the cluster and put the code there, once in this process."""
         if not self._ready:
-            known = any(trial.job and trial.job.job_id for trial in self._ledger.trials())
-            self._patience(lambda: self._cluster.prepare(known=known))
+            self._take()
             self._code = staged_code(
                 self._settings.training.stage,
                 self._ledger,
@@ -94,6 +95,20 @@ class Flight:
                 self.said,
             )
             self._ready = True
+
+    def _take(self) -> None:
+        """Make the run directory on the cluster, this run's alone."""
+        jobs = [trial.job for trial in self._ledger.trials() if trial.job is not None]
+        place = f"{socket.gethostname()}:{self._workspace.directory}"
+        # Where jobs run in the run's own directory, its lock keeps all others away.
+        claim = None if is_local(self._settings) else Claim(self._token, place, bool(jobs))
+        known = any(job.job_id for job in jobs)
+        left = self._patience(lambda: self._cluster.prepare(known=known, claim=claim))
+        if left is not None:
+            self.said(
+                f"note: this run was worked on from {left} before; a search that still goes on there "
+                "ends at its next submission"
+            )
 
     # -- which trials ----------------------------------------------------------------------------
 

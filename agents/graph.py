@@ -10,6 +10,8 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict
 
+from agents.ledger_file import with_the_usual_mode
+
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import BaseCheckpointSaver
     from langgraph.checkpoint.sqlite import SqliteSaver
@@ -156,6 +158,7 @@ def _saver(path: Path) -> SqliteSaver:
     """
     from langgraph.checkpoint.sqlite import SqliteSaver
 
+    with_the_usual_mode(path)
     connection = sqlite3.connect(path, check_same_thread=False)
     try:
         _set_up(saver := SqliteSaver(connection))

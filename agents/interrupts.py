@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
@@ -29,6 +30,8 @@ class Interrupts:
         self._asked = threading.Event()
         self._number = 0
         self._before: dict[int, Any] = {}
+        self.first_rest: Callable[[], None] = lambda: None
+        """Called once, when there is time for the first time."""
 
     def __enter__(self) -> Interrupts:
         for number in _SIGNALS:
@@ -55,5 +58,7 @@ class Interrupts:
 
     def sleep(self, seconds: float) -> None:
         """Wait, at most until a signal comes; then raise Interrupted."""
+        use_it, self.first_rest = self.first_rest, lambda: None
+        use_it()
         self._asked.wait(seconds)
         self.check()

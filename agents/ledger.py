@@ -12,12 +12,13 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from agents.errors import LedgerError
+from agents.errors import LedgerError, NewerLedger
 from agents.ledger_file import in_the_drivers_words, is_there, open_storage
+from agents.newer import failure_fields, job_fields, unknown
 from agents.outcome import Outcome
 from agents.space import SearchSpace
 from agents.trial import Direction, Job, PastAttempt, Proposal, StudyView, Trial, TrialState
-from scheduler.job import Cause, Failure, Resources
+from scheduler.job import Failure
 from training.contract import Curve, ParameterValue, finite_or_none
 
 if TYPE_CHECKING:
@@ -86,6 +87,13 @@ class Ledger:
                 raise LedgerError(
                     f"the study {study_name} in {url} was made for another direction than "
                     f"objective.direction = {direction}: use another experiment.id or ledger.storage"
+                )
+            found = unknown(storage.get_all_trials(study_id, deepcopy=False))
+            if found is not None:
+                raise NewerLedger(
+                    f"a newer version of Pilothouse has worked on this run: {found}, which this "
+                    "version does not know and would lose; go on with the newer one (looking at the "
+                    "run works with this one too)"
                 )
         except LedgerError:
             raise
@@ -350,9 +358,8 @@ def _job(document: Mapping[str, Any] | None, outcome: Mapping[str, Any]) -> Job 
 def _job_from_json(document: Mapping[str, Any] | None) -> Job | None:
     if not document:
         return None
-    known = {key: value for key, value in document.items() if key != "past"}
     times = {name: _datetime(document.get(name)) for name in _JOB_TIMES}
-    return Job(**{**known, **times, "resources": Resources(**document["resources"])})
+    return Job(**{**job_fields(document), **times})
 
 
 def _past_to_json(attempt: PastAttempt) -> dict[str, Any]:
@@ -373,7 +380,7 @@ def _failure_to_json(failure: Failure | None) -> dict[str, Any] | None:
 
 
 def _failure_from_json(document: Mapping[str, Any] | None) -> Failure | None:
-    return Failure(**{**document, "cause": Cause(document["cause"])}) if document else None
+    return Failure(**failure_fields(document)) if document else None
 
 
 def _iso(moment: datetime | None) -> str | None:

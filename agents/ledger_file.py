@@ -48,12 +48,23 @@ def _lay_out(path: Path) -> None:
     unfinished = path.with_name(f"{path.name}.{os.getpid()}.new")
     unfinished.unlink(missing_ok=True)
     try:
+        with_the_usual_mode(unfinished)
         storage = RDBStorage(f"sqlite:///{unfinished}")
         storage.remove_session()
         storage.engine.dispose()
         _give_name(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def with_the_usual_mode(path: Path) -> None:
+    """Make an empty file where there is none: SQLite takes it for a new database.
+
+    Left to itself SQLite denies the group what the umask allows it, and with it whoever shall go on
+    with a colleague's run.
+    """
+    if not path.exists():
+        path.touch()
 
 
 def _give_name(unfinished: Path, path: Path) -> None:

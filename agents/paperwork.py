@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from agents.config.model import Settings
@@ -21,6 +22,13 @@ HTML_SHARE = 0.02
 """report.html is rewritten while the search goes on, but for no more than this share of the time."""
 
 
+def steady_clock() -> float:
+    """Seconds by a clock that is never set, and goes on while the machine sleeps where it has one."""
+    if sys.platform == "linux":
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+    return time.monotonic()
+
+
 class Paperwork:
     """Writes the reports of one run. Facts that must survive a crash are kept with the study."""
 
@@ -30,7 +38,7 @@ class Paperwork:
         workspace: Workspace,
         ledger: Ledger,
         configuration: str,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = steady_clock,
     ) -> None:
         self._settings = settings
         self._workspace = workspace
@@ -38,6 +46,7 @@ class Paperwork:
         self._configuration = configuration
         self._clock = clock
         self._html_not_before = clock()
+        self._opened, self._opened_at = datetime.now(UTC), clock()
         self._usage = UsageReader(workspace.exchanges)
         self._reported: dict[int, Sequence[int]] = {}
         """The trials in the report of each iteration, as far as they were looked at."""
@@ -55,7 +64,9 @@ class Paperwork:
 
     def elapsed(self) -> float:
         """Seconds that the search was at work, in whatever process."""
-        return elapsed_seconds(self._ledger.attributes(), self.started_at, datetime.now(UTC))
+        # In this process by a clock that nobody sets: a correction by an hour is no hour of work.
+        here = timedelta(seconds=self._clock() - self._opened_at)
+        return elapsed_seconds(self._ledger.attributes(), self.started_at, self._opened + here)
 
     def notice(self, text: str) -> None:
         """Keep a notice for the report, which holds it once."""

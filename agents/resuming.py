@@ -12,6 +12,7 @@ from typing import Any
 
 from agents import requests
 from agents.config import LoadedConfig, load
+from agents.config.faults import NO_SUCH_KEY
 from agents.config.model import Settings
 from agents.errors import ConfigurationError
 from agents.helm import history_of
@@ -26,9 +27,27 @@ _PLACE = ("cluster.remote_base", "cluster.batch_system.kind")
 """Which machine of a cluster is asked is not among them: another login node is no other place."""
 
 
+def own_configuration(workspace: Workspace, overrides: Sequence[str] = ()) -> LoadedConfig:
+    """The configuration that is kept with a run. Raises ConfigurationError, which tells of versions
+    where it has a key that there is not: nobody has mistyped it there."""
+    try:
+        return load(workspace.config_file, overrides)
+    except ConfigurationError as error:
+        own = f"{workspace.config_file}:"
+        if not any(p.startswith(own) and NO_SUCH_KEY in p for p in error.problems):
+            raise
+        raise ConfigurationError(
+            [
+                *error.problems,
+                "  this is the run's own copy: where nobody has edited it, another version of "
+                "Pilothouse made the run; go on with that one",
+            ]
+        ) from error
+
+
 def refuse_changes(workspace: Workspace, loaded: LoadedConfig) -> None:
     """Raises ConfigurationError, with each key, where `loaded` cannot go on with the run."""
-    before, now, source = load(workspace.config_file).settings, loaded.settings, loaded.path
+    before, now, source = own_configuration(workspace).settings, loaded.settings, loaded.path
     changed = _changes(before, now, _RESTED_ON)
     if changed:
         raise ConfigurationError(
@@ -52,7 +71,7 @@ def note_of_changes(workspace: Workspace, loaded: LoadedConfig) -> str | None:
     """What is said of a change that is allowed, and that values of trials may depend on."""
     if not workspace.log_file.exists():
         return None  # nobody has opened the run: its configuration is the one that is loaded
-    before = load(workspace.config_file).settings
+    before = own_configuration(workspace).settings
     changed = _changes(before, loaded.settings, _PROGRAM)
     if not changed:
         return None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import io
+import os
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -196,7 +197,23 @@ def main() -> None:
         if isinstance(error, Away) and error.remedy:
             print(f"  to go on: {error.remedy}", file=sys.stderr)
         sys.exit(exit_code(error))
+    except UnicodeEncodeError as error:
+        if not error.reason.startswith("surrogates"):
+            raise
+        around = error.object[max(0, error.start - 60) : error.end + 20]
+        print(
+            f"error: {around!r}: a name here is no UTF-8, and files of a run cannot hold it; rename "
+            "that file or directory, or work elsewhere",
+            file=sys.stderr,
+        )
+        sys.exit(2)
     except OSError as error:
+        if _is_nowhere():
+            print(
+                "error: the directory that you are in has been deleted: `cd` to one that is there",
+                file=sys.stderr,
+            )
+            sys.exit(2)
         if error.errno in FORBIDDEN and error.filename:
             print(
                 f"error: {error.filename}: {error.strerror}; it may be somebody else's: ask them, or "
@@ -216,6 +233,14 @@ def main() -> None:
     except KeyboardInterrupt:
         print("interrupted; a run that had begun can be resumed with --resume", file=sys.stderr)
         sys.exit(130)
+
+
+def _is_nowhere() -> bool:
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return True
+    return False
 
 
 def _show_every_letter() -> None:

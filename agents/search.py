@@ -12,13 +12,14 @@ from datetime import UTC, datetime
 
 import yaml
 
+from agents.aboard import files_changed, take_aboard
 from agents.bell import Bell
 from agents.config import LoadedConfig
 from agents.config.model import Settings
 from agents.config.references import names
 from agents.confirm import Confirmed, confirmed, winner
 from agents.earlier import earlier_trials
-from agents.errors import ConfigurationError, LedgerError, UnexpectedError
+from agents.errors import ConfigurationError, LedgerError, NewerLedger, UnexpectedError
 from agents.flight import Flight
 from agents.graph import Position, run_graph
 from agents.helm import Helm
@@ -46,6 +47,11 @@ from scheduler.cluster import Cluster
 from scheduler.job import JobState
 from scheduler.transports import open_transport
 from training.contract import PilothouseError
+
+FILES_CHANGED = (
+    "  Files of Pilothouse itself have changed since it was started (a pull, an update?): that may be "
+    "why, and what goes on begins with the new ones.\n"
+)
 
 
 @dataclass(frozen=True)
@@ -85,6 +91,7 @@ class Search:
             self.journal.event("unexpected", "error", traceback=traceback.format_exc())
             raise UnexpectedError(
                 f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}\n"
+                f"{FILES_CHANGED if files_changed() else ''}"
                 f"  The traceback is in {self.workspace.log_file}. Jobs go on, nothing is lost;\n"
                 f"  to go on: python -m agents.run --resume {shlex.quote(str(self.workspace.directory))}"
             ) from error
@@ -162,7 +169,7 @@ def _open_ledger(settings: Settings, workspace: Workspace, space: SearchSpace) -
     try:
         return Ledger.open(url, workspace.first_name, direction, space, has_begun=begun)
     except LedgerError as error:
-        if not begun:
+        if not begun or isinstance(error, NewerLedger):
             raise
         raise LedgerError(
             f"{error}\n  to save what other files tell: python -m agents.run report "
@@ -200,6 +207,7 @@ def open_search(
             interrupts,
             _earlier(loaded.settings, helm.space, workspace, screen, run.paperwork),
         )
+        interrupts.first_rest = lambda: _take_aboard(run.journal)
         nodes.looked = lambda: unattended.settle(_going_on(run.flight))
         with (
             closing(_notifier(loaded, workspace, screen, run.journal)) as notifier,
@@ -218,6 +226,11 @@ def open_search(
                 helm.loaded,
                 notifier,
             )
+
+
+def _take_aboard(journal: Journal) -> None:
+    take_aboard()
+    journal.event("aboard", "debug")
 
 
 def _earlier(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -133,12 +134,33 @@ class Workspace:
 
         Raises RunLocked, which names who has it, ConfigurationError where it may not be written.
         """
-        return RunLock(self.directory / LOCK_FILE)
+        lock = RunLock(self.directory / LOCK_FILE)
+        closed = [f for f in (self.study_file, self.graph_file) if _is_closed(f)]
+        if closed:
+            lock.release()
+            names = " ".join(file.name for file in closed)
+            raise ConfigurationError(
+                f"{self.directory}: cannot write {names} there, which belongs to "
+                f"{_owner(closed[0])}: ask them for `chmod g+w {names}` in that directory, or to go on "
+                "with the run; you can look: `status`, `watch`, `explain`, `export`, `report`"
+            )
+        return lock
 
     @property
     def is_held(self) -> bool:
         """Whether an orchestrator works on the run, here or on a host that shares the directory."""
         return is_held(self.directory / LOCK_FILE)
+
+
+def _is_closed(file: Path) -> bool:
+    return file.exists() and not os.access(file, os.W_OK)
+
+
+def _owner(file: Path) -> str:
+    try:
+        return file.owner()
+    except (KeyError, OSError):
+        return "somebody else"
 
 
 Kind = Literal["search", "experiment", "pool"]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from scheduler.batch_system import BatchSystem
+from scheduler.claim import TAKEN_OVER, Claim
 from scheduler.errors import ConnectionLost, SchedulerAway, SchedulerError, StorageFull, TooSlow
 from scheduler.job import InDoubt, JobRef, JobRequest, Observation
 from scheduler.polling import poll_script, read_observations
@@ -48,14 +49,17 @@ class Cluster:
         self.root = f"{base.rstrip('/')}/{run}"
         self._template = template
         self._prepared = False
+        self._claim: Claim | None = None
 
-    def prepare(self, *, known: bool = False) -> None:
-        """Make the run directory and learn its absolute path. Idempotent.
+    def prepare(self, *, known: bool = False, claim: Claim | None = None) -> str | None:
+        """Make the run directory and learn its absolute path. Idempotent. Returns from where else
+        the run was worked on before, if `claim` tells that it is from here now.
 
-        Raises SchedulerError where it cannot be made, SchedulerAway where it had been: `known`
-        tells that jobs of this run were submitted before, in another process.
+        Raises SchedulerError where it cannot be made or is another run's, SchedulerAway where it had
+        been made: `known` tells that jobs of this run were submitted before, in another process.
         """
-        script = f"mkdir -p {home_path(self.root)} && cd {home_path(self.root)} && pwd -P\n"
+        root, claiming = home_path(self.root), claim.shell() if claim is not None else ""
+        script = f"mkdir -p {root} && cd {root} || exit 1\n{claiming}pwd -P\n"
         done = self._run(script)
         if done.code != 0:
             said = done.stderr.decode(errors="replace").strip()
@@ -65,8 +69,13 @@ class Cluster:
                 f"cannot make {self.root} on {self.transport.name}: {said}; set cluster.remote_base "
                 "(or directories.local_base) to a directory that you can write"
             )
-        self.root = done.stdout.decode(errors="replace").strip("\n").split("\n")[-1]
+        said = done.stdout.decode(errors="replace").strip("\n")
+        self.root = said.split("\n")[-1]
+        if claim is not None and (holder := claim.holder(said)) is not None:
+            raise self._taken(holder)
         self._prepared = True
+        self._claim = claim or self._claim
+        return claim.left(said) if claim is not None else None
 
     def render(self, request: JobRequest) -> str:
         """The job script of a request, as it would be submitted."""
@@ -107,7 +116,8 @@ class Cluster:
     ) -> dict[str, Answer | Unread]:
         nonce = secrets.token_hex(8)
         sent = submission(requests, scripts, self.batch, self.root, nonce, mode, again)
-        done = self._run(sent.script, sent.stdin)
+        fence = self._claim.fence(self.root) if self._claim is not None else ""
+        done = self._run(fence + sent.script, sent.stdin)
         self._check(done)
         answers = read_answers(parse_frames(done.stdout, nonce), self.batch)
         missing = [request.name for request in requests if request.name not in answers]
@@ -157,8 +167,22 @@ class Cluster:
             remedy=f"bring {self.root} back (is the file system mounted?)",
         )
 
+    def _taken(self, holder: str) -> SchedulerError:
+        return SchedulerError(
+            f"{self.root} on {self.transport.name} belongs to {holder}: its jobs would be taken for "
+            "this one's. Nothing was started; tell runs apart by directories.run_pattern (with "
+            "{timestamp}), choose another cluster.remote_base, or delete that directory if nobody "
+            "needs it, and start a new run with --new"
+        )
+
     def _check(self, done: Completed) -> None:
         said = done.stderr.decode(errors="replace").strip()[-500:]
+        if done.code == TAKEN_OVER:
+            raise SchedulerError(
+                f"{self.root} on {self.transport.name} has been taken over ({said.splitlines()[-1]}): "
+                "this orchestrator submits nothing more there. Go on with one copy of the run alone; "
+                "`resume` takes it over again"
+            )
         if done.code == ROOT_MISSING:
             raise self._missing(said)
         if done.code == CANNOT_WRITE:

@@ -117,6 +117,7 @@ def _compiled(text: str) -> Template:
     return _environment().from_string(text)
 
 
+@cache
 def data_text(name: str) -> str:
-    """The text of a data file below ``jobs/``."""
+    """The text of a data file below ``jobs/``, as it was when it was first read."""
     return resources.files("jobs").joinpath(name).read_text(encoding="utf-8")

@@ -64,8 +64,7 @@ class Entry:
 # Names hold no newline. A row is piece, size, name; of a link the words are "link", and its target
 # follows as `ls` shows it. One `ls` of all files compares names and sizes without opening any.
 _MISSING = """
-mkdir -p ROOT && cd ROOT && mkdir -p pieces || exit 94
-pwd -P
+[ -d ROOT ] || mkdir -p ROOT/pieces || exit 94
 LC_ALL=C; export LC_ALL
 unset QUOTING_STYLE BLOCK_SIZE LS_BLOCK_SIZE
 ph_rows=$(cat)
@@ -79,7 +78,14 @@ ph_lacks() {
     !(substr($0, index($0, " ") + 1) in seen) { lacks = 1 }
     END { exit !lacks }'
 }
-if [ -d DIGEST ] && ! ph_lacks; then echo complete; exit 0; fi
+ph_done() { [ -d DIGEST ] && ! ph_lacks && pwd -P && echo complete; }
+(cd ROOT 2> /dev/null && ph_done) && exit 0
+# One that is a colleague's is good for what is there. For the rest there is one of one's own beside it.
+ph_root=ROOT
+{ mkdir -p ROOT/pieces && [ -w ROOT ] && [ -w ROOT/pieces ]; } 2> /dev/null || ph_root=ROOT-$(id -u)
+mkdir -p "$ph_root/pieces" && cd "$ph_root" || exit 94
+ph_done && exit 0
+pwd -P
 printf '%s\\n' "$ph_rows" | while read -r ph_piece ph_size ph_name; do
   [ "$ph_piece" != link ] || continue
   [ -f "pieces/$ph_piece" ] && [ "$(($(wc -c < "pieces/$ph_piece")))" -eq "$ph_size" ] ||
@@ -139,7 +145,8 @@ def stage(
     Of a tree in a git repository, everything but what git ignores goes along, committed or not.
     Two round trips and what is new; one, where nothing is, and nothing has been purged. A copy that broke off goes on where it
     was when it is repeated. Raises SchedulerError where a source cannot be read, StorageFull where
-    it cannot be written there, Away where the connection fails.
+    it cannot be written there, Away where the connection fails. Where `destination` is somebody
+    else's, what is not in it goes to one beside it that is named after the user's number.
     """
     end = time.monotonic() + timeout
     entries = _sorted_entries(sources)
@@ -157,13 +164,13 @@ def stage(
     small = [entry for entry in new if entry.size < SLICE_BYTES]
     for group in _groups(small):
         archive = _archive(group)
-        _ask(run, transport.name, destination, digest, _TAKE, archive, end)
+        _ask(run, transport.name, root, digest, _TAKE, archive, end)
     for entry in new:
         if entry.size >= SLICE_BYTES:
             send_file(run, transport.name, entry.source, f"{root}/pieces/{entry.piece}", end)
     rows = "".join(f"{e.kind}\n{_content_row(e)}\n{e.name}\n" for e in entries)
     content = rows.encode("utf-8", "surrogateescape")
-    _ask(run, transport.name, destination, digest, _ASSEMBLE, content, end)
+    _ask(run, transport.name, root, digest, _ASSEMBLE, content, end)
     return Staged(staged.path, digest, len(entries), sum(entry.size for entry in new))
 
 

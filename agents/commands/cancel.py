@@ -11,11 +11,11 @@ from typing import Literal
 from agents import requests
 from agents.commands.status import resume_command
 from agents.commands.steering import Answer, ask
-from agents.config import load
 from agents.errors import ConfigurationError
 from agents.experiment import Experiment, explained, relative
 from agents.interrupts import Interrupts
 from agents.patience import OneTry
+from agents.resuming import own_configuration
 from agents.search import Run, open_run
 from agents.steering import Request, cancelled_by
 from agents.words import named
@@ -36,7 +36,7 @@ def cancel(directory: Path, trials: Trials, wait: float) -> Answer:
             f"cancel: {workspace.directory}: the experiment has ended, so no job of it is there; "
             f"`python -m agents.run harvest {_named(workspace)}` says how it ended"
         )
-    loaded = load(workspace.config_file)
+    loaded = own_configuration(workspace)
     request = requests.new_request("cancel", {"trials": trials})
     with (
         Interrupts() as interrupts,

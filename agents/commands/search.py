@@ -18,7 +18,7 @@ from agents.errors import ConfigurationError
 from agents.finished import at_its_end, end_text
 from agents.interrupts import Interrupted, Interrupts
 from agents.report.numbers import measure
-from agents.resuming import note_of_changes, refuse_changes
+from agents.resuming import note_of_changes, own_configuration, refuse_changes
 from agents.screen import Screen, confirmed_text, duration_text, open_screen
 from agents.search import Ending, Search, open_search
 from agents.space import SearchSpace
@@ -154,7 +154,7 @@ def _resumed(options: SearchOptions, overrides: list[str]) -> tuple[LoadedConfig
     loaded = load(options.config, overrides) if options.config is not None else None
     named = Path(options.resume) if options.resume != LATEST else _latest(loaded).directory
     workspace = existing(named)
-    again = loaded or load(workspace.config_file, overrides)
+    again = loaded or own_configuration(workspace, overrides)
     refuse_changes(workspace, again)
     return again, workspace
 

@@ -12,9 +12,9 @@ from typing import Any, Literal
 
 from agents import asking, requests
 from agents.commands.status import RunState, ago, resume_command, run_state
-from agents.config import load
 from agents.errors import ConfigurationError
 from agents.progress import read_heartbeat
+from agents.resuming import own_configuration
 from agents.space import SearchSpace
 from agents.steering import Request, Verb
 from agents.workspace import Workspace, run_at
@@ -105,7 +105,7 @@ def _checked(workspace: Workspace, verb: Verb, arguments: Mapping[str, Any]) -> 
 
 
 def _space(workspace: Workspace) -> SearchSpace:
-    settings = load(workspace.config_file).settings
+    settings = own_configuration(workspace).settings
     return SearchSpace.build(settings.search_space, settings.constraints)
 
 

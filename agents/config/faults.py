@@ -50,6 +50,8 @@ _LIMITS = {
     "less_than_equal": ("at most", "le"),
 }
 
+NO_SUCH_KEY = "there is no such key"
+
 
 def sentences(error: ValidationError, data: Any) -> list[tuple[str, str]]:
     """Key path and sentence of each thing that is wrong with `data`, in order.
@@ -101,7 +103,7 @@ def _sentence(parts: Parts, details: Sequence[ErrorDetails], data: Any) -> str:
     if kind == "missing":
         return f"{path} is missing"
     if kind == "extra_forbidden":
-        return f"{path}: there is no such key; {suggestion(parts, data)}"
+        return f"{path}: {NO_SUCH_KEY}; {suggestion(parts, data)}"
     if kind == "union_tag_not_found":
         tag = str(context["discriminator"]).strip("'")
         return f"{path}.{tag} is missing: it says what this is"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,8 +43,9 @@ NAMES: Mapping[str, tuple[str, ...]] = {
 _BUILT_IN = {"loop", "range", "namespace", "dict", "cycler", "joiner", "lipsum"}
 
 
+@cache
 def default_prompt() -> str:
-    """The prompt that comes with Pilothouse, as it stands in its file."""
+    """The prompt that comes with Pilothouse, as it stood in its file when it was first read."""
     return DEFAULT_PROMPT.read_text(encoding="utf-8")
 
 
@@ -52,7 +53,7 @@ def prompt_template(path: Path | None = None) -> Template:
     """The template in a file, or the default. Raises ConfigurationError with file and line."""
     file = path or DEFAULT_PROMPT
     try:
-        text = file.read_text(encoding="utf-8")
+        text = default_prompt() if path is None else path.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigurationError(f"llm.prompt: {file} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:

@@ -1,8 +1,11 @@
 """Elapsed is the time at work; the time between an end and a resume is not."""
 
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
+from agents import paperwork
 from agents.elapsed import elapsed_seconds, with_idle
+from agents.workspace import Workspace
 
 START = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -29,3 +32,22 @@ def test_a_process_that_died_before_it_did_anything_leaves_no_idle_time_twice():
 def test_a_clock_that_went_back_takes_nothing_away():
     kept = {"idle": with_idle({}, at(4), at(3))}
     assert elapsed_seconds(kept, START, at(5)) == 5 * 3600
+
+
+def test_a_clock_that_is_set_meanwhile_makes_no_time_at_work(tmp_path, monkeypatch):
+    class Wall(datetime):
+        shown = at(1)
+
+        @classmethod
+        def now(cls, tz=None):
+            return cls.shown
+
+    steady = [100.0]
+    monkeypatch.setattr(paperwork, "datetime", Wall)
+    ledger = SimpleNamespace(attributes=lambda: {"started_at": START.isoformat()})
+    papers = paperwork.Paperwork(None, Workspace(tmp_path), ledger, "", clock=lambda: steady[0])
+    assert papers.elapsed() == 3600
+    for hours in (-5, 0.5, 90):
+        Wall.shown = at(hours)
+        steady[0] += 60
+        assert papers.elapsed() == 3600 + steady[0] - 100

@@ -19,11 +19,11 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def run(*words):
+def run(*words, umask=-1):
     return subprocess.run(
         [*AS_ANYBODY, sys.executable, "-m", "agents.run", *map(str, words)],
         cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=300,
-        env={**os.environ, "NO_COLOR": "1", "COLUMNS": "80"},
+        umask=umask, env={**os.environ, "NO_COLOR": "1", "COLUMNS": "80"},
     )  # fmt: skip
 
 
@@ -77,3 +77,28 @@ def test_clean_offers_nothing_that_it_cannot_delete(theirs):
     assert done.returncode == 0, done.stderr
     assert "you cannot write there" in done.stdout
     assert "nothing to delete" in done.stdout
+
+
+@pytest.fixture
+def left_in_group(tmp_path):
+    """A search of somebody whose group may write."""
+    config = write_quick_search(tmp_path, ', run_pattern: "{experiment}"')
+    done = run("--config", config, umask=0o002)
+    assert done.returncode == 0, done.stderr
+    return tmp_path / "results" / "small"
+
+
+def test_who_may_write_by_the_umask_may_go_on_with_the_run(left_in_group):
+    places = [p for p in left_in_group.iterdir() if not p.name.startswith("job_")]
+    assert {p.name for p in places} >= {"study.db", "graph.db", "run.lock", "logs", "reports"}
+    assert not [p.name for p in places if not p.stat().st_mode & 0o020]
+
+
+@pytest.mark.parametrize("name", ["study.db", "graph.db"])
+def test_a_database_that_may_not_be_written_is_told_with_its_remedy(left_in_group, name):
+    (left_in_group / name).chmod(0o444)
+    done = run("resume", left_in_group, "--max-iterations", 2)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert f"cannot write {name} there" in done.stderr
+    assert f"chmod g+w {name}" in done.stderr
+    assert "to save what other files tell" not in done.stderr

@@ -20,10 +20,10 @@ def environment(finalize: Callable[[Any], Any]) -> Environment:
     `finalize` sees every value that a template puts out, so that nothing goes out as it came in.
     HTML templates (``.html.j2``) are escaped besides.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from jinja2 import DictLoader, Environment, StrictUndefined
 
     return Environment(
-        loader=FileSystemLoader(_HERE),
+        loader=DictLoader(sources()),
         autoescape=lambda name: name is None or name.endswith(".html.j2"),
         undefined=StrictUndefined,
         finalize=finalize,
@@ -35,4 +35,12 @@ def environment(finalize: Callable[[Any], Any]) -> Environment:
 
 def text(name: str) -> str:
     """A style sheet or a script that goes into a page as it is."""
-    return (_HERE / name).read_text(encoding="utf-8")
+    return sources()[name]
+
+
+@cache
+def sources() -> dict[str, str]:
+    """The texts of all of them by name, read once: as old as the code that fills them in, also after
+    the checkout has changed under a search of days."""
+    files = (file for file in _HERE.iterdir() if file.suffix in (".j2", ".css", ".js"))
+    return {file.name: file.read_text(encoding="utf-8") for file in files}

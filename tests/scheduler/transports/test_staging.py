@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -256,3 +257,36 @@ def test_a_taste_in_listings_does_not_make_a_whole_snapshot_look_broken(
     again = Counting()
     stage(again, {"code": source}, there, timeout=180)
     assert again.trips == 1
+
+
+class Anybody(Counting):
+    """This machine, for a user who is not root (root writes everywhere unless it gives that up)."""
+
+    def run(self, script: str, *, stdin: bytes = b"", timeout: float) -> Completed:
+        words = ["--bounding-set=-dac_override", "--inh-caps=-dac_override", "sh", "-c", script]
+        command = words[2:] if os.geteuid() else ["setpriv", *words]
+        done = subprocess.run(command, input=stdin, capture_output=True)
+        return Completed(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.mark.skipif(not os.geteuid() and shutil.which("setpriv") is None, reason="needs util-linux")
+def test_where_a_colleague_was_first_there_is_a_place_of_ones_own(tmp_path: Path) -> None:
+    ours, theirs, code = tmp_path / "ours.py", tmp_path / "theirs.py", tmp_path / "far" / "code"
+    ours.write_text("ours")
+    theirs.write_text("theirs")
+    stage(LOCAL, {"a.py": theirs}, str(code), timeout=180)
+    closed = [code, *(place for place in code.rglob("*") if place.is_dir())]
+    for place in closed:
+        place.chmod(0o555)
+    same = stage(Anybody(), {"a.py": theirs}, str(code), timeout=180)
+    assert (Path(same.path).parent, same.sent) == (code, 0)
+    other = stage(Anybody(), {"a.py": ours}, str(code), timeout=180)
+    assert Path(other.path).parent == code.with_name(f"code-{os.geteuid()}")
+    assert Path(other.path, "a.py").read_text() == "ours"
+    again = stage(Anybody(), {"a.py": ours}, str(code), timeout=180)
+    assert (again.path, again.sent) == (other.path, 0)
+    # A run that goes on asks for it where it lies.
+    kept = stage(Anybody(), {"a.py": ours}, str(Path(other.path).parent), timeout=180)
+    assert (kept.path, kept.sent) == (other.path, 0)
+    for place in closed:
+        place.chmod(0o755)
