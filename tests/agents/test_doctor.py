@@ -287,3 +287,19 @@ def test_help_shows_an_example():
 def test_json_is_a_list_of_checks(tmp_path):
     rows = json.loads(run("doctor", "--config", write_config(tmp_path), "--json").stdout)
     assert all(set(row) == {"name", "outcome", "seen", "remedy"} for row in rows)
+
+
+def test_gpus_that_all_jobs_would_share_by_chance(tmp_path):
+    """A program takes the first GPU that it sees."""
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    listed = "".join(f"echo 'GPU {n}: NVIDIA A100 (UUID: GPU-{n})'\n" for n in range(4))
+    (tools / "nvidia-smi").write_text(f"#!/bin/sh\n{listed}")
+    (tools / "nvidia-smi").chmod(0o755)
+    path = f"{tools}:{os.environ['PATH']}"
+    code, found = doctor(write_config(tmp_path), PATH=path)
+    assert (code, found["scheduler"]["outcome"]) == (0, "warning")
+    assert "each sees all of the 4 GPUs" in found["scheduler"]["seen"]
+    pinned = "cluster: {batch_system: {kind: local, slots: 4, pin: CUDA_VISIBLE_DEVICES}}"
+    code, found = doctor(write_config(tmp_path, cluster=pinned), PATH=path)
+    assert (code, found["scheduler"]["outcome"]) == (0, "ok")
