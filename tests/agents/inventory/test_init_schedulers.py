@@ -78,7 +78,7 @@ def test_a_person_has_the_last_word(here):
 
 
 def test_a_machine_with_gpus_has_a_slot_for_each(here):
-    command(here, "nvidia-smi", "for n in 0 1 2; do echo "GPU $n: A (UUID: $n)"; done")
+    command(here, "nvidia-smi", 'for n in 0 1 2; do echo "GPU $n: A (UUID: $n)"; done')
     assert run(here, "init", "--yes", "--batch", "local").returncode == 0
     batch = written(here)["cluster"]["batch_system"]
     assert batch == {"kind": "local", "slots": 3, "pin": "CUDA_VISIBLE_DEVICES"}
