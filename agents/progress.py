@@ -71,6 +71,15 @@ class Source:
 
 
 @dataclass(frozen=True)
+class Compromise:
+    """A trial on the Pareto front of two objectives."""
+
+    trial: int
+    value: float
+    second: float
+
+
+@dataclass(frozen=True)
 class Again:
     """What came of running a trial again."""
 
@@ -99,6 +108,9 @@ class Progress:
     best_parameters: Mapping[str, ParameterValue] = field(default_factory=dict)
     best_so_far: Sequence[float] = ()
     """The best objective after each completed trial, thinned."""
+    second_metric: str | None = None
+    front: Sequence[Compromise] = ()
+    """With two objectives the Pareto front, from the best in the second to the best in the first."""
     confirmed: Sequence[Again] = ()
     """The best trials with fresh seeds, the winner first."""
     sources: Mapping[str, Source] = field(default_factory=dict)

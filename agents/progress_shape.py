@@ -76,6 +76,8 @@ _KEYS: Mapping[str, Check] = {
     "best_trial": _number,
     "best_parameters": _any_row,
     "best_so_far": _CURVE,
+    "second_metric": _text,
+    "front": _list_of(_row(trial=_number, value=_number, second=_number)),
     "confirmed": _list_of(_row({"deviation": _number}, trial=_number, mean=_number, runs=_number)),
     "sources": _by_name(_row({"best": _number}, trials=_number)),
     "budgets": _list_of(_row(name=_text, used=_number, limit=_number)),

@@ -10,9 +10,19 @@ from agents.confirm import confirmed
 from agents.convergence import is_at_least
 from agents.cost import node_hours
 from agents.outcome import intermediate_values
-from agents.progress import Again, Budget, JobLine, Progress, Source, Waiting, trials_by_state
+from agents.progress import (
+    Again,
+    Budget,
+    Compromise,
+    JobLine,
+    Progress,
+    Source,
+    Waiting,
+    trials_by_state,
+)
 from agents.schedule import complete_iterations, confirming
 from agents.steering import Taken, steered
+from agents.tradeoff import on_the_front, second_value
 from agents.trial import StudyView, Trial
 from agents.watch import Watch
 
@@ -52,6 +62,8 @@ def standing(
         best_trial=best.number if best else None,
         best_parameters=best.parameters if best else {},
         best_so_far=thinned(best_so_far(view), POINTS),
+        second_metric=view.second.metric if view.second else None,
+        front=_front(view),
         confirmed=[
             Again(one.trial.number, one.mean, one.deviation, len(one.values))
             for one in confirmed(view)
@@ -68,6 +80,17 @@ def standing(
             if place >= len(history) - LAST or _forbids(taken)
         ],
     )
+
+
+def _front(view: StudyView) -> list[Compromise]:
+    if view.second is None:
+        return []
+    pairs = ((trial, second_value(trial, view.second.metric)) for trial in on_the_front(view))
+    return [
+        Compromise(trial.number, trial.value, second)
+        for trial, second in pairs
+        if trial.value is not None and second is not None
+    ]
 
 
 def _forbids(taken: Taken) -> bool:

@@ -17,11 +17,13 @@ from agents.errors import ConfigurationError
 from agents.progress import read_heartbeat
 from agents.report.numbers import measure
 from agents.screen import duration_text
+from agents.thinning import spread
 from agents.words import count
 from agents.workspace import Workspace
 
 MOST_JOBS = 12
 MOST_REQUESTS = 5
+MOST_OF_FRONT = 6
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,9 @@ class RunState:
     """Seconds since the search began, at its last sign of life."""
     best_parameters: Mapping[str, Any]
     best_so_far: Sequence[float]
+    second_metric: str | None
+    front: Sequence[dict[str, Any]]
+    """With two objectives the Pareto front, from the best in the second to the best in the first."""
     confirmed: Sequence[dict[str, Any]]
     """The best trials with fresh seeds, the winner first."""
     sources: Mapping[str, Any]
@@ -91,6 +96,8 @@ def run_state(workspace: Workspace) -> RunState:
         elapsed_seconds=beat.get("elapsed"),
         best_parameters=beat.get("best_parameters") or {},
         best_so_far=beat.get("best_so_far") or [],
+        second_metric=beat.get("second_metric"),
+        front=beat.get("front") or [],
         confirmed=beat.get("confirmed") or [],
         sources=beat.get("sources") or {},
         budgets=beat.get("budgets") or [],
@@ -218,9 +225,15 @@ def _results(state: RunState) -> Iterator[Line]:
         )
     if state.best_parameters:
         yield Line("with", ", ".join(f"{n}={_number(v)}" for n, v in state.best_parameters.items()))
+    if state.front:
+        pairs = ", ".join(
+            f"trial {one['trial']} ({measure(one['value'])}, {measure(one['second'])})"
+            for one in spread(state.front, MOST_OF_FRONT)
+        )
+        yield Line("front", f"{state.metric}, {state.second_metric}: {pairs}")
     for again in state.confirmed:
-        spread = f" +- {measure(again['deviation'])}" if again.get("deviation") is not None else ""
-        text = f"trial {again['trial']}: {measure(again['mean'])}{spread} with {again['runs']} fresh seeds"
+        noise = f" +- {measure(again['deviation'])}" if again.get("deviation") is not None else ""
+        text = f"trial {again['trial']}: {measure(again['mean'])}{noise} with {again['runs']} fresh seeds"
         yield Line("confirmed", text)
     rivals = [
         (name, source) for name, source in state.sources.items() if source.get("best") is not None

@@ -59,6 +59,19 @@ def test_every_trial_is_on_the_front_of_a_pure_trade_off(search):
     assert seconds == sorted(seconds)
 
 
+def test_its_status_tells_the_front(search):
+    command = [sys.executable, "-m", "agents.run", "status", str(search[1])]
+    told = subprocess.run([*command, "--json"], capture_output=True, text=True, check=True)
+    (state,) = json.loads(told.stdout)
+    summary = json.loads((search[1] / "summary.json").read_text())
+    ends = [(one["trial"], one["value"], one["second"]) for one in state["front"]]
+    expected = summary["trade_off"]["front"]
+    assert ends == [(one["trial"], one["value"], one["second"]) for one in expected]
+    assert state["second_metric"] == "flops"
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "accuracy_auc, flops: trial" in " ".join(shown.split())
+
+
 def test_the_ends_of_the_front_run_again(search):
     summary = json.loads((search[1] / "summary.json").read_text())
     front = summary["trade_off"]["front"]
