@@ -189,7 +189,7 @@ def report(records):
             tests(runs, "optuna-tpe", ["sampler", "hybrid:rules"]),
             tests(runs, "sampler", [*plain, *minds]),
             tests(runs, "llm:rules", ["hybrid:rules"]) if "llm:rules" in runs.arms else "",
-            lost(runs, minds),
+            lost(runs, minds) if minds else "",
             needed(runs),
             "Regret of the best configuration that was tried, whether or not it looked best:",
             means(runs, "found"),

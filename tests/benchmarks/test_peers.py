@@ -40,7 +40,7 @@ def height(point):
 
 def started(arm, direction="maximize"):
     pytest.importorskip(PACKAGES[arm], reason=f"pip install {REQUIREMENTS[PEERS[arm]]}")
-    return make(arm, task(direction), 7, 40)
+    return make(arm, task(direction), 7, 50)
 
 
 @pytest.mark.parametrize("arm", FIELD)
@@ -64,7 +64,7 @@ def test_begins_with_the_default_and_stays_in_the_space(arm):
 def test_goes_where_it_is_better(arm, direction):
     peer, sign = started(arm, direction), 1 if direction == "maximize" else -1
     heights = []
-    for _ in range(40):
+    for _ in range(50):
         (point,) = peer.propose(1)
         heights.append(height(point))
         peer.tell([sign * heights[-1]])
