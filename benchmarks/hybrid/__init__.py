@@ -7,7 +7,8 @@
 Each table holds tens of thousands of configurations, each trained several times on real data. A
 trial sees one of these trainings; the score is the *true mean* of the configuration that looks best
 so far, as regret: 0 is the table's best, 1 is the default configuration's. Every arm begins with
-the same default. Peers: `pip install nevergrad==1.0.8 bayesian-optimization==1.4.3`.
+the same default. Peers: `pip install nevergrad==1.0.8 bayesian-optimization==1.4.3`, and those of `peers.py`,
+each in an environment of its own: `deephyper==0.13.2`, `smac==2.4.1`, `hyperopt==0.3.0`, `HEBO==0.3.6`.
 
 The "LLMs" are stand-ins without an endpoint, named for what they do (`minds.py`):
 
@@ -47,4 +48,6 @@ TRAINED = ("scikit-learn/digits",)
 """Really trained (`trained.py`): slow, so for few seeds; nothing was tuned on it."""
 PARTS = {"development": DEVELOPMENT, "held-out": HELD_OUT, "trained": TRAINED}
 FIRST_SEED = {"development": 0, "held-out": 1_000_000, "trained": 2_000_000}
+FIELD = ("deephyper", "smac", "smac-once", "hyperopt", "hebo")
+"""The arms of `peers.py`: no search is made with them unless they are named."""
 BUDGETS = (5, 10, 20, 30, 50)

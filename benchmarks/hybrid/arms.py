@@ -18,6 +18,7 @@ from agents.proposers.surrogate import Surrogate
 from agents.trial import Proposal, StudyView, TrialState
 from benchmarks.hybrid import BUDGETS
 from benchmarks.hybrid.minds import StandIn
+from benchmarks.hybrid.peers import PEERS, peer
 
 
 class Ours:
@@ -163,6 +164,8 @@ def make(arm, task, seed, trials):
         return Optuna(arm, task, seed, trials)
     if arm == "nevergrad":
         return Nevergrad(arm, task, seed, trials)
+    if arm in PEERS:
+        return peer(arm, task, seed, trials)
     return Ours(arm, task, seed, trials)
 
 

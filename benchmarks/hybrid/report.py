@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 from scipy.stats import rankdata, wilcoxon
 
-from benchmarks.hybrid import BUDGETS
+from benchmarks.hybrid import BUDGETS, FIELD
 
 RESAMPLES = 4000
 
@@ -103,6 +103,11 @@ def tests(runs, base, arms, what="regret"):
     return table(runs.budgets, f"minus {base}", rows)
 
 
+def against_field(runs, what):
+    known = [arm for arm in FIELD if arm in runs.arms]
+    return tests(runs, "sampler", known, what) if known else ""
+
+
 def by_set(runs, arms, what="regret"):
     rows = []
     for name in runs.sets:
@@ -184,15 +189,17 @@ def report(records):
             tests(runs, "optuna-tpe", ["sampler", "hybrid:rules"]),
             tests(runs, "sampler", [*plain, *minds]),
             tests(runs, "llm:rules", ["hybrid:rules"]) if "llm:rules" in runs.arms else "",
-            lost(runs, minds),
+            lost(runs, minds) if minds else "",
             needed(runs),
             "Regret of the best configuration that was tried, whether or not it looked best:",
             means(runs, "found"),
             tests(runs, "optuna-tpe", ["sampler"], "found"),
+            against_field(runs, "found"),
             "Regret of what a Gaussian process over the runs takes for the best:",
             means(runs, "modelled"),
             tests(runs, "optuna-tpe", ["sampler"], "modelled"),
+            against_field(runs, "modelled"),
             rates(runs),
-            by_set(runs, ["optuna-tpe", "sampler", "hybrid:rules"]),
+            by_set(runs, ["optuna-tpe", *FIELD, "sampler", "hybrid:rules"]),
         ]
     return "\n\n".join(part.strip() for part in parts if part)
