@@ -99,11 +99,14 @@ class Flight:
     def _take(self) -> None:
         """Make the run directory on the cluster, this run's alone."""
         jobs = [trial.job for trial in self._ledger.trials() if trial.job is not None]
+        in_flight = any(trial.job and trial.job.job_id for trial in self.running())
         place = f"{socket.gethostname()}:{self._workspace.directory}"
         # Where jobs run in the run's own directory, its lock keeps all others away.
         claim = None if is_local(self._settings) else Claim(self._token, place, bool(jobs))
         known = any(job.job_id for job in jobs)
-        left = self._patience(lambda: self._cluster.prepare(known=known, claim=claim))
+        left = self._patience(
+            lambda: self._cluster.prepare(known=known, in_flight=in_flight, claim=claim)
+        )
         if left is not None:
             self.said(
                 f"note: this run was worked on from {left} before; a search that still goes on there "

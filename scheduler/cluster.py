@@ -51,15 +51,20 @@ class Cluster:
         self._prepared = False
         self._claim: Claim | None = None
 
-    def prepare(self, *, known: bool = False, claim: Claim | None = None) -> str | None:
+    def prepare(
+        self, *, known: bool = False, in_flight: bool = False, claim: Claim | None = None
+    ) -> str | None:
         """Make the run directory and learn its absolute path. Idempotent. Returns from where else
         the run was worked on before, if `claim` tells that it is from here now.
 
         Raises SchedulerError where it cannot be made or is another run's, SchedulerAway where it had
         been made: `known` tells that jobs of this run were submitted before, in another process.
+        While some of them are `in_flight` it is not made anew: where it is missing, this is another
+        machine, or a file system is not there.
         """
         root, claiming = home_path(self.root), claim.shell() if claim is not None else ""
-        script = f"mkdir -p {root} && cd {root} || exit 1\n{claiming}pwd -P\n"
+        make = "" if in_flight else f"mkdir -p {root} && "
+        script = f"{make}cd {root} || exit 1\n{claiming}pwd -P\n"
         done = self._run(script)
         if done.code != 0:
             said = done.stderr.decode(errors="replace").strip()
@@ -164,7 +169,8 @@ class Cluster:
     def _missing(self, said: str) -> SchedulerAway:
         return SchedulerAway(
             f"{self.root} on {self.transport.name} is missing or not reachable: {said}",
-            remedy=f"bring {self.root} back (is the file system mounted?)",
+            remedy=f"bring {self.root} back (is the file system mounted? is this the machine where the "
+            "jobs were submitted?)",
         )
 
     def _taken(self, holder: str) -> SchedulerError:

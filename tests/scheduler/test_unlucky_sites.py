@@ -226,3 +226,14 @@ def test_a_directory_that_goes_away_is_waited_for_once_it_was_there(tmp_path):
         resumed.prepare(known=True)
     with pytest.raises(SchedulerError, match=r"set cluster\.remote_base"):
         resumed.prepare()
+
+
+def test_while_jobs_are_in_flight_their_directory_is_not_made_anew(tmp_path):
+    """As on another cluster: there every job would count as lost, and run a second time."""
+    elsewhere = Cluster(LocalTransport(), LocalBatch(LocalBatchSettings()), str(tmp_path), "run")
+    with pytest.raises(SchedulerAway, match="missing or not reachable") as caught:
+        elsewhere.prepare(known=True, in_flight=True)
+    assert "where the jobs were submitted" in caught.value.remedy
+    assert not (tmp_path / "run").exists()
+    (tmp_path / "run").mkdir()
+    elsewhere.prepare(known=True, in_flight=True)
