@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from importlib import resources
 from pathlib import Path
 
 import agents
@@ -23,7 +24,8 @@ from scheduler.script import data_text
 _ELSEWHERE = ("agents.run", "agents.verbs", "agents.commands", "agents.doctor", "agents.detect",
               "agents.inventory")  # fmt: skip
 """What no running search comes to."""
-_DATA = ("local/worker.sh", "templates/job.sh.j2", "templates/pack.sh.j2")
+_DATA = ("local", "templates")
+"""Directories of files that job scripts are made of."""
 _OURS = ("agents", "scheduler", "training")
 _BEGAN = time.time()
 
@@ -33,8 +35,10 @@ def take_aboard() -> None:
     for name in _modules():
         with suppress(ImportError):  # told where it is needed, if ever
             importlib.import_module(name)
-    for name in _DATA:
-        data_text(name)
+    for directory in _DATA:
+        for file in resources.files("jobs").joinpath(directory).iterdir():
+            if file.is_file():
+                data_text(f"{directory}/{file.name}")
     sources()
     default_prompt()
 
