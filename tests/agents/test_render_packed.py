@@ -17,7 +17,7 @@ def test_a_packed_job_is_shown_whole(tmp_path):
     assert "Its job, pack_0000/job.pbs:" in text
     assert "  #PBS -l walltime=01:00:00" in text
     assert "pack.sh, which starts 2 trials:" in text
-    assert "MY_GPU=$(device 1) mpiexec -n 1 sh " in text
+    assert 'MY_GPU=$(ph_device 1 "$given") mpiexec -n 1 sh ' in text
     assert "ph_left=$((3480 - " in text
     assert '"$ph_timeout" -s TERM -k 90 ' in text
     assert "hyperparameters.json of trial 0:" in text

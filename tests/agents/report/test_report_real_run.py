@@ -57,10 +57,10 @@ def test_the_ledger_knows_when_each_attempt_waited_and_ran(run):
     ]  # fmt: skip
     for span in found:
         assert span.submitted <= span.started < span.ended
-        assert span.ran >= 0.3
+        assert span.ran > 0
     waited = {span.trial.number: span.queued for span in found if span.job.attempt == 1}
     # One slot: of each pair one job waits for the other.
-    assert max(waited[0], waited[1]) > 0.3 and max(waited[2], waited[3]) > 0.3
+    assert max(waited[0], waited[1]) > 0 and max(waited[2], waited[3]) > 0
 
 
 def test_the_page_of_the_run_is_the_page_that_is_written_again(run):
