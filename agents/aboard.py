@@ -23,7 +23,8 @@ from scheduler.script import data_text
 _ELSEWHERE = ("agents.run", "agents.verbs", "agents.commands", "agents.doctor", "agents.detect",
               "agents.inventory")  # fmt: skip
 """What no running search comes to."""
-_DATA = ("local/worker.sh", "templates/job.sh.j2", "templates/pack.sh.j2")
+_DATA = ("local/start.sh.j2", "local/worker.sh", "templates/job.sh.j2", "templates/pack.sh.j2",
+         "templates/placement.sh")  # fmt: skip
 _OURS = ("agents", "scheduler", "training")
 _BEGAN = time.time()
 

@@ -16,6 +16,7 @@ from agents.config.model import NotifySettings
 from agents.journal import Journal
 from agents.progress import Progress, Waiting
 from agents.screen import best_text, counts_text
+from scheduler.errors import SchedulerError
 from scheduler.plain import in_one_line, printable
 from scheduler.transports.child import exchange
 from training.contract import PilothouseError
@@ -54,6 +55,8 @@ def deliver(command: Sequence[str], message: Message, environment: Mapping[str, 
             is_complete=lambda output: False,
             environment={**environment, **told},
         )
+    except SchedulerError:
+        return f"{words[0]} prints without end, and was ended"
     except (OSError, PilothouseError) as error:
         return in_one_line(str(error))
     if ended.code is None:

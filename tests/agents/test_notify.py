@@ -15,6 +15,7 @@ from agents.config.model import NotifySettings
 from agents.journal import Journal
 from agents.notify import Message, Notifier, deliver
 from agents.progress import Progress, Waiting
+from scheduler.transports import child
 
 WRITE = """\
 import os, pathlib, sys
@@ -201,3 +202,9 @@ def test_the_example_posts_the_message(path, key):
         )
     assert why is None
     assert received == [(path, "pilothouse small: ended\n\nbest: trial 3 \u2713\n")]
+
+
+def test_a_command_that_prints_without_end_is_ended_and_named(monkeypatch):
+    monkeypatch.setattr(child, "MAX_OUTPUT_BYTES", 1 << 16)
+    why = deliver(["yes"], Message("test", "subject", "text"), os.environ)
+    assert why == "yes prints without end, and was ended"

@@ -1,5 +1,6 @@
 """Where jobs of the local batch system run: which device, which node, by which launcher."""
 
+import os
 import signal
 import subprocess
 from pathlib import Path
@@ -108,6 +109,22 @@ def test_a_job_on_another_node_is_cancelled_through_what_launched_it(tmp_path):
     assert innocent.poll() is None
     innocent.send_signal(signal.SIGKILL)
     innocent.wait()
+
+
+def test_a_process_number_is_told_after_the_host_that_it_is_of(tmp_path, monkeypatch):
+    """Between the two a cancellation would end a process of this machine."""
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    late = f'[ ! -e lock/pid ] || : > "{tmp_path}/late"\nPATH=${{PATH#*:}} exec uname "$@"\n'
+    (tools / "uname").write_text(f"#!/bin/sh\n{late}")
+    (tools / "uname").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
+    cluster = placed(tmp_path, slots=1)
+    job = request("job", WRITE_GOOD)
+    cluster.submit([job])
+    assert isinstance(verdict(cluster, job), Finished)
+    assert Path(cluster.root, job.directory, "lock", "host").read_text().strip()
+    assert not (tmp_path / "late").exists()
 
 
 def test_a_word_of_the_launch_is_one_word(tmp_path):
