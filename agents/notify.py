@@ -92,7 +92,7 @@ class Notifier:
         self._environment = {k: v for k, v in os.environ.items() if k not in hidden}
         self._told: Waiting | None = None
         """The wait that people have been told of."""
-        self._notices: set[str] = set()
+        self._last_notice = ""
         self._messages: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
         self._faults: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
@@ -115,9 +115,10 @@ class Notifier:
             self._send("waiting", f"waits for {waiting.what}", text)
 
     def notice(self, text: str) -> None:
-        """Tell of something that the report will hold, once."""
-        if text not in self._notices:
-            self._notices.add(text)
+        """Tell of something that the report will hold. Told again where another came between: an LLM
+        that is away a second time may be for a person to mend."""
+        if text != self._last_notice:
+            self._last_notice = text
             self._send("notice", in_one_line(text)[:120], text)
 
     def ended(self, subject: str, lines: Sequence[str]) -> None:

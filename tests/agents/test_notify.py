@@ -102,6 +102,14 @@ def test_a_notice_is_told_once(tmp_path, box):
     assert "\x1b" not in text
 
 
+def test_a_second_outage_is_told_though_its_words_are_those_of_the_first(tmp_path, box):
+    bench = Bench(tmp_path, box[1])
+    for text in ("the LLM is away", "the LLM proposes again", "the LLM is away"):
+        bench.notifier.notice(text)
+    bench.notifier.close()
+    assert len(messages(box[0])) == 3
+
+
 def test_without_a_command_nobody_is_told_and_nothing_is_begun(tmp_path):
     bench = Bench(tmp_path, None)
     before = threading.active_count()

@@ -70,6 +70,27 @@ def test_slots_are_spread_over_the_nodes_of_an_allocation(tmp_path, monkeypatch)
     assert found == ["0 on x1 0", "0 on y 2 2", "1 on x1 1", "1 on y 2 3"]
 
 
+def test_a_poll_does_not_ask_the_scheduler_for_the_nodes(tmp_path, monkeypatch):
+    """Each poll starts a worker for each slot, most of which find their slot taken."""
+    tools, asked = tmp_path / "tools", tmp_path / "asked"
+    tools.mkdir()
+    (tools / "scontrol").write_text(f'#!/bin/sh\necho "$*" >> "{asked}"\necho x1\n')
+    (tools / "scontrol").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
+    monkeypatch.delenv("PBS_NODEFILE", raising=False)
+    monkeypatch.setenv("SLURM_JOB_NODELIST", "x[1-1]")
+    cluster = placed(tmp_path, slots=1, launch=AS_LAUNCHED, per_node=1)
+    jobs = [request(f"job{n}", SEEN + WRITE_GOOD) for n in range(2)]
+    cluster.submit(jobs)
+    wait_for(lambda: any(Path(cluster.root, one.directory, "seen").exists() for one in jobs))
+    for _ in range(5):
+        cluster.poll([ref(one) for one in jobs])
+    Path(cluster.root, "go").touch()
+    for one in jobs:
+        assert isinstance(verdict(cluster, one), Finished)
+    assert asked.read_text() == "show hostnames x[1-1]\n" * 2
+
+
 def test_a_slot_without_a_node_says_so(tmp_path, monkeypatch):
     monkeypatch.delenv("PBS_NODEFILE", raising=False)
     monkeypatch.delenv("SLURM_JOB_NODELIST", raising=False)
