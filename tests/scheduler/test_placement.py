@@ -88,18 +88,29 @@ def test_a_poll_does_not_ask_the_scheduler_for_the_nodes(tmp_path, monkeypatch):
     Path(cluster.root, "go").touch()
     for one in jobs:
         assert isinstance(verdict(cluster, one), Finished)
-    assert asked.read_text() == "show hostnames x[1-1]\n" * 2
+    assert asked.read_text() == "show hostnames x[1-1]\n"
 
 
-def test_a_slot_without_a_node_says_so(tmp_path, monkeypatch):
-    monkeypatch.delenv("PBS_NODEFILE", raising=False)
-    monkeypatch.delenv("SLURM_JOB_NODELIST", raising=False)
-    cluster = placed(tmp_path, slots=2, launch=AS_LAUNCHED, per_node=1)
-    jobs = [request(f"job{n}", "import time; time.sleep(1)\n" + WRITE_GOOD) for n in range(2)]
+def test_slots_without_a_node_leave_the_jobs_to_those_that_have_one(tmp_path, monkeypatch):
+    """The same configuration, in an allocation that is smaller."""
+    nodes = tmp_path / "nodes"
+    nodes.write_text("x1\n")
+    monkeypatch.setenv("PBS_NODEFILE", str(nodes))
+    cluster = placed(tmp_path, slots=3, launch=AS_LAUNCHED, per_node=1)
+    jobs = [request(f"job{n}", WRITE_GOOD) for n in range(4)]
     cluster.submit(jobs)
-    failed = [one for one in (verdict(cluster, job) for job in jobs) if isinstance(one, Failed)]
-    (found,) = failed
-    assert "slot 1 has no node" in found.failure.stderr_tail
+    assert all(isinstance(verdict(cluster, job), Finished) for job in jobs)
+
+
+def test_where_no_node_is_named_a_job_says_so(tmp_path, monkeypatch):
+    (tmp_path / "nodes").touch()
+    monkeypatch.setenv("PBS_NODEFILE", str(tmp_path / "nodes"))
+    cluster = placed(tmp_path, slots=2, launch=AS_LAUNCHED, per_node=1)
+    job = request("job", WRITE_GOOD)
+    cluster.submit([job])
+    found = verdict(cluster, job)
+    assert isinstance(found, Failed)
+    assert " has no node: neither PBS_NODEFILE nor " in found.failure.stderr_tail
 
 
 def test_what_a_launcher_said_that_failed_is_kept(tmp_path):
