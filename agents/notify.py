@@ -127,7 +127,8 @@ class Notifier:
 
     def broke_off(self, error: str) -> None:
         """Tell that an error ended this process; the run can be resumed."""
-        self._send("broke_off", "broke off", f"{error}\n\n{self._way_on()}")
+        way = self._way_on()  # which some errors tell themselves
+        self._send("broke_off", "broke off", error if way in error else f"{error}\n\n{way}")
 
     def left(self, signal: str) -> None:
         """Tell that a signal ended this process; the run can be resumed."""
