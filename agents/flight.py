@@ -16,10 +16,10 @@ from agents.config.model import Settings
 from agents.jobs import is_local, lock_holder, next_attempt
 from agents.journal import Journal
 from agents.ledger import Ledger
-from agents.outcome import Outcome, intermediate_values, outcome
+from agents.outcome import Outcome, outcome
 from agents.pace import poll_interval
 from agents.patience import Patience
-from agents.pruning import Pruning
+from agents.pruning import Pruning, judged_points
 from agents.stuck import Stuck
 from agents.submitting import Submitting
 from agents.trial import PastAttempt, Trial, TrialState
@@ -210,7 +210,9 @@ class Flight:
         return wait * random.uniform(1.0, 1.0 + JITTER)
 
     def _report_points(self, trial: Trial) -> None:
-        points = intermediate_values(self.watch.lines(trial), self._settings.objective.metric)
+        """Enter what the objective was meanwhile. What it is unknown from is not entered: others are
+        compared with it, and an accuracy ranks as no loss."""
+        points = judged_points(self.watch.lines(trial), self._settings.objective.metric)
         last = self._reported.get(trial.number, -1)
         stride = 1 + len(points) // MAX_POINTS
         kept = list(points.items())[::stride]

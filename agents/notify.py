@@ -16,6 +16,7 @@ from agents.config.model import NotifySettings
 from agents.journal import Journal
 from agents.progress import Progress, Waiting
 from agents.screen import best_text, counts_text
+from scheduler.errors import SchedulerError
 from scheduler.plain import in_one_line, printable
 from scheduler.transports.child import exchange
 from training.contract import PilothouseError
@@ -54,6 +55,8 @@ def deliver(command: Sequence[str], message: Message, environment: Mapping[str, 
             is_complete=lambda output: False,
             environment={**environment, **told},
         )
+    except SchedulerError:
+        return f"{words[0]} prints without end, and was ended"
     except (OSError, PilothouseError) as error:
         return in_one_line(str(error))
     if ended.code is None:
@@ -89,7 +92,7 @@ class Notifier:
         self._environment = {k: v for k, v in os.environ.items() if k not in hidden}
         self._told: Waiting | None = None
         """The wait that people have been told of."""
-        self._notices: set[str] = set()
+        self._last_notice = ""
         self._messages: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
         self._faults: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
@@ -112,9 +115,10 @@ class Notifier:
             self._send("waiting", f"waits for {waiting.what}", text)
 
     def notice(self, text: str) -> None:
-        """Tell of something that the report will hold, once."""
-        if text not in self._notices:
-            self._notices.add(text)
+        """Tell of something that the report will hold. Told again where another came between: an LLM
+        that is away a second time may be for a person to mend."""
+        if text != self._last_notice:
+            self._last_notice = text
             self._send("notice", in_one_line(text)[:120], text)
 
     def ended(self, subject: str, lines: Sequence[str]) -> None:
@@ -123,7 +127,8 @@ class Notifier:
 
     def broke_off(self, error: str) -> None:
         """Tell that an error ended this process; the run can be resumed."""
-        self._send("broke_off", "broke off", f"{error}\n\n{self._way_on()}")
+        way = self._way_on()  # which some errors tell themselves
+        self._send("broke_off", "broke off", error if way in error else f"{error}\n\n{way}")
 
     def left(self, signal: str) -> None:
         """Tell that a signal ended this process; the run can be resumed."""

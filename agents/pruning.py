@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from agents.config.model import PrunerSettings, Settings
 from agents.ledger import Ledger
-from agents.outcome import Outcome
+from agents.outcome import Outcome, intermediate_values
 from agents.trial import Direction, Trial, TrialState
 from agents.watch import Watch
 from scheduler.cluster import Cluster
@@ -70,13 +70,9 @@ Why = Weak | Outranked
 
 
 def judged_points(lines: Sequence[MetricLine], metric: str) -> Points:
-    """What a running trial is judged by; nothing where its lines do not tell of the objective."""
-    held = {line.step: value for line in lines if (value := line.values.get(metric)) is not None}
-    if held or metric not in ACCURACIES:
-        return held
-    return {
-        line.step: value for line in lines if (value := line.values.get("accuracy")) is not None
-    }
+    """What a trial is judged by; nothing where its lines do not tell of the objective."""
+    tells = metric in ACCURACIES or any(line.values.get(metric) is not None for line in lines)
+    return intermediate_values(lines, metric) if tells else {}
 
 
 def weak(

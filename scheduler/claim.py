@@ -34,7 +34,7 @@ if [ -z "$ph_run" ]; then
 elif [ "$ph_run" = RUN ] || [ BEGUN = yes ]; then
   printf '%s\\n' OWN > "$ph_card" && mv -f "$ph_card" CARD || rm -f "$ph_card"
 fi 2> /dev/null
-echo "owner $ph_run $ph_place"
+printf 'owner %s %s\\n' "$ph_run" "$ph_place"
 """
 
 

@@ -161,7 +161,7 @@ class Cluster:
             return self.transport.run(script, stdin=stdin, timeout=ROUND_TRIP_SECONDS)
         except TooSlow as error:
             error.remedy = (
-                f"see whether `ls {quote(self.root)}` hangs there too: then it is the file system, and "
+                f"see whether `ls {home_path(self.root)}` hangs there too: then it is the file system, and "
                 "the search goes on when that does"
             )
             raise

@@ -134,3 +134,11 @@ def _pack_problems(cluster: ClusterSettings) -> Iterator[Problem]:
             "nodes; give per_node and launch, such as [mpiexec, -n, '1', --hosts, '{node}'], or "
             "[srun, ...]",
         )
+    batch = cluster.batch_system
+    if pack.pin is not None and isinstance(batch, LocalBatchSettings) and batch.pin == pack.pin:
+        yield (
+            "cluster.pack.pin",
+            f"cluster.pack.pin and cluster.batch_system.pin are both {pack.pin}: a slot has one "
+            "device, and all trials of its pack would get it; leave out cluster.pack.pin to share it, or "
+            "cluster.pack, which saves no queue here",
+        )

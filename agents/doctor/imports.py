@@ -31,7 +31,8 @@ def needed(start: str, root: str) -> "list[str]":
         if "sys.path" in text:
             return []
         for base, parts in _imports(text, path, root):
-            if _is_own(base, parts):
+            # What a relative import names, and no file has, is a name in that package's __init__.
+            if base != root or _is_own(base, parts):
                 files += _files(base, parts)
             else:
                 names.add(parts[0])
@@ -50,7 +51,7 @@ def _imports(text: str, path: str, root: str) -> "Iterator[tuple[str, Sequence[s
     """The modules that `text` imports at once: the directory to begin at, and the names from there."""
     try:
         body = ast.parse(text).body
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return
     for node in body:
         if isinstance(node, ast.Import):

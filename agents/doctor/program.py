@@ -14,6 +14,8 @@ _PYTHON = re.compile(r"(?:.*/)?python[0-9.]*")
 _SCRIPTS = (".py", ".sh", ".R", ".jl", ".pl", ".rb", ".m")
 _WITH_VALUE = ("-W", "-X")
 """Options of Python that take the next word."""
+_BRINGS_ITS_OWN = frozenset({"run", "exec"})
+"""Words of programs (`conda run`, `uv run`, `apptainer exec`) behind which another Python is found."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class Needs:
 
     program: str
     python: str | None
-    """The Python in it, if there is one."""
+    """The Python in it, if there is one that can be asked as it is named."""
     files: Sequence[str] = ()
     modules: Sequence[str] = ()
     """Of ``python -m``."""
@@ -44,7 +46,8 @@ def needs_of(command: Sequence[str], python: str) -> Needs:
         files = [word for word in words[1:] if word.endswith(_SCRIPTS) and not _is_made(word)]
         return Needs(words[0], None, files)
     files, modules = _started(words[place + 1 :])
-    return Needs(words[0], words[place], files, modules)
+    elsewhere = command[place] != "{python}" and _BRINGS_ITS_OWN.intersection(words[:place])
+    return Needs(words[0], None if elsewhere else words[place], files, modules)
 
 
 def _started(words: Sequence[str]) -> tuple[list[str], list[str]]:

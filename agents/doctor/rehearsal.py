@@ -59,10 +59,10 @@ while [ "$#" -gt 0 ]; do
           [ -z "$ph_python" ] || "$ph_python" -c "$ph_imports" "$1" "$2" >&3 2> /dev/null ;;
       esac; fi ;;
     module)
-      "$ph_python" -c 'import importlib.util, sys
+      [ -z "$ph_python" ] || "$ph_python" -c 'import importlib.util, sys
 sys.exit(importlib.util.find_spec(sys.argv[1]) is None)' "$2" > /dev/null 2>&1 ||
         echo "no-module $2 in $PWD" >&3
-      "$ph_python" -c "$ph_imports" "$1" "$2" >&3 2> /dev/null ;;
+      [ -z "$ph_python" ] || "$ph_python" -c "$ph_imports" "$1" "$2" >&3 2> /dev/null ;;
     imports)
       [ -z "$ph_python" ] || "$ph_python" -c "$ph_imports" "$1" "$2" >&3 2> /dev/null ;;
   esac
@@ -262,13 +262,16 @@ def found_checks(text: str, rehearsal: Rehearsal) -> list[Check]:
     """What the probe wrote, judged."""
     rows = [(what, value) for what, _, value in (s.partition(" ") for s in text.splitlines())]
     found = dict(rows)
-    faults = [(what, value) for what, value in rows if what in _REMEDIES]
+    lacks = [value for what, value in rows if what == "no-import"]
+    # Python finds no module in a package whose __init__ lacks something: that is what to mend.
+    faults = [
+        (w, value) for w, value in rows if w in _REMEDIES and not (lacks and w == "no-module")
+    ]
     faults += [("not-staged", name) for name in rehearsal.missing]
     python = _python_check(found, rehearsal.needs)
     if faults:
         seen = "; ".join(_REMEDIES[what][0].format(value) for what, value in faults)
         return [python, failed(COMMAND, seen, _REMEDIES[faults[0][0]][1])]
-    lacks = [value for what, value in rows if what == "no-import"]
     if lacks:
         return [python, _packages_check(lacks, found)]
     looked = [found.get("program", ""), *rehearsal.needs.files, *rehearsal.needs.modules]
@@ -310,7 +313,7 @@ _REMEDIES = {
 
 def _python_check(found: dict[str, str], needs: Needs) -> Check:
     if needs.python is None:
-        return skipped(PYTHON, "the training command uses none")
+        return skipped(PYTHON, "the training command uses none, or one that it brings itself")
     if "python" not in found:
         said = one_line(found.get("no-python", "")) or needs.python
         return failed(

@@ -14,7 +14,7 @@ def check_address(url: str, shows_key: bool) -> None:
     """Raise ConfigurationError where no server has such an address, or it excludes the key."""
     try:
         parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         usable = False
     if not usable:

@@ -22,6 +22,7 @@ take() {
 while [ -n "$(ls -A "$queue/waiting" 2>/dev/null)" ]; do
   exec 9> "$queue/slot.$slot"
   flock -n 9 || exit 0
+  find_place || exit 0
   while take; do
     read -r script <&8
     start "$script" 9>&- < /dev/null > /dev/null

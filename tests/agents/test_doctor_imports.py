@@ -36,6 +36,8 @@ def write(directory, files):
         ("import model\nfrom data import load", ["numpy", "yaml"]),
         ("from package import part, other", ["scipy", "sklearn"]),
         ("import package.deep.leaf", ["scipy", "torch"]),
+        ("import package.told", ["scipy"]),
+        ("x = " + "+".join("1" * 100_000), []),
         ("this is no Python", []),
     ],
 )
@@ -46,6 +48,7 @@ def test_what_a_program_needs_at_its_start(tmp_path, text, names):
         "package/__init__": "import scipy",
         "package/part": "from . import sibling",
         "package/sibling": "import sklearn",
+        "package/told": "from . import __version__, told",
         "package/deep/leaf": "from ..deep import loop\nimport torch",
         "package/deep/loop": "from .leaf import name",
         "start": text,
@@ -98,6 +101,31 @@ def test_a_missing_package_is_named_with_its_python(tmp_path):
     assert (code, check["outcome"]) == (1, "failed")
     assert f"imports {ABSENT}, which {sys.executable}" in check["seen"]
     assert "cluster.python" in check["remedy"]
+
+
+def test_a_package_whose_own_beginning_lacks_one_is_no_missing_module(tmp_path):
+    command = '["{python}", -m, tool.train, "{job_dir}"]'
+    config = write_config(
+        tmp_path, training=f'training: {{directory: "{tmp_path}", command: {command}}}'
+    )
+    write(tmp_path, {"tool/__init__": f"import {ABSENT}", "tool/train": ""})
+    code, check = told(config)
+    assert (code, check["outcome"]) == (1, "failed")
+    assert f"imports {ABSENT}, which" in check["seen"]
+
+
+def test_a_python_of_a_wrapper_is_not_the_one_that_is_found_here(tmp_path):
+    wrapper = tmp_path / "conda"
+    wrapper.write_text("#!/bin/sh\n")
+    wrapper.chmod(0o755)
+    for start in ("train.py", "-m, tool"):
+        command = f'["{wrapper}", run, -n, torch, python3, {start}, "{{job_dir}}"]'
+        config = write_config(
+            tmp_path, training=f'training: {{directory: "{tmp_path}", command: {command}}}'
+        )
+        write(tmp_path, {"train": f"import {ABSENT}"})
+        code, check = told(config)
+        assert (code, check["outcome"]) == (0, "ok"), check
 
 
 @pytest.mark.parametrize("start", ['"{code}/code/train.py"', "-m, code.train"])

@@ -15,6 +15,7 @@ from agents.config.model import NotifySettings
 from agents.journal import Journal
 from agents.notify import Message, Notifier, deliver
 from agents.progress import Progress, Waiting
+from scheduler.transports import child
 
 WRITE = """\
 import os, pathlib, sys
@@ -99,6 +100,14 @@ def test_a_notice_is_told_once(tmp_path, box):
     (text,) = messages(box[0])
     assert text.startswith("pilothouse small: the LLM is away:; the login has ended|notice|")
     assert "\x1b" not in text
+
+
+def test_a_second_outage_is_told_though_its_words_are_those_of_the_first(tmp_path, box):
+    bench = Bench(tmp_path, box[1])
+    for text in ("the LLM is away", "the LLM proposes again", "the LLM is away"):
+        bench.notifier.notice(text)
+    bench.notifier.close()
+    assert len(messages(box[0])) == 3
 
 
 def test_without_a_command_nobody_is_told_and_nothing_is_begun(tmp_path):
@@ -187,6 +196,7 @@ def test_the_example_posts_the_message(path, key):
     class Chat(BaseHTTPRequestHandler):
         def do_POST(self):
             body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            assert "urllib" not in self.headers["User-Agent"]
             received.append((self.path, json.loads(body)[key] if key else body))
             self.send_response(200)
             self.end_headers()
@@ -197,7 +207,22 @@ def test_the_example_posts_the_message(path, key):
         why = deliver(
             [sys.executable, str(ROOT / "examples" / "notify" / "webhook.py")],
             Message("ended", "pilothouse small: ended", "best: trial 3 \u2713"),
-            {**os.environ, "NOTIFY_URL": address, "PYTHONUTF8": "1"},
+            {**os.environ, "NOTIFY_URL": address, "PYTHONIOENCODING": "latin-1"},
         )
     assert why is None
     assert received == [(path, "pilothouse small: ended\n\nbest: trial 3 \u2713\n")]
+
+
+def test_the_way_to_go_on_is_told_once(tmp_path, box):
+    bench = Bench(tmp_path, box[1])
+    way = f"to go on: python -m agents.run --resume {tmp_path / 'run'}"
+    for error in (f"OSError: full\n  {way}", "the ledger is lost"):
+        bench.notifier.broke_off(error)
+    bench.notifier.close()
+    assert [text.count(way) for text in messages(box[0])] == [1, 1]
+
+
+def test_a_command_that_prints_without_end_is_ended_and_named(monkeypatch):
+    monkeypatch.setattr(child, "MAX_OUTPUT_BYTES", 1 << 16)
+    why = deliver(["yes"], Message("test", "subject", "text"), os.environ)
+    assert why == "yes prints without end, and was ended"

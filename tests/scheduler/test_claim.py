@@ -68,9 +68,9 @@ def test_where_no_card_can_be_left_nobody_is_refused(tmp_path):
 
 
 def test_a_place_may_have_any_name(tmp_path):
-    odd = Claim("aaa", 'one:/it\'s $HOME "q"\\ ü\n  x', begun=False)
+    odd = Claim("aaa", 'one:/it\'s $HOME "q"\\ \\new ü\n  x', begun=False)
     cluster = make_cluster(tmp_path)
     cluster.prepare(claim=odd)
     assert cluster.prepare(claim=odd) is None
     cluster.submit([request("job", GOOD)])
-    assert card(cluster) == 'aaa one:/it\'s $HOME "q"\\ ü x\n'
+    assert card(cluster) == 'aaa one:/it\'s $HOME "q"\\ \\new ü x\n'

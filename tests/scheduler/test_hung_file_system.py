@@ -58,3 +58,14 @@ def test_a_file_system_that_hangs_is_waited_for_and_named(frozen_disk, monkeypat
     signals(signal.SIGCONT)
     monkeypatch.undo()
     assert isinstance(verdict(cluster, job), Finished)
+
+
+def test_the_command_to_look_with_finds_the_home_directory():
+    class Slow(LocalTransport):
+        def run(self, script, *, stdin=b"", timeout):
+            raise TooSlow("login1", timeout)
+
+    cluster = Cluster(Slow(), LocalBatch(LocalBatchSettings()), "~/my runs", "run")
+    with pytest.raises(TooSlow) as caught:
+        cluster.prepare()
+    assert """`ls "$HOME"/'my runs/run'` hangs""" in caught.value.remedy

@@ -1,5 +1,6 @@
 """Where jobs of the local batch system run: which device, which node, by which launcher."""
 
+import os
 import signal
 import subprocess
 from pathlib import Path
@@ -69,15 +70,47 @@ def test_slots_are_spread_over_the_nodes_of_an_allocation(tmp_path, monkeypatch)
     assert found == ["0 on x1 0", "0 on y 2 2", "1 on x1 1", "1 on y 2 3"]
 
 
-def test_a_slot_without_a_node_says_so(tmp_path, monkeypatch):
+def test_a_poll_does_not_ask_the_scheduler_for_the_nodes(tmp_path, monkeypatch):
+    """Each poll starts a worker for each slot, most of which find their slot taken."""
+    tools, asked = tmp_path / "tools", tmp_path / "asked"
+    tools.mkdir()
+    (tools / "scontrol").write_text(f'#!/bin/sh\necho "$*" >> "{asked}"\necho x1\n')
+    (tools / "scontrol").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
     monkeypatch.delenv("PBS_NODEFILE", raising=False)
-    monkeypatch.delenv("SLURM_JOB_NODELIST", raising=False)
-    cluster = placed(tmp_path, slots=2, launch=AS_LAUNCHED, per_node=1)
-    jobs = [request(f"job{n}", "import time; time.sleep(1)\n" + WRITE_GOOD) for n in range(2)]
+    monkeypatch.setenv("SLURM_JOB_NODELIST", "x[1-1]")
+    cluster = placed(tmp_path, slots=1, launch=AS_LAUNCHED, per_node=1)
+    jobs = [request(f"job{n}", SEEN + WRITE_GOOD) for n in range(2)]
     cluster.submit(jobs)
-    failed = [one for one in (verdict(cluster, job) for job in jobs) if isinstance(one, Failed)]
-    (found,) = failed
-    assert "slot 1 has no node" in found.failure.stderr_tail
+    wait_for(lambda: any(Path(cluster.root, one.directory, "seen").exists() for one in jobs))
+    for _ in range(5):
+        cluster.poll([ref(one) for one in jobs])
+    Path(cluster.root, "go").touch()
+    for one in jobs:
+        assert isinstance(verdict(cluster, one), Finished)
+    assert asked.read_text() == "show hostnames x[1-1]\n"
+
+
+def test_slots_without_a_node_leave_the_jobs_to_those_that_have_one(tmp_path, monkeypatch):
+    """The same configuration, in an allocation that is smaller."""
+    nodes = tmp_path / "nodes"
+    nodes.write_text("x1\n")
+    monkeypatch.setenv("PBS_NODEFILE", str(nodes))
+    cluster = placed(tmp_path, slots=3, launch=AS_LAUNCHED, per_node=1)
+    jobs = [request(f"job{n}", WRITE_GOOD) for n in range(4)]
+    cluster.submit(jobs)
+    assert all(isinstance(verdict(cluster, job), Finished) for job in jobs)
+
+
+def test_where_no_node_is_named_a_job_says_so(tmp_path, monkeypatch):
+    (tmp_path / "nodes").touch()
+    monkeypatch.setenv("PBS_NODEFILE", str(tmp_path / "nodes"))
+    cluster = placed(tmp_path, slots=2, launch=AS_LAUNCHED, per_node=1)
+    job = request("job", WRITE_GOOD)
+    cluster.submit([job])
+    found = verdict(cluster, job)
+    assert isinstance(found, Failed)
+    assert " has no node: neither PBS_NODEFILE nor " in found.failure.stderr_tail
 
 
 def test_what_a_launcher_said_that_failed_is_kept(tmp_path):
@@ -108,6 +141,22 @@ def test_a_job_on_another_node_is_cancelled_through_what_launched_it(tmp_path):
     assert innocent.poll() is None
     innocent.send_signal(signal.SIGKILL)
     innocent.wait()
+
+
+def test_a_process_number_is_told_after_the_host_that_it_is_of(tmp_path, monkeypatch):
+    """Between the two a cancellation would end a process of this machine."""
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    late = f'[ ! -e lock/pid ] || : > "{tmp_path}/late"\nPATH=${{PATH#*:}} exec uname "$@"\n'
+    (tools / "uname").write_text(f"#!/bin/sh\n{late}")
+    (tools / "uname").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
+    cluster = placed(tmp_path, slots=1)
+    job = request("job", WRITE_GOOD)
+    cluster.submit([job])
+    assert isinstance(verdict(cluster, job), Finished)
+    assert Path(cluster.root, job.directory, "lock", "host").read_text().strip()
+    assert not (tmp_path / "late").exists()
 
 
 def test_a_word_of_the_launch_is_one_word(tmp_path):

@@ -30,6 +30,11 @@ ADDED = [
      "like objective.metric: name another, or remove it"),
     ("objective: {second: {metric: flops}}\nreport: {second_metric: size}", "FILE:6: report.second_metric "
      "means nothing beside objective.second, which the report shows: remove it"),
+    ("cluster: {batch_system: {kind: local, launch: [x, '{node}']}}", "FILE:5: cluster.batch_system.per_node is "
+     "missing: launch names {node}, so say how many slots a node has"),
+    ("cluster: {batch_system: {kind: local, pin: GPU}, pack: {trials: 2, pin: GPU}}", "FILE:5: "
+     "cluster.pack.pin and cluster.batch_system.pin are both GPU: a slot has one device, and all trials of its "
+     "pack would get it; leave out cluster.pack.pin to share it, or cluster.pack, which saves no queue here"),
     ("pruner: {startup_trials: 9}", "FILE:5: pruner.startup_trials means nothing while pruner.kind is "
      "none: add `kind: median` or `kind: halving`, or remove it"),
     ("pruner: {reduction_factor: 3}", "FILE:5: pruner.reduction_factor means nothing while pruner.kind is "

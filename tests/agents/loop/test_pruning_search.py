@@ -2,6 +2,7 @@
 
 import json
 
+import optuna
 from loop_run import run_directory, write_config
 from test_loop import ended, summary
 
@@ -67,3 +68,34 @@ def test_halving_ends_a_trial_that_ranks_low_at_a_rung_and_explain_says_so(tmp_p
     events = map(json.loads, (run / "logs" / "run.jsonl").read_text().splitlines())
     (asked,) = (one for one in events if one["event"] == "prune")
     assert (asked["trial"], asked["step"], asked["go_on"]) == (2, 2, asked["reached"] // 2)
+
+
+LOSS = """\
+import json, os, sys, time
+os.chdir(os.path.dirname(sys.argv[1]))
+x = json.load(open("hyperparameters.json"))["hyperparameters"]["x"]
+for step in (1, 2, 3):
+    told = {"loss": 0.5} if step == 3 and x < 0.5 else {"accuracy": 0.1}
+    with open("metrics.jsonl", "a") as stream:
+        stream.write(json.dumps({"step": step, "time": 0.1, **told}) + "\\n")
+    time.sleep(1)
+result = {"schema": 1, "status": "completed", "metrics": {"loss": 0.5}}
+open("results.tmp", "w").write(json.dumps(result))
+os.rename("results.tmp", "results.json")
+"""
+
+
+def test_an_accuracy_is_never_entered_as_a_loss(tmp_path):
+    """Of one trial that tells of its loss late, and of one that never does: both would rank first."""
+    config = write_config(
+        tmp_path,
+        "loop: {max_iterations: 1, jobs_per_iteration: 2}\n"
+        "initial_trials: [{x: 0.3, y: 1}, {x: 0.6, y: 1}]\n"
+        "objective: {metric: loss, direction: minimize}\n",
+    )
+    (tmp_path / "program.py").write_text(LOSS)
+    ended(config)
+    study = optuna.load_study(
+        study_name=None, storage=f"sqlite:///{run_directory(config) / 'study.db'}"
+    )
+    assert [trial.intermediate_values for trial in study.trials] == [{3: 0.5}, {}]

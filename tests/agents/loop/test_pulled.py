@@ -1,6 +1,7 @@
 """A newer version comes under a running search: the search goes on with what it began with."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -8,6 +9,9 @@ import time
 from pathlib import Path
 
 import pytest
+
+from agents.aboard import take_aboard
+from scheduler.script import data_text
 
 ROOT = Path(__file__).parents[3]
 PROGRAM = """\
@@ -90,3 +94,20 @@ def test_where_new_files_end_it_all_the_same_that_is_said(checkout):
     assert process.returncode == 1, said
     assert "Files of Pilothouse itself have changed since it was started" in said
     assert "to go on: python -m agents.run --resume" in said
+
+
+def test_every_file_of_a_job_is_taken_aboard():
+    """One that is wanted for the first time after a pull would be the newer version's."""
+    places = [*(ROOT / "scheduler").rglob("*.py"), *(ROOT / "agents").glob("*.py")]
+    found = {
+        name
+        for place in places
+        for name in re.findall(r'"((?:local|templates)/[\w.]+)"', place.read_text())
+        if (ROOT / "jobs" / name).is_file()
+    }
+    data_text.cache_clear()
+    take_aboard()
+    read = data_text.cache_info().currsize
+    for name in found:
+        data_text(name)
+    assert data_text.cache_info().currsize == read, found

@@ -76,6 +76,8 @@ def test_every_other_space_has_a_schema_that_can_be_sent(space, count):
     [
         ("localhost:8000/v1", True),
         ("http:///v1", True),
+        ("http://host:port/v1", True),
+        ("http://host:99999/v1", True),
         ("ftp://me:hush@host/v1", False),
         ("host/v1?token=hush", False),
     ],
