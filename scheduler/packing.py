@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
@@ -91,18 +91,25 @@ class Start:
 
 def _start(slot: int, script: str, settings: PackSettings) -> Start:
     node, device = divmod(slot, settings.per_node) if settings.per_node else (0, slot)
-    launch = launch_text([word.replace("{slot}", str(slot)) for word in settings.launch])
+    known = {"{slot}": str(slot), "{device}": str(device)}
+    launch = launch_text([_with(word, known) for word in settings.launch])
     return Start(device, node, f"{launch} sh {quote(script)}".lstrip())
+
+
+def _with(word: str, known: Mapping[str, str]) -> str:
+    for name, value in known.items():
+        word = word.replace(name, value)
+    return word
 
 
 def launch_text(words: Sequence[str]) -> str:
     """The words of a launch as shell text. What is known where it runs only is a variable: ``{node}``
-    is ``$node``, ``{slot}`` ``$slot``."""
+    is ``$node``, and ``{slot}`` and ``{device}`` likewise."""
     return " ".join(_word(word) for word in words)
 
 
 def _word(word: str) -> str:
-    parts = re.split(r"\{(node|slot)\}", word)
+    parts = re.split(r"\{(node|slot|device)\}", word)
     quoted = [quote(part) if part else "" for part in parts[::2]]
     names = [f'"${name}"' for name in parts[1::2]]
     return (

@@ -100,7 +100,7 @@ class PlacementSettings(Section):
     launch: list[str] = Field(
         default_factory=list,
         description="Words before each trial's script, such as [srun, --exact, --ntasks=1]; "
-        "{slot} is its place, {node} its node. None: a plain process.",
+        "{slot} is its place, {node} its node, {device} its place on that. None: a plain process.",
     )
 
 

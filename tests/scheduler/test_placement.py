@@ -113,6 +113,13 @@ def test_where_no_node_is_named_a_job_says_so(tmp_path, monkeypatch):
     assert " has no node: neither PBS_NODEFILE nor " in found.failure.stderr_tail
 
 
+def test_a_launcher_that_does_not_hand_the_environment_on_is_told_the_device(tmp_path, monkeypatch):
+    monkeypatch.setenv("DEVICE", "4,7,9")
+    keep = ["env", "-i", f"PATH={os.environ['PATH']}", "DEVICE={device}"]
+    found = seen_by(tmp_path, 3, launch=keep, pin="DEVICE")
+    assert found == ["4 None None", "7 None None", "9 None None"]
+
+
 def test_what_a_launcher_said_that_failed_is_kept(tmp_path):
     cluster = placed(tmp_path, slots=1, launch=["sh", "-c", "echo no room for a step >&2; exit 7"])
     job = request("job", WRITE_GOOD)
