@@ -8,13 +8,14 @@ import os
 from collections.abc import Iterator, Sequence
 
 from agents.config.model import Settings
+from agents.metrics import FRACTIONS
 from training.adapt.options import Wanted, wanted_of
 from training.adapt.words import PLACE, unused
 
 Problem = tuple[str, str]
 KEY = "training.command"
 ADAPT = "{adapt}"
-_OF_A_CURVE = ("accuracy_auc", "final_accuracy", "best_accuracy", "epochs_to_90")
+OF_A_CURVE = (*FRACTIONS, "epochs_to_90")
 _SHELLS = ("sh", "bash", "dash", "zsh", "ksh", "csh", "tcsh")
 
 
@@ -98,12 +99,12 @@ def _source_problems(settings: Settings, wanted: Wanted) -> Iterator[Problem]:
 
 
 def _objective_problems(settings: Settings, wanted: Wanted) -> Iterator[Problem]:
-    known = [*wanted.metrics, "seconds", *(_OF_A_CURVE if wanted.accuracy is not None else ())]
+    known = [*wanted.metrics, "seconds", *(OF_A_CURVE if wanted.accuracy is not None else ())]
     keys = ("objective.metric", "objective.second.metric")
     for key, metric in zip(keys, settings.objective.metrics, strict=False):
         if metric in known:
             continue
-        if metric in _OF_A_CURVE:
+        if metric in OF_A_CURVE:
             meant = "it follows from a curve of accuracies: --accuracy NAME, or --percent NAME"
         else:
             near = difflib.get_close_matches(metric, known, n=1)

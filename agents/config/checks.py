@@ -12,6 +12,7 @@ from agents.config.adapted import adapter_problems, split
 from agents.config.model import Settings, TrainingSettings
 from agents.config.patterns import job_pattern_faults, run_pattern_faults
 from agents.errors import ConfigurationError
+from agents.metrics import FRACTIONS
 from scheduler.batch import build_batch_system
 from scheduler.errors import SchedulerError
 from scheduler.resources import resources_for
@@ -21,8 +22,6 @@ Problem = tuple[str, str]
 """The key at fault, and a sentence that begins with it."""
 
 PLACEHOLDERS = ("python", "hyperparameters", "job_dir", "trial", "seed", "job", "code", "adapt")
-FRACTIONS = ("accuracy_auc", "final_accuracy", "best_accuracy")
-"""Metrics between 0 and 1."""
 _SCHEDULED = ("auto", "tpe", "gp", "cmaes")
 _OWN_TRIALS_ALONE = ("grid", "qmc", "random", "cmaes")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
