@@ -188,7 +188,7 @@ def test_numbers_that_are_not_there_are_no_result(tmp_path, program, options, sa
     assert (done.returncode, result.status, result.error.type) == (
         2,
         "failed",
-        "ConfigurationError",
+        "MetricNotFound",
     )
     assert said in result.error.message and said in done.stderr
 

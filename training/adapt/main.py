@@ -71,9 +71,9 @@ def _fill(path: str, job: str, task: "Mapping[str, Any]", values: "Mapping[str, 
     return text
 
 
-def _refused(ledger: Ledger, why: str) -> int:
+def _refused(ledger: Ledger, why: str, kind: str = "ConfigurationError") -> int:
     print("adapt: " + why, file=sys.stderr)
-    ledger.result("failed", error={"type": "ConfigurationError", "message": why})
+    ledger.result("failed", error={"type": kind, "message": why})
     return 2
 
 
@@ -94,7 +94,7 @@ def _ended(
         return code  # With its last words it tells more than a result would.
     lost = missing(program, wanted)
     if lost is not None:
-        return _refused(ledger, lost)
+        return _refused(ledger, lost, "MetricNotFound")
     broken = [name for name, value in found["metrics"].items() if value is None]
     if broken:
         error = {"type": "Diverged", "message": f"the last {broken[0]} is no finite number"}
@@ -116,7 +116,8 @@ def missing(program: Program, wanted: Wanted) -> "str | None":
         what = (
             "was there before the program, which did not write it" if is_there else "is not there"
         )
-        return f"{os.path.abspath(source.path)} (--from) {what}"
+        said = "what it printed is in job.out and job.err"
+        return f"{os.path.abspath(source.path)} (--from) {what}; {said}"
     if wanted.step is not None and lost[0] in reader.unplaced:
         lost = [wanted.step[0]]
     near = difflib.get_close_matches(lost[0], sorted(reader.names), n=1, cutoff=0.5)

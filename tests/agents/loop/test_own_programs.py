@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 
 import pytest
 from loop_run import run_directory, start
@@ -63,6 +64,23 @@ with open("log.jsonl", "w") as stream:
         acc = float("nan") if float(sys.argv[1]) > 0.5 else float(os.environ["RATE"]) * epoch
         stream.write(json.dumps({"epoch": epoch, "eval/acc": acc}) + "\\n")
 """
+
+EXAMPLE = Path(__file__).parents[3] / "examples" / "unchanged"
+
+
+def test_the_example_runs(tmp_path):
+    for file in EXAMPLE.iterdir():
+        if file.is_file():
+            (tmp_path / file.name).write_bytes(file.read_bytes())
+    base = f"directories.local_base={tmp_path / 'results'}"
+    run = start(tmp_path / "config.yaml", "--max-iterations", "1", "--set", base)
+    assert run.wait() == 0, run.screen
+    for job in run_directory(tmp_path / "config.yaml").glob("job_*"):
+        lines = [json.loads(line) for line in (job / "metrics.jsonl").read_text().splitlines()]
+        assert [line["step"] for line in lines] == [1, 2, 3, 4, 5]
+        assert json.loads((job / "results.json").read_text())["metrics"] == {
+            "val_acc": lines[-1]["val_acc"]
+        }
 
 
 def search(directory, objective, space, command, first, budget="{}"):
