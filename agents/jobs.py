@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 
+from agents import adapter
 from agents.config.model import Settings
 from agents.trial import Job, Trial
 from scheduler.job import Failure, JobRequest, JobScript, Resources
@@ -100,6 +101,7 @@ def job_request(
         "seed": str(trial.seed),
         "job": trial.job.name,
         "code": code or "",
+        "adapt": posixpath.join(directory, adapter.FILE),
     }
     cluster = settings.cluster
     container = container_of(cluster.container)
@@ -125,7 +127,10 @@ def job_request(
         directory=trial.job.directory,
         script=script,
         resources=trial.job.resources,
-        files={HYPERPARAMETERS_FILE: to_json_bytes(task.to_json())},
+        files={
+            HYPERPARAMETERS_FILE: to_json_bytes(task.to_json()),
+            **({adapter.FILE: adapter.archive()} if is_adapted(settings.training.command) else {}),
+        },
     )
 
 
@@ -201,7 +206,12 @@ def python_command(settings: Settings) -> str:
     return sys.executable if settings.cluster.transport.kind == "local" else "python3"
 
 
-_PLACEHOLDER = re.compile(r"\{(python|hyperparameters|job_dir|trial|seed|job|code)\}")
+def is_adapted(command: Sequence[str]) -> bool:
+    """Whether the program runs behind the adapter."""
+    return "{adapt}" in command
+
+
+_PLACEHOLDER = re.compile(r"\{(python|hyperparameters|job_dir|trial|seed|job|code|adapt)\}")
 
 
 def _filled(argument: str, values: dict[str, str]) -> str:

@@ -11,6 +11,9 @@ from training.contract import ContractError, Curve, Result, accuracy_auc
 AUC_TOLERANCE = 1e-3
 """A program's own AUC may differ from ours by this much before it is reported."""
 
+FRACTIONS = ("accuracy_auc", "final_accuracy", "best_accuracy")
+"""Metrics between 0 and 1 that follow from the curve."""
+
 OF_ITS_END = ("accuracy_auc", "final_accuracy")
 """Metrics that a curve which ends without a number does not have."""
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any
 
-from agents.metrics import OF_ITS_END, Measured, measure
+from agents.metrics import FRACTIONS, OF_ITS_END, Measured, measure
 from agents.report import numbers
 from agents.tradeoff import SECONDS
 from agents.trial import Trial, TrialState
 from scheduler.job import Cause, Failure
 from scheduler.outcome import Failed, Finished
 from training.contract import Curve, MetricLine, Result
+
+FIRST = "the objective"
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ def outcome(verdict: Finished | Failed, metric: str, second: str | None = None) 
         return _from(result, measured, TrialState.PRUNED, warnings=warnings)
     value = measured.metrics.get(metric)
     if value is None:
-        failure = _without_objective(metric, "the objective", measured)
+        failure = _without_objective(metric, FIRST, measured)
         return _from(result, measured, TrialState.FAILED, failure=failure, warnings=warnings)
     if second is not None and measured.metrics.get(second) is None:
         failure = _without_objective(second, "the second objective", measured)
@@ -112,7 +115,12 @@ def _no_objective(metric: str, what: str, metrics: Mapping[str, float | None]) -
     if metric in metrics:
         return f"results.json: {what} {metric} is not a finite number"
     known = ", ".join(sorted(metrics)) or "none"
-    return f"results.json has no metric {metric}, which is {what}; it has: {known}"
+    said = f"results.json has no metric {metric}, which is {what}; it has: {known}"
+    if metric in FRACTIONS:
+        return f"{said}. It is computed from the curve, and there is none: write curve.step and curve.accuracy, or name another objective"
+    near = difflib.get_close_matches(metric, metrics, n=1)
+    key = "objective.metric" if what == FIRST else "objective.second.metric"
+    return f"{said}; did you mean {near[0]}? ({key})" if near else said
 
 
 def intermediate_values(lines: Sequence[MetricLine], metric: str) -> dict[int, float]:

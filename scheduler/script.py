@@ -80,9 +80,12 @@ def render(request: JobRequest, batch: Dialect, root: str, template: Path | None
 def polite_signal(command: Sequence[str]) -> str:
     """The signal that asks a command to end.
 
-    `srun` answers SIGTERM by killing all its tasks; SIGUSR1 it hands on to them (seen with 22.05).
+    `srun` answers SIGTERM by killing all its tasks; SIGUSR1 it hands on to them (seen with 22.05). Behind
+    an adapter (a program that is followed by ``--`` and another) it is no less srun.
     """
-    return "USR1" if command and posixpath.basename(command[0]) == "srun" else "TERM"
+    behind = command[command.index("--") + 1 :] if "--" in command else ()
+    starts = (*command[:1], *behind[:1])
+    return "USR1" if any(posixpath.basename(word) == "srun" for word in starts) else "TERM"
 
 
 def rendered_text(name: str, **values: object) -> str:

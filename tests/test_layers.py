@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 MAY_IMPORT = {
-    "agents": ("agents", "scheduler", "training.contract"),
+    "agents": ("agents", "scheduler", "training.contract", "training.adapt"),
     "scheduler": ("scheduler", "training.contract"),
     "training": ("training",),
 }

@@ -28,6 +28,7 @@ from agents.workspace import Workspace
 from scheduler.cluster import Cluster
 from scheduler.job import JobRequest
 from scheduler.packing import LAUNCHER, TRIAL_SCRIPT, packed
+from training.contract import HYPERPARAMETERS_FILE
 
 
 def dry_run(loaded: LoadedConfig) -> str:
@@ -147,7 +148,7 @@ def _first_job(loaded: LoadedConfig, trials: Sequence[Trial]) -> FirstJob:
         cluster.batch.script_name,
         cluster.render(whole),
         together,
-        hyperparameters=b"".join(members[0].files.values()).decode(),
+        hyperparameters=members[0].files[HYPERPARAMETERS_FILE].decode(),
     )
     if pack is None:
         return job

@@ -8,14 +8,14 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 
+from agents.config.adapted import adapter_problems, split
 from agents.config.cluster_checks import VARIABLE, Problem, cluster_problems, path_problems
 from agents.config.model import Settings, TrainingSettings
 from agents.config.patterns import job_pattern_faults, run_pattern_faults
 from agents.errors import ConfigurationError
+from agents.metrics import FRACTIONS
 
-PLACEHOLDERS = ("python", "hyperparameters", "job_dir", "trial", "seed", "job", "code")
-FRACTIONS = ("accuracy_auc", "final_accuracy", "best_accuracy")
-"""Metrics between 0 and 1."""
+PLACEHOLDERS = ("python", "hyperparameters", "job_dir", "trial", "seed", "job", "code", "adapt")
 _SCHEDULED = ("auto", "tpe", "gp", "cmaes")
 _OWN_TRIALS_ALONE = ("grid", "qmc", "random", "cmaes")
 
@@ -225,23 +225,19 @@ def _prompt_problems(settings: Settings) -> Iterator[Problem]:
 
 def _training_problems(settings: Settings) -> Iterator[Problem]:
     training = settings.training
-    found: list[str] = []
-    for position, argument in enumerate(training.command):
-        names = re.findall(r"\{([A-Za-z_]\w*)\}", argument)
-        found += names
-        for name in names:
+    for position, argument in enumerate(split(training.command)[0]):
+        key = f"training.command[{position}]"
+        for name in re.findall(r"\{([A-Za-z_]\w*)\}", argument):
             if name not in PLACEHOLDERS:
-                near = difflib.get_close_matches(name, PLACEHOLDERS, n=1)
-                known = ", ".join(f"{{{known}}}" for known in PLACEHOLDERS)
-                meant = f"did you mean {{{near[0]}}}?" if near else f"there are {known}"
-                key = f"training.command[{position}]"
-                yield key, f"{key}: {{{name}}} is not filled in; {meant}"
+                yield key, f"{key}: {{{name}}} is not filled in; {_meant(name, settings)}"
+    found = [n for text in training.command for n in re.findall(r"\{([A-Za-z_]\w*)\}", text)]
+    yield from adapter_problems(settings, PLACEHOLDERS)
     if not training.command[0].strip():
         yield "training.command[0]", "training.command[0] is empty: name the program"
     yield from _stage_problems(training, found)
     if training.directory is None and not training.stage:
         return
-    if not {"hyperparameters", "job_dir"} & set(found):
+    if not {"hyperparameters", "job_dir", "adapt"} & set(found):
         key = "training.directory" if training.directory is not None else "training.stage"
         yield (
             "training.command",
@@ -260,6 +256,16 @@ def _training_problems(settings: Settings) -> Iterator[Problem]:
     elif not os.path.isdir(training.directory):
         key = "training.directory"
         yield key, f"{key}: there is no directory {training.directory}"
+
+
+def _meant(name: str, settings: Settings) -> str:
+    if name in {*settings.search_space, *settings.training.budget}:
+        return (
+            "{adapt} does that, for a program that takes its values as arguments (docs/training.md)"
+        )
+    near = difflib.get_close_matches(name, PLACEHOLDERS, n=1)
+    known = ", ".join(f"{{{known}}}" for known in PLACEHOLDERS)
+    return f"did you mean {{{near[0]}}}?" if near else f"there are {known}"
 
 
 def _stage_problems(training: TrainingSettings, placeholders: Sequence[str]) -> Iterator[Problem]:

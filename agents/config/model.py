@@ -295,7 +295,7 @@ class TrainingSettings(Section):
     command: list[str] = Field(
         min_length=1,
         description="One argument an entry, no shell. {python}, {hyperparameters}, {job_dir}, "
-        "{trial}, {seed}, {job} and {code} are filled in.",
+        "{trial}, {seed}, {job}, {code} and {adapt} are filled in.",
     )
     stage: list[Path] = Field(
         default_factory=list,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from agents.config.adapted import split
 from agents.config.model import TrainingSettings
 from agents.doctor.imports import needed
 
@@ -35,8 +36,13 @@ class Needs:
 def needs_of(command: Sequence[str], python: str) -> Needs:
     """What `command` needs; `python` is what ``{python}`` stands for.
 
-    A word that holds another placeholder is made for the job, and is not looked for.
+    A word that holds another placeholder is made for the job, and is not looked for. Behind the adapter
+    it is the program itself that is looked at.
     """
+    behind = split(command)[1]
+    if behind:
+        needs = needs_of(behind, python)
+        return replace(needs, python=needs.python or command[0].replace("{python}", python))
     words = [word.replace("{python}", python) for word in command]
     place = next(
         (i for i, word in enumerate(command) if word == "{python}" or _PYTHON.fullmatch(words[i])),

@@ -107,3 +107,14 @@ def test_a_job_that_went_on_from_an_earlier_one_is_charged_for_its_own_time(earl
     ended = outcome(Finished(told), "final_accuracy")
     assert ended.seconds == own
     assert ended.metrics["seconds"] == 100.0
+
+
+def test_an_objective_under_another_name_is_answered_with_that_name():
+    ended = outcome(Finished(result(metrics={"valid_acc": 0.5})), "val_acc")
+    assert "did you mean valid_acc? (objective.metric)" in ended.failure.message
+
+
+def test_an_objective_of_the_curve_without_a_curve_asks_for_the_curve():
+    for metric in ("accuracy_auc", "final_accuracy", "best_accuracy"):
+        ended = outcome(Finished(result(metrics={"val_acc": 0.5})), metric)
+        assert "It is computed from the curve, and there is none" in ended.failure.message

@@ -196,7 +196,7 @@ def test_other_yaml_readers_can_read_it():
     assert yaml.safe_load(EXAMPLE.read_text()).keys() == ours.keys()
 
 
-@pytest.mark.parametrize("name", ["digits"])
+@pytest.mark.parametrize("name", ["digits", "unchanged"])
 def test_the_other_examples_load(name):
     path = ROOT / "examples" / name / "config.yaml"
     assert load(path).settings.experiment.id == name
