@@ -1,6 +1,7 @@
 """The adapter between a foreign program and the contract, alone in a job's directory as it runs there."""
 
 import ast
+import contextlib
 import json
 import os
 import shutil
@@ -219,7 +220,17 @@ def test_what_it_prints_stays_where_it_belongs(tmp_path):
     assert (done.stdout, done.stderr) == ("x 1\nend", "warn: y\n")
 
 
-def waiting(tmp_path, on_term):
+@pytest.fixture
+def sessions():
+    """Of processes that are killed after the test, with all that they started."""
+    started = []
+    yield started
+    for one in started:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(one.pid, signal.SIGKILL)
+
+
+def waiting(tmp_path, sessions, on_term):
     text = f"""\
         import signal, sys, time
         signal.signal(signal.SIGTERM, lambda *_: {on_term})
@@ -228,8 +239,13 @@ def waiting(tmp_path, on_term):
         """
     job = tmp_path / "job"
     command = adapted(job, ["--metric=x", "--step=epoch"], python(text))
-    started = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE)
-    lines, limit = job / "metrics.jsonl", time.monotonic() + 120
+    usual = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    with open(tmp_path / "out", "wb") as out:
+        started = subprocess.Popen(
+            command, cwd=tmp_path, stdout=out, env=usual, start_new_session=True
+        )
+    sessions.append(started)
+    lines, limit = job / "metrics.jsonl", time.monotonic() + 60
     while not lines.exists() or not lines.read_bytes().endswith(b"\n"):
         assert time.monotonic() < limit, "no line came while the program ran"
         time.sleep(0.05)
@@ -237,8 +253,10 @@ def waiting(tmp_path, on_term):
 
 
 @pytest.mark.parametrize(("on_term", "code"), [("sys.exit(0)", 0), ("sys.exit(143)", 143)])
-def test_a_signal_is_handed_on_and_leaves_a_result_that_does_not_count(tmp_path, on_term, code):
-    job, started = waiting(tmp_path, on_term)
+def test_a_signal_is_handed_on_and_leaves_a_result_that_does_not_count(
+    tmp_path, sessions, on_term, code
+):
+    job, started = waiting(tmp_path, sessions, on_term)
     assert parse_metrics((job / "metrics.jsonl").read_bytes())[0][0].values == {"x": 0.5}
     started.send_signal(signal.SIGTERM)
     assert started.wait(120) == code
@@ -246,8 +264,8 @@ def test_a_signal_is_handed_on_and_leaves_a_result_that_does_not_count(tmp_path,
     assert (result.status, result.metrics) == ("preempted", {"x": 0.5})
 
 
-def test_a_trial_that_is_to_end_ends_a_program_that_knows_no_file_stop(tmp_path):
-    job, started = waiting(tmp_path, "sys.exit(3)")
+def test_a_trial_that_is_to_end_ends_a_program_that_knows_no_file_stop(tmp_path, sessions):
+    job, started = waiting(tmp_path, sessions, "sys.exit(3)")
     (job / "STOP").touch()
     assert started.wait(120) == 0
     assert parse_result((job / "results.json").read_bytes()).status == "pruned"

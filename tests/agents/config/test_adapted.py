@@ -1,14 +1,20 @@
 """A command with `{adapt}` is understood before anything runs."""
 
 import json
+from pathlib import Path
 
 import pytest
 
+from agents.adapter import archive
+from agents.commands.dry_run import rendered_json
 from agents.config import load
 from agents.doctor.program import needs_of
 from agents.errors import ConfigurationError
+from agents.jobs import job_request
+from agents.trial import Job, Trial, TrialState
 from scheduler.script import polite_signal
 
+ROOT = Path(__file__).parents[3]
 GOOD = ["{python}", "{adapt}", "--metric", "val_acc", "--step", "epoch", "--"]
 PROGRAM = ["{python}", "train.py", "--lr", "{lr}", "--epochs={epochs}", "{job_dir}/out"]
 
@@ -101,3 +107,26 @@ def test_the_doctor_looks_for_the_program_behind_it():
 def test_srun_behind_it_is_asked_to_end_as_srun_is():
     assert polite_signal(["python3", "/job/adapt.pyz", "--metric=a", "--", "srun", "x"]) == "USR1"
     assert polite_signal(["python3", "train.py", "--", "x"]) == "TERM"
+
+
+def test_no_value_stands_in_the_script_of_a_job(tmp_path):
+    assert problems(tmp_path, [*GOOD, *PROGRAM], "initial_trials=[{lr: 0.123456789}]") == ""
+    loaded = load(tmp_path / "config.yaml", ["initial_trials=[{lr: 0.123456789}]"])
+    document = json.loads(rendered_json(loaded))
+    (script,) = document["script"].values()
+    assert document["hyperparameters"]["hyperparameters"] == {"lr": 0.123456789}
+    assert "'{lr}'" in script and "0.123456789" not in script
+    assert f"{document['directory']}/adapt.pyz" in script
+
+
+def test_the_adapter_goes_to_jobs_that_ask_for_it_and_is_the_same_each_time():
+    archive.cache_clear()
+    first = archive()
+    archive.cache_clear()
+    assert first == archive()
+    settings = load(ROOT / "examples" / "unchanged" / "config.yaml").settings
+    job = Job(name="j", directory="d")
+    trial = Trial(0, 1, TrialState.RUNNING, {"lr": 1}, "user", seed=0, job=job)
+    assert job_request(trial, settings, "/root").files["adapt.pyz"] == first
+    other = load(ROOT / "examples" / "digits" / "config.yaml").settings
+    assert list(job_request(trial, other, "/root").files) == ["hyperparameters.json"]
