@@ -33,7 +33,7 @@ _BEGAN = time.time()
 def take_aboard() -> None:
     """Import every module that a search may come to, and read every file that comes with them."""
     for name in _modules():
-        with suppress(ImportError):  # told where it is needed, if ever
+        with suppress(ImportError, SyntaxError):  # told where it is needed, if ever
             importlib.import_module(name)
     for directory in _DATA:
         for file in resources.files("jobs").joinpath(directory).iterdir():
