@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 
 from agents import adapter
+from agents.config.adapted import ADAPT
+from agents.config.checks import PLACEHOLDERS
 from agents.config.model import Settings
 from agents.trial import Job, Trial
 from scheduler.job import Failure, JobRequest, JobScript, Resources
@@ -129,7 +131,7 @@ def job_request(
         resources=trial.job.resources,
         files={
             HYPERPARAMETERS_FILE: to_json_bytes(task.to_json()),
-            **({adapter.FILE: adapter.archive()} if is_adapted(settings.training.command) else {}),
+            **({adapter.FILE: adapter.archive()} if ADAPT in settings.training.command else {}),
         },
     )
 
@@ -206,12 +208,7 @@ def python_command(settings: Settings) -> str:
     return sys.executable if settings.cluster.transport.kind == "local" else "python3"
 
 
-def is_adapted(command: Sequence[str]) -> bool:
-    """Whether the program runs behind the adapter."""
-    return "{adapt}" in command
-
-
-_PLACEHOLDER = re.compile(r"\{(python|hyperparameters|job_dir|trial|seed|job|code|adapt)\}")
+_PLACEHOLDER = re.compile(rf"\{{({'|'.join(PLACEHOLDERS)})\}}")
 
 
 def _filled(argument: str, values: dict[str, str]) -> str:

@@ -7,7 +7,7 @@ import queue
 import shlex
 import socket
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -40,11 +40,13 @@ class Message:
     text: str
 
 
-def deliver(command: Sequence[str], message: Message, environment: Mapping[str, str]) -> str | None:
+def deliver(command: Sequence[str], message: Message, hidden: Collection[str] = ()) -> str | None:
     """Run the command with the message on its standard input. Returns why it failed, if it did.
 
-    The event and the subject are in its environment too, as PILOTHOUSE_EVENT and PILOTHOUSE_SUBJECT.
+    It has our environment, but for the `hidden` variables (keys), and the event and the subject as
+    PILOTHOUSE_EVENT and PILOTHOUSE_SUBJECT.
     """
+    environment = {k: v for k, v in os.environ.items() if k not in hidden}
     words = [word.replace(SUBJECT, message.subject) for word in command]
     told = {"PILOTHOUSE_EVENT": message.event, "PILOTHOUSE_SUBJECT": message.subject}
     try:
@@ -89,7 +91,7 @@ class Notifier:
         self._directory = directory
         self._journal = journal
         self._said = said
-        self._environment = {k: v for k, v in os.environ.items() if k not in hidden}
+        self._hidden = hidden
         self._told: Waiting | None = None
         """The wait that people have been told of."""
         self._last_notice = ""
@@ -158,7 +160,7 @@ class Notifier:
     def _work(self) -> None:
         assert self._settings is not None
         while (message := self._messages.get()) is not None:
-            why = deliver(self._settings.command, message, self._environment)
+            why = deliver(self._settings.command, message, self._hidden)
             level = "info" if why is None else "warning"
             self._journal.event("notified", level, what=message.event, failed=why)
             if why is not None:

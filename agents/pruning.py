@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from agents.config.model import PrunerSettings, Settings
 from agents.ledger import Ledger
+from agents.metrics import FRACTIONS
 from agents.outcome import Outcome, intermediate_values
 from agents.trial import Direction, Trial, TrialState
 from agents.watch import Watch
@@ -19,8 +20,6 @@ from training.contract import MetricLine
 
 ATTRIBUTE = "pruned"
 """Of the study: why trials were asked to end, by the names of their jobs."""
-ACCURACIES = frozenset({"accuracy_auc", "final_accuracy", "best_accuracy"})
-"""Objectives that the accuracy of an epoch tells of."""
 
 Points = Mapping[int, float]
 """Intermediate values by step."""
@@ -71,7 +70,7 @@ Why = Weak | Outranked
 
 def judged_points(lines: Sequence[MetricLine], metric: str) -> Points:
     """What a trial is judged by; nothing where its lines do not tell of the objective."""
-    tells = metric in ACCURACIES or any(line.values.get(metric) is not None for line in lines)
+    tells = metric in FRACTIONS or any(line.values.get(metric) is not None for line in lines)
     return intermediate_values(lines, metric) if tells else {}
 
 

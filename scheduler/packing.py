@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import zip_longest
 from pathlib import Path
 
 from scheduler.job import JobRequest, JobScript, Resources
@@ -91,15 +90,11 @@ class Start:
 
 def _start(slot: int, script: str, settings: PackSettings) -> Start:
     node, device = divmod(slot, settings.per_node) if settings.per_node else (0, slot)
-    known = {"{slot}": str(slot), "{device}": str(device)}
-    launch = launch_text([_with(word, known) for word in settings.launch])
+    words = [
+        w.replace("{slot}", str(slot)).replace("{device}", str(device)) for w in settings.launch
+    ]
+    launch = launch_text(words)
     return Start(device, node, f"{launch} sh {quote(script)}".lstrip())
-
-
-def _with(word: str, known: Mapping[str, str]) -> str:
-    for name, value in known.items():
-        word = word.replace(name, value)
-    return word
 
 
 def launch_text(words: Sequence[str]) -> str:
@@ -109,12 +104,13 @@ def launch_text(words: Sequence[str]) -> str:
 
 
 def _word(word: str) -> str:
-    parts = re.split(r"\{(node|slot|device)\}", word)
-    quoted = [quote(part) if part else "" for part in parts[::2]]
-    names = [f'"${name}"' for name in parts[1::2]]
-    return (
-        "".join(text for pair in zip_longest(quoted, names, fillvalue="") for text in pair) or "''"
-    )
+    text = ""
+    for place, part in enumerate(re.split(r"\{(node|slot|device)\}", word)):
+        if place % 2:
+            text += f'"${part}"'
+        elif part:
+            text += quote(part)
+    return text or "''"
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,8 @@ KILL_AFTER_SECONDS = 30
 """Between the polite and the final signal, where the job script itself enforces the walltime and there
 was no warning before it."""
 
-_VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+"""Of an environment variable."""
 
 
 class Dialect(Protocol):
@@ -47,7 +48,7 @@ def render(request: JobRequest, batch: Dialect, root: str, template: Path | None
     template does not parse or uses an unknown name.
     """
     for name in request.script.environment:
-        if not _VARIABLE_NAME.fullmatch(name):
+        if not VARIABLE_NAME.fullmatch(name):
             raise SchedulerError(f"{name!r} is no name for an environment variable")
     directory = posixpath.join(root, request.directory)
     command = contained(request.script, directory)

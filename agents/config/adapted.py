@@ -7,12 +7,12 @@ import difflib
 import os
 from collections.abc import Iterator, Sequence
 
+from agents.config.cluster_checks import Problem
 from agents.config.model import Settings
 from agents.metrics import FRACTIONS
 from training.adapt.options import Wanted, wanted_of
 from training.adapt.words import PLACE, unused
 
-Problem = tuple[str, str]
 KEY = "training.command"
 ADAPT = "{adapt}"
 OF_A_CURVE = (*FRACTIONS, "epochs_to_90")

@@ -9,11 +9,12 @@ import re
 from collections.abc import Iterator, Sequence
 
 from agents.config.adapted import adapter_problems, split
-from agents.config.cluster_checks import VARIABLE, Problem, cluster_problems, path_problems
+from agents.config.cluster_checks import Problem, cluster_problems, path_problems
 from agents.config.model import Settings, TrainingSettings
 from agents.config.patterns import job_pattern_faults, run_pattern_faults
 from agents.errors import ConfigurationError
 from agents.metrics import FRACTIONS
+from scheduler.script import VARIABLE_NAME
 
 PLACEHOLDERS = ("python", "hyperparameters", "job_dir", "trial", "seed", "job", "code", "adapt")
 _SCHEDULED = ("auto", "tpe", "gp", "cmaes")
@@ -184,7 +185,7 @@ def _proposer_problems(settings: Settings) -> Iterator[Problem]:
         yield key, f"{key} must begin with http:// or https://, such as http://localhost:8000/v1"
     if llm.base_url is None and llm.model is not None:
         yield "llm.model", "llm.base_url is missing: say where llm.model is served, or remove both"
-    if llm.api_key_env is not None and not VARIABLE.fullmatch(llm.api_key_env):
+    if llm.api_key_env is not None and not VARIABLE_NAME.fullmatch(llm.api_key_env):
         key = "llm.api_key_env"
         yield (
             key,

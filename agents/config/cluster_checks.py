@@ -11,13 +11,11 @@ from agents.config.model import Settings
 from scheduler.batch import build_batch_system
 from scheduler.errors import SchedulerError
 from scheduler.resources import resources_for
+from scheduler.script import VARIABLE_NAME
 from scheduler.settings import BatchSettings, ClusterSettings, LocalBatchSettings
 
 Problem = tuple[str, str]
 """The key at fault, and a sentence that begins with it."""
-
-VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-"""A name for an environment variable."""
 
 
 def cluster_problems(settings: Settings) -> Iterator[Problem]:
@@ -36,7 +34,7 @@ def cluster_problems(settings: Settings) -> Iterator[Problem]:
         key = "cluster.template"
         yield key, f"{key}: there is no file {cluster.template}"
     for name in cluster.environment:
-        if not VARIABLE.fullmatch(name):
+        if not VARIABLE_NAME.fullmatch(name):
             key = f"cluster.environment.{name}"
             yield key, f"{key}: this is no name for an environment variable"
     walltime = cluster.resources.walltime

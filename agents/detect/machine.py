@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 
 from agents.doctor.heard import Heard, shell
+from agents.doctor.words import gpus_listed
 
 QUESTION_SECONDS = 20
 
@@ -109,7 +110,7 @@ def read(seen: Heard) -> Machine:
         python=_where(seen, "python3") or None,
         python_version=_text(seen, "version"),
         cores=int(cores) if cores.isdigit() else 1,
-        gpus=sum(line.startswith("GPU ") for line in _text(seen, "gpus").splitlines()),
+        gpus=gpus_listed(_text(seen, "gpus")),
         container=container,
         has_modules=bool(_text(seen, "modules")),
     )

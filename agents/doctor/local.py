@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
 from agents.doctor.check import Check, failed, ok, skipped, warning
 from agents.doctor.heard import Heard, Word
 from agents.doctor.prober import REQUEST, SCHEDULER
+from agents.doctor.words import gpus_listed
 from scheduler.job import Resources
 from scheduler.settings import LocalBatchSettings
 
@@ -36,9 +35,7 @@ class LocalProber:
                 "install util-linux and coreutils there",
             )
         here = f"none: child processes, {self._slots} at a time"
-        gpus = (
-            len(re.findall(r"^GPU \d+:", seen["gpus"].text, re.MULTILINE)) if "gpus" in seen else 0
-        )
+        gpus = gpus_listed(seen["gpus"].text) if "gpus" in seen else 0
         if gpus > 1 and not self._is_pinned:
             return warning(
                 SCHEDULER,

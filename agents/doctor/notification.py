@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import socket
 
@@ -28,10 +27,7 @@ def notification_checks(loaded: LoadedConfig, doing: Doing, *, send: bool) -> li
     doing("the notification")
     subject = f"pilothouse {loaded.settings.experiment.id}: a test"
     message = Message("test", subject, f"`doctor --notify` on {socket.gethostname()} asked for it.")
-    hidden = keys(loaded)
-    why = deliver(
-        settings.command, message, {k: v for k, v in os.environ.items() if k not in hidden}
-    )
+    why = deliver(settings.command, message, keys(loaded))
     if why is not None:
         return [
             failed(NOTIFICATION, why, "mend notify.command; it reads the message from its input")

@@ -48,6 +48,9 @@ if [ -n "$ph_python" ]; then
   else echo "no-python $ph_found" | tr '\n' ' ' >&3; echo >&3
   fi
 fi
+ph_lacks() {
+  [ -z "$ph_python" ] || "$ph_python" -c "$ph_imports" "$1" "$2" >&3 2> /dev/null
+}
 while [ "$#" -gt 0 ]; do
   case $1 in
     file)
@@ -56,15 +59,14 @@ while [ "$#" -gt 0 ]; do
         [ -z "$ph_python" ] || ph_found=$("$ph_python" -c \
           'import sys; compile(open(sys.argv[1], "rb").read(), sys.argv[1], "exec")' "$2" 2>&1) ||
           echo "bad-file $2: $(printf '%s' "$ph_found" | tail -n 1)" >&3
-          [ -z "$ph_python" ] || "$ph_python" -c "$ph_imports" "$1" "$2" >&3 2> /dev/null ;;
+          ph_lacks "$1" "$2" ;;
       esac; fi ;;
     module)
       [ -z "$ph_python" ] || "$ph_python" -c 'import importlib.util, sys
 sys.exit(importlib.util.find_spec(sys.argv[1]) is None)' "$2" > /dev/null 2>&1 ||
         echo "no-module $2 in $PWD" >&3
-      [ -z "$ph_python" ] || "$ph_python" -c "$ph_imports" "$1" "$2" >&3 2> /dev/null ;;
-    imports)
-      [ -z "$ph_python" ] || "$ph_python" -c "$ph_imports" "$1" "$2" >&3 2> /dev/null ;;
+      ph_lacks "$1" "$2" ;;
+    imports) ph_lacks "$1" "$2" ;;
   esac
   shift 2
 done

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 
@@ -25,3 +26,8 @@ def listed(names: Sequence[str], limit: int = 12) -> str:
     """``a, b, c`` and how many more."""
     shown = ", ".join(names[:limit])
     return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"
+
+
+def gpus_listed(text: str) -> int:
+    """How many GPUs `nvidia-smi -L` lists."""
+    return len(re.findall(r"^GPU \d+:", text, re.MULTILINE))

@@ -1,5 +1,12 @@
 """A search of one trial that is over at once, for tests of what comes after it."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
 PROGRAM = """\
 echo '{"schema": 1, "status": "completed", "metrics": {"accuracy_auc": 0.5}}' > "$1/r"
 mv "$1/r" "$1/results.json"
@@ -20,3 +27,12 @@ def write_quick_search(base, directories=""):
         f'directories: {{local_base: "{base}/results"{directories}}}\n'
     )
     return path
+
+
+def run(*words):
+    """The command line in a process of its own, without a terminal."""
+    return subprocess.run(
+        [sys.executable, "-m", "agents.run", *map(str, words)],
+        cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=300,
+        env={**os.environ, "NO_COLOR": "1", "COLUMNS": "80"},
+    )  # fmt: skip

@@ -1,7 +1,6 @@
 """Messages to people elsewhere: what they say, when, and that nothing of it disturbs a search."""
 
 import json
-import os
 import sys
 import threading
 from datetime import UTC, datetime, timedelta
@@ -166,7 +165,6 @@ def test_what_a_subject_holds_is_one_argument(tmp_path):
     why = deliver(
         ["sh", "-c", 'printf %s "$1" > "$2"', "sh", "{subject}", str(out)],
         Message("test", subject, "text"),
-        dict(os.environ),
     )
     assert why is None
     assert out.read_text() == subject
@@ -190,7 +188,7 @@ def test_doctor_looks_for_the_command_and_runs_it_when_asked(tmp_path, box):
 
 
 @pytest.mark.parametrize(("path", "key"), [("/services/T0/B0/x", "text"), ("/ntfy/mine", None)])
-def test_the_example_posts_the_message(path, key):
+def test_the_example_posts_the_message(monkeypatch, path, key):
     received = []
 
     class Chat(BaseHTTPRequestHandler):
@@ -203,11 +201,11 @@ def test_the_example_posts_the_message(path, key):
 
     with HTTPServer(("127.0.0.1", 0), Chat) as server:
         threading.Thread(target=server.handle_request, daemon=True).start()
-        address = f"http://127.0.0.1:{server.server_port}{path}"
+        monkeypatch.setenv("NOTIFY_URL", f"http://127.0.0.1:{server.server_port}{path}")
+        monkeypatch.setenv("PYTHONIOENCODING", "latin-1")
         why = deliver(
             [sys.executable, str(ROOT / "examples" / "notify" / "webhook.py")],
             Message("ended", "pilothouse small: ended", "best: trial 3 \u2713"),
-            {**os.environ, "NOTIFY_URL": address, "PYTHONIOENCODING": "latin-1"},
         )
     assert why is None
     assert received == [(path, "pilothouse small: ended\n\nbest: trial 3 \u2713\n")]
@@ -224,5 +222,5 @@ def test_the_way_to_go_on_is_told_once(tmp_path, box):
 
 def test_a_command_that_prints_without_end_is_ended_and_named(monkeypatch):
     monkeypatch.setattr(child, "MAX_OUTPUT_BYTES", 1 << 16)
-    why = deliver(["yes"], Message("test", "subject", "text"), os.environ)
+    why = deliver(["yes"], Message("test", "subject", "text"))
     assert why == "yes prints without end, and was ended"

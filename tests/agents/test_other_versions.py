@@ -1,27 +1,16 @@
 """A run that a newer version has worked on: it can be looked at, and is not damaged."""
 
 import json
-import os
 import sqlite3
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from quick_search import write_quick_search
+from quick_search import run, write_quick_search
 
 from agents.newer import failure_fields
 from scheduler.job import Cause, Failure
 
 ROOT = Path(__file__).parents[2]
-
-
-def run(*words):
-    return subprocess.run(
-        [sys.executable, "-m", "agents.run", *map(str, words)],
-        cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=300,
-        env={**os.environ, "NO_COLOR": "1", "COLUMNS": "80"},
-    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -30,12 +30,13 @@ os.rename("results.tmp", "results.json")
 """
 
 
-def test_a_weak_trial_ends_on_request_and_the_report_says_why(tmp_path):
+def pruned_trial(tmp_path, pruner):
+    """The one trial of four that a search with this pruner ends, as its report has it; and the run."""
     config = write_config(
         tmp_path,
         "loop: {max_iterations: 2, jobs_per_iteration: 2}\n"
         "initial_trials: [{x: 0.3, y: 1}, {x: 0.2, y: 1}, {x: 0.9, y: 1}, {x: 0.31, y: 1}]\n"
-        "pruner: {kind: median, startup_trials: 2}\n",
+        f"pruner: {pruner}\n",
     )
     (tmp_path / "program.py").write_text(PROGRAM)
     ended(config)
@@ -43,25 +44,18 @@ def test_a_weak_trial_ends_on_request_and_the_report_says_why(tmp_path):
     assert summary(config)["counts"]["completed"] == 3
     run = run_directory(config)
     report = json.loads((run / "reports" / "iteration_002.json").read_text())
-    weak = next(trial for trial in report["trials"] if trial["state"] == "pruned")
+    return next(trial for trial in report["trials"] if trial["state"] == "pruned"), run
+
+
+def test_a_weak_trial_ends_on_request_and_the_report_says_why(tmp_path):
+    weak, _ = pruned_trial(tmp_path, "{kind: median, startup_trials: 2}")
     assert weak["value"] is None
     assert "pruned: 0.4 at best after step 3" in weak["warnings"][0]
 
 
 def test_halving_ends_a_trial_that_ranks_low_at_a_rung_and_explain_says_so(tmp_path):
-    config = write_config(
-        tmp_path,
-        "loop: {max_iterations: 2, jobs_per_iteration: 2}\n"
-        "initial_trials: [{x: 0.3, y: 1}, {x: 0.2, y: 1}, {x: 0.9, y: 1}, {x: 0.31, y: 1}]\n"
-        "pruner: {kind: halving, startup_trials: 2, warmup_steps: 2, reduction_factor: 2}\n",
-    )
-    (tmp_path / "program.py").write_text(PROGRAM)
-    ended(config)
-    assert summary(config)["counts"]["pruned"] == 1
-    assert summary(config)["counts"]["completed"] == 3
-    run = run_directory(config)
-    report = json.loads((run / "reports" / "iteration_002.json").read_text())
-    weak = next(trial for trial in report["trials"] if trial["state"] == "pruned")
+    pruner = "{kind: halving, startup_trials: 2, warmup_steps: 2, reduction_factor: 2}"
+    weak, run = pruned_trial(tmp_path, pruner)
     assert (weak["trial"], weak["value"]) == (2, None)
     assert weak["warnings"][0].startswith("pruned: 0.4 at best up to step 2, rank ")
     assert "0.4 at best up to step 2" in explain(run, 2)

@@ -1,21 +1,11 @@
 """Two runs of one name whose jobs would lie in one directory on the cluster."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
-from quick_search import write_quick_search
+from quick_search import run, write_quick_search
 
 ROOT = Path(__file__).parents[3]
-
-
-def run(*words):
-    return subprocess.run(
-        [sys.executable, "-m", "agents.run", *map(str, words)],
-        cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=300,
-        env={**os.environ, "NO_COLOR": "1", "COLUMNS": "80"},
-    )  # fmt: skip
 
 
 def test_a_second_person_is_not_given_the_results_of_the_first(tmp_path):
