@@ -168,14 +168,19 @@ class Pruning:
     ) -> dict[int, Why]:
         """Those that fall behind at a rung. Each is judged once at a rung: who has passed it goes on to
         the next, whoever comes later."""
+        pruner, direction = settings.pruner, settings.objective.direction
+        new = [
+            trial
+            for trial in candidates
+            if self._is_new_there(trial, rung(max(judged[trial.number], default=-1), pruner))
+        ]
+        if not new:
+            return {}
         known = self._ledger.points()
         known.update((number, dict(points)) for number, points in judged.items() if number in known)
-        pruner, direction = settings.pruner, settings.objective.direction
         found: dict[int, Why] = {}
-        for trial in candidates:
+        for trial in new:
             own = judged[trial.number]
-            if not self._is_new_there(trial, rung(max(own, default=-1), pruner)):
-                continue
             others = [points for number, points in known.items() if number != trial.number]
             why = outranked(own, others, pruner, direction)
             if why is None:

@@ -65,11 +65,8 @@ class Ledger:
         last = {}  # type: dict[str, float | None]
         for epoch in reader.epochs:
             last.update({name: _finite(value) for name, value in epoch.values.items()})
-        curve = [
-            (epoch.step, self._accuracy(epoch)["accuracy"])
-            for epoch in reader.epochs
-            if self._accuracy(epoch)
-        ]
+        judged = [(epoch.step, self._accuracy(epoch)) for epoch in reader.epochs]
+        curve = [(step, found["accuracy"]) for step, found in judged if found]
         return {
             "metrics": last,
             "curve": {

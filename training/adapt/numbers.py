@@ -15,6 +15,7 @@ MOST_NAMES = 200
 _NUMBER = r"([-+]?(?:(?:\d+\.?\d*|\.\d+)(?:[eEdD][-+]?\d+)?|nan\b|inf(?:inity)?\b))"
 _BETWEEN = r"[\"'\])]*\s*[:=]?\s*(?:[A-Za-z_][\w.]*\(|[\[(])?\s*"
 _ANY_NAME = re.compile(r"([A-Za-z][\w./-]*)" + _BETWEEN + _NUMBER)
+_ALL_OF_IT = re.compile(_NUMBER, re.IGNORECASE)
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -63,12 +64,8 @@ class Reader:
         """Take a row of a table."""
         self.lines += 1
         self.names.update(name for name in row if name)
-        whole = re.compile(_NUMBER, re.IGNORECASE)
-        found = {
-            name: _number(whole.fullmatch((row.get(name) or "").strip())) for name in self._metrics
-        }
-        step = whole.fullmatch((row.get(self._step_name or "") or "").strip())
-        self._take(found, _number(step))
+        found = {name: _cell(row, name) for name in self._metrics}
+        self._take(found, _cell(row, self._step_name or ""))
 
     def _take(self, found: "Mapping[str, float | None]", step: "float | None") -> None:
         if step is not None and step != self._at:
@@ -104,6 +101,10 @@ def _finder(name: str, pattern: str) -> "re.Pattern[str]":
         return re.compile(pattern)
     name = r"\s+".join(re.escape(part) for part in name.split())
     return re.compile(r"(?<![\w./-])" + name + _BETWEEN + _NUMBER, re.IGNORECASE)
+
+
+def _cell(row: "Mapping[str, str]", name: str) -> "float | None":
+    return _number(_ALL_OF_IT.fullmatch((row.get(name) or "").strip()))
 
 
 def _number(match: "re.Match[str] | None") -> "float | None":
