@@ -33,12 +33,13 @@ class Confirmed:
 
     @property
     def mean(self) -> float:
-        return statistics.fmean(self.values)
+        return statistics.mean(self.values)
 
     @property
     def deviation(self) -> float | None:
         """Standard deviation; None for a single run."""
-        return statistics.stdev(self.values) if len(self.values) > 1 else None
+        free = len(self.values) - 1
+        return math.hypot(*_deviations(self)) / math.sqrt(free) if free else None
 
 
 def due(view: StudyView, settings: ConfirmSettings) -> list[Proposal]:
@@ -109,9 +110,15 @@ def confirmed(view: StudyView) -> list[Confirmed]:
 
 def _spread(found: Sequence[Confirmed]) -> float:
     """Standard deviation between runs of one configuration, pooled; 0 where none ran twice."""
-    squares = sum((value - one.mean) ** 2 for one in found for value in one.values)
     free = sum(len(one.values) - 1 for one in found)
-    return math.sqrt(squares / free) if free else 0.0
+    every = (deviation for one in found for deviation in _deviations(one))
+    return math.hypot(*every) / math.sqrt(free) if free else 0.0
+
+
+def _deviations(one: Confirmed) -> list[float]:
+    """What each run was above the mean of all. Their squares need not fit a float: a loss can be 1e200."""
+    mean = one.mean
+    return [value - mean for value in one.values]
 
 
 def winner(view: StudyView) -> Trial | None:

@@ -28,7 +28,7 @@ from agents.workspace import Workspace
 from scheduler.claim import Claim
 from scheduler.cluster import Cluster
 from scheduler.errors import SchedulerError
-from scheduler.job import Failure, Observation
+from scheduler.job import Observation
 from scheduler.outcome import Failed, Unfinished
 
 JITTER = 0.1
@@ -264,21 +264,23 @@ class Flight:
             verdict = self.watch.verdict(trial)
             if verdict is None or isinstance(verdict, Unfinished):
                 continue
-            if not (isinstance(verdict, Failed) and self._run_again(trial, verdict.failure)):
+            if not (isinstance(verdict, Failed) and self._run_again(trial, verdict)):
                 self._report_points(trial)
                 ended = outcome(verdict, *self._settings.objective.metrics)
                 ended = self._pruning.as_seen(trial, self._stuck.as_seen(trial, ended))
                 self._finish(trial, self._cancelling.as_asked(trial, ended))
             self.watch.forget(trial)
 
-    def _run_again(self, trial: Trial, failure: Failure) -> bool:
+    def _run_again(self, trial: Trial, failed: Failed) -> bool:
         """Enter another attempt where the retry policy has one; `submit` takes it from there."""
         assert trial.job is not None
+        failure = failed.failure
         job = next_attempt(trial, failure, self._settings, self._token)
         if job is None or trial.number in self._cancelling.asked:
             return False
+        told = failed.result.seconds if failed.result is not None else None
         ended = replace(
-            trial.job, started_at=self._started(trial, None), ended_at=datetime.now(UTC)
+            trial.job, started_at=self._started(trial, told), ended_at=datetime.now(UTC)
         )
         past = [*trial.attempts, PastAttempt(ended, failure)]
         self._ledger.record_job(trial.number, job, past)

@@ -108,6 +108,8 @@ class Watch:
             shares_job=trial.job is not None and trial.job.pack is not None,
         )
         watched.verdict = judge(observation, known)
+        if observation.started and watched.running_since is None:
+            watched.running_since = now  # it may have ended since: then it ran between two polls
         if isinstance(watched.verdict, Unfinished):
             self._take_state(watched, watched.verdict, observation, now)
         else:
@@ -124,8 +126,6 @@ class Watch:
             watched.never_starts_since = None
         elif watched.never_starts_since is None:
             watched.never_starts_since = now
-        if observation.started and watched.running_since is None:
-            watched.running_since = now
 
     def _take_metrics(self, watched: Watched, new: bytes, now: float) -> None:
         lines, taken = parse_metrics(new)

@@ -52,6 +52,15 @@ def test_a_point_that_was_run_twice_is_confirmed_once():
     assert [t.number for t in candidates(known, 2)] == [0, 2]
 
 
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=5))
+def test_any_numbers_have_a_mean_and_a_deviation(values):
+    known = [trial(0, 1.0), *(again(n, 0, value) for n, value in enumerate(values, 1))]
+    (one,) = confirmed(view(*known, direction="minimize"))
+    assert min(values) <= one.mean <= max(values)
+    assert (one.deviation is None) == (len(values) == 1)
+    assert not one.deviation or one.deviation > 0  # of the largest numbers it is infinite
+
+
 @pytest.mark.parametrize(("direction", "best"), [("maximize", 2), ("minimize", 1)])
 def test_the_winner_has_the_best_mean_of_the_fresh_runs_alone(direction, best):
     trials = [*search(0.5, 0.9, 0.8), again(3, 1, 0.1), again(4, 1, 0.3), again(5, 2, 0.6)]

@@ -46,3 +46,14 @@ def test_epochs_are_reports_and_no_change():
     now[0] = 100.0
     follow(watch, 2, at_once=2)
     assert (watch.since_change(), watch.since_report()) == (100.0, 0.0)
+
+
+def test_a_job_that_ran_between_two_polls_ran():
+    watch = Watch(60.0, "token")
+    ended = Observation("job", Listing("1", JobState.ENDED), True, 1, None, b"")
+    watch.see([TRIAL], {"job": ended})
+    assert watch.running_for(TRIAL) is not None
+    never = Observation("job", Listing("1", JobState.ENDED), False, 1, None, b"")
+    watch.forget(TRIAL)
+    watch.see([TRIAL], {"job": never})
+    assert watch.running_for(TRIAL) is None
