@@ -9,6 +9,7 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime
 
 from agents import confirm
+from agents.announcements import Announcements
 from agents.convergence import StopReason
 from agents.errors import ConfigurationError
 from agents.flight import Flight
@@ -18,22 +19,20 @@ from agents.interrupts import Interrupts
 from agents.jobs import trial_seed
 from agents.journal import Journal
 from agents.ledger import Ledger, snapshot
-from agents.outcome import Outcome, outcome_text
+from agents.outcome import Outcome
 from agents.paperwork import Paperwork
 from agents.patience import Patience
 from agents.progress import Progress, write_heartbeat
 from agents.proposers import Proposed, Proposer
 from agents.proposers.pending import with_pending
-from agents.report.numbers import measure
 from agents.schedule import (
     complete_iterations,
-    confirming,
     iteration_of,
     last_iteration,
     next_iteration,
     wanted,
 )
-from agents.screen import Screen, confirmed_text
+from agents.screen import Screen
 from agents.standing import budgets_of, standing
 from agents.steering import cancelled_by, lessons, waiting_additions
 from agents.stopping import is_outdated, reasons_now
@@ -80,22 +79,19 @@ class SearchNodes:
         self._screen = screen
         self._journal = journal
         self._interrupts = interrupts
+        self.announcements = Announcements(screen, journal, paperwork)
         self._iteration = 1
         self._doing, self._since = "prepare", datetime.now(UTC)
-        self._passed_on = ""
-        """The proposer's last notice."""
         self._configure()
         flight.ended = self._say_outcome
         flight.said = screen.say
-        flight.noticed = self.notice
+        flight.noticed = self.announcements.notice
         self.rung: Callable[[], bool] = lambda: False
         """Whether a job has said that it ended, since this was asked last."""
         self.looked: Callable[[], None] = lambda: None
         """Called after each look at the jobs, also when what has ended is in the ledger."""
         self.shown: Callable[[Progress], None] = lambda progress: None
         """Called with where the search stands, as often as that is shown."""
-        self.noticed: Callable[[str], None] = lambda text: None
-        """Called with what the report should hold."""
         patience.changed = self._show
 
     # -- nodes -----------------------------------------------------------------------------------
@@ -154,7 +150,8 @@ class SearchNodes:
         known = self.view()
         self._helm.settle(known.trials)
         for iteration in self._paperwork.write_iterations(known, self._complete(position)):
-            self._say_iteration(known, iteration)
+            total = self._settings.loop.max_iterations
+            self.announcements.iteration(known, iteration, total)
         return {}
 
     def decide(self, position: Position) -> Update:
@@ -261,40 +258,18 @@ class SearchNodes:
 
     def _enter(self, proposed: Proposed, iteration: int) -> None:
         for notice in proposed.notices:
-            self._pass_on(notice)
+            self.announcements.pass_on(notice)
         last = len(proposed.proposals) - 1
         for place, proposal in enumerate(proposed.proposals):
             own = iteration_of(self._ledger.trials(), iteration, self._settings.loop)
             self._enter_one(proposal, own, proposed if place == last else None)
-
-    def _pass_on(self, text: str) -> None:
-        """A proposer's notice. One that was said before is news where another came between, such as
-        that the LLM proposes again: this is another outage, and it may be for a person to end."""
-        if text != self._passed_on:
-            self.notice(text, important=False)
-        self._passed_on = text
-
-    def notice(self, text: str, *, important: bool = True) -> None:
-        """Say it, and keep it for the report."""
-        self._paperwork.notice(text)
-        self._screen.say(f"note: {text}", important=important)
-        self._journal.event("notice", "warning", text=text)
-        self.noticed(text)
 
     def _enter_one(self, proposal: Proposal, iteration: int, last_of: Proposed | None) -> None:
         number = len(self._ledger.trials())
         seed = trial_seed(self._settings.experiment.seed, number)
         state = last_of.sampler_state if last_of is not None else None
         self._ledger.add(proposal, iteration, seed, state)
-        self._journal.event(
-            "proposed",
-            trial=number,
-            iteration=iteration,
-            origin=proposal.origin,
-            parameters=dict(proposal.parameters),
-            fallback_reason=proposal.fallback_reason,
-            confirms=proposal.confirms,
-        )
+        self.announcements.proposed(number, iteration, proposal)
 
     # -- steering --------------------------------------------------------------------------------
 
@@ -325,7 +300,7 @@ class SearchNodes:
         try:
             self._proposer = self._build_proposer(self._helm)
         except ConfigurationError as error:
-            self.notice(f"the proposer stays as it was before: {error}")
+            self.announcements.notice(f"the proposer stays as it was before: {error}")
 
     def _configure(self) -> None:
         """Bring everything up to what is in force."""
@@ -389,18 +364,4 @@ class SearchNodes:
         write_heartbeat(self._workspace.progress_file, progress)
 
     def _say_outcome(self, trial: Trial, ended: Outcome) -> None:
-        self._screen.say(outcome_text(trial, ended, self._settings.objective.metric))
-
-    def _say_iteration(self, known: StudyView, iteration: int) -> None:
-        best = known.best
-        text = f"{known.metric} {measure(best.value)} (trial {best.number})" if best else "none yet"
-        if iteration in confirming(known.trials):
-            self._say_confirmed(known)
-            return
-        total = self._settings.loop.max_iterations
-        self._screen.say(f"iteration {iteration} of {total} is done; best: {text}", important=True)
-        self._journal.event("iteration", iteration=iteration, best=best.number if best else None)
-
-    def _say_confirmed(self, known: StudyView) -> None:
-        for one in confirm.confirmed(known):
-            self._screen.say(f"trial {one.trial.number} again: {confirmed_text(one)}")
+        self.announcements.ended(trial, ended, self._settings.objective.metric)

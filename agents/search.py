@@ -83,7 +83,7 @@ class Search:
                     self.workspace.graph_file,
                     self.workspace.first_name,
                     position,
-                    self.nodes.notice,
+                    self.nodes.announcements.notice,
                 )
         except PilothouseError:
             raise
@@ -213,7 +213,7 @@ def open_search(
             closing(_notifier(loaded, workspace, screen, run.journal)) as notifier,
             _bell(helm.settings, workspace, screen, run.journal) as bell,
         ):
-            nodes.shown, nodes.noticed = notifier.show, notifier.notice
+            nodes.shown, nodes.announcements.noticed = notifier.show, notifier.notice
             if bell is not None:
                 run.flight.submitting.bell, nodes.rung = bell.url, bell.rung
             yield Search(
