@@ -115,7 +115,8 @@ VersionOption = Annotated[
 
 
 @app.callback(invoke_without_command=True)
-def main_verb(
+@app.command(epilog="Example: python -m agents.run run --config config.example.yaml")
+def run(
     context: typer.Context,
     config: ConfigOption = None,
     resume: ResumeOption = None,
@@ -128,24 +129,9 @@ def main_verb(
     log_level: LogLevelOption = LogLevel.INFO,
     version: VersionOption = False,
 ) -> None:
-    """Search hyperparameters: propose, run jobs, learn, and again."""
-    if context.invoked_subcommand is None:
-        run(config, resume, new, max_iterations, overrides, replay, dry_run, background, log_level)
-
-
-@app.command(epilog="Example: python -m agents.run run --config config.example.yaml")
-def run(
-    config: ConfigOption = None,
-    resume: ResumeOption = None,
-    new: NewOption = False,
-    max_iterations: BoundOption = None,
-    overrides: SetOption = None,
-    replay: ReplayOption = None,
-    dry_run: DryRunOption = False,
-    background: BackgroundOption = False,
-    log_level: LogLevelOption = LogLevel.INFO,
-) -> None:
     """Search: propose, run jobs, learn, and again. The same as no verb at all."""
+    if context.invoked_subcommand is not None:
+        return
     from agents.commands.search import SearchOptions, replayed, run_search
 
     options = SearchOptions(
