@@ -28,6 +28,7 @@ from scheduler.job import (
     Submitted,
     Unwritable,
 )
+from scheduler.outcome import Failed
 
 NOW = datetime.datetime.now(datetime.UTC)
 LIMIT = "qsub: would exceed queue debug's per-user limit"
@@ -254,7 +255,7 @@ def test_a_pack_that_was_held_back_goes_out_whole(tmp_path, monkeypatch):
         run.flight.submit()
         run.flight.submit()
         first = run.flight.running()[0]
-        assert run.flight._run_again(first, Failure(Cause.NODE_FAILURE, "node died"))
+        assert run.flight._run_again(first, Failed(Failure(Cause.NODE_FAILURE, "node died")))
         run.flight.submit()
         packs = {trial.number: trial.job.pack for trial in run.flight.running()}
         assert packs[2] == packs[3] == "pack_0002"

@@ -64,7 +64,7 @@ def test_killed_at_a_boundary_and_resumed_it_ends_as_if_nothing_had_been(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("seed", range(15))
 def test_killed_at_random_moments_it_ends_as_if_nothing_had_been(tmp_path, undisturbed, seed):
     chance = random.Random(seed)
     config = write_config(tmp_path)
