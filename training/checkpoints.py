@@ -30,9 +30,15 @@ class Kept(NamedTuple):
 class Keeper:
     """Decides when an epoch's state goes to the disk, and holds in memory what has to wait."""
 
-    def __init__(self, directory: Path, every: int) -> None:
-        """`every`: epochs between two writes; 0: nothing is ever kept."""
+    def __init__(self, directory: Path, every: int, *, is_aside: bool = False) -> None:
+        """`every`: epochs between two writes; 0: nothing is ever kept.
+
+        `is_aside`: a thread writes while training goes on. A device would be idle for as long as a slow
+        file system takes; a CPU has the same work to do either way.
+        """
         self._directory, self._every = directory, every
+        self._is_aside = is_aside
+        self._writer: threading.Thread | None = None
         self._last: State | None = None
         self._best: State | None = None
         self._lock = threading.Lock()
@@ -43,12 +49,17 @@ class Keeper:
         if not self._every:
             return
         is_due = is_end or epoch % self._every == 0
-        last = _on_the_host(state(), is_kept=not is_due)
+        last = _on_the_host(state(), is_kept=self._is_aside or not is_due)
+        if self._writer is not None:  # two states in memory are enough
+            self._writer.join()
         with self._lock:
             self._last = last
             if is_best:
                 self._best = last
-        if is_due:
+        if is_due and self._is_aside:
+            self._writer = threading.Thread(target=self.write)
+            self._writer.start()
+        elif is_due:
             self.write()
 
     def write(self) -> None:

@@ -82,17 +82,19 @@ class Trainer:
         """`must_stop` is asked between batches; where it says so, `run` raises Stopped."""
         self._options, self._settings, self._seed = options, settings, seed
         self._found, self._must_stop, self._ranks = found, must_stop, ranks
-        # Only the first of several processes writes.
-        every = settings.checkpoint_every if ranks.is_first else 0
-        self._keeper = checkpoints.Keeper(settings.directory / "checkpoints", every)
+        kept = settings.directory / "checkpoints"
         if ranks.is_first:
-            checkpoints.clean(settings.directory / "checkpoints")
+            checkpoints.clean(kept)
         self.tell: Callable[[int, Mapping[str, float]], None] = lambda epoch, values: None
         self._began = time.monotonic()
         check_settings(settings)
         is_compiling = settings.compile is not None
         keep_files_in(settings.directory, ranks.rank, is_compiling=is_compiling)
         self.device = choose_device(settings.device, ranks.local)
+        # Only the first of several processes writes.
+        every = settings.checkpoint_every if ranks.is_first else 0
+        is_aside = self.device.type != "cpu"
+        self._keeper = checkpoints.Keeper(kept, every, is_aside=is_aside)
         prepare(self.device, seed, deterministic=settings.deterministic)
         self.described = describe(self.device)
         join(ranks, self.device)

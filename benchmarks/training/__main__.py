@@ -1,15 +1,18 @@
 """On a GPU node: `python -m benchmarks.training > benchmarks/results/training-gpu.md`.
 
-The figures of a CPU with the embedded data set are `python -m benchmarks training`.
+Before it, `python -m benchmarks.training try` tells what works there. The figures of a CPU with the embedded
+data set are `python -m benchmarks training`.
 """
 
 import argparse
 import json
+import math
 import os
 import sys
+import time
 from typing import Any
 
-from benchmarks.training import accelerator, ours, rivals
+from benchmarks.training import accelerator, attempts, ours, rivals
 from benchmarks.training.cases import MADE_UP, Case
 
 PARTS = {
@@ -18,6 +21,7 @@ PARTS = {
     "recipe": rivals.recipe,
     "memory": ours.memory,
     "facts": accelerator.facts,
+    "attempt": attempts.attempt,
 }
 
 
@@ -25,6 +29,8 @@ def main(words: list[str]) -> None:
     """One part in this process, or the whole table."""
     if words[:1] == ["cpu"]:
         print(json.dumps(ours.cpu()))
+    elif words[:1] == ["try"]:
+        attempts.main(words[1:], _device)
     elif words and words[0] in PARTS:
         told = PARTS[words[0]](Case(**json.loads(words[1])), *words[2:])
         print(json.dumps(told))
@@ -45,7 +51,8 @@ def _plan(words: list[str]) -> accelerator.Plan:
         workers=given.workers,
     )
     variants, models = tuple(given.variants), tuple(given.memory_models)
-    return accelerator.Plan(case, tuple(given.batch_sizes), variants, models, given.repeats)
+    until = time.monotonic() + 60 * given.minutes
+    return accelerator.Plan(case, tuple(given.batch_sizes), variants, models, given.repeats, until)
 
 
 def _device(name: str) -> str:
@@ -76,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--epochs", "of each run; the first warms up", type=int, default=6)
     add("--target", "validation accuracy that is timed to", type=float, default=0.5)
     add("--repeats", "seeds", type=int, default=3)
+    add("--minutes", "no run begins later", type=float, default=math.inf)
     add("--workers", "of the recipe's loader", type=int, default=min(cpus, 16))
     names = list(accelerator.VARIANTS)
     add("--variants", "of our program", nargs="+", choices=names, default=names)

@@ -1,7 +1,9 @@
 """The figures for a GPU, as a table in Markdown: ResNet-18 on images of CIFAR-100's shape."""
 
+import math
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date
@@ -19,6 +21,7 @@ VARIANTS = {
     "compiled": ["--compile"],
     "graphs": ["--compile", "reduce-overhead"],
     "data by workers": ["--data-on-device", "no"],
+    "with checkpoints": ["--checkpoint-every", "1"],
 }
 
 
@@ -31,6 +34,12 @@ class Plan:
     variants: tuple[str, ...]
     memory_models: tuple[str, ...]
     repeats: int
+    until: float = math.inf
+    """The monotonic clock: no run begins after it."""
+
+    @property
+    def is_over(self) -> bool:
+        return time.monotonic() > self.until
 
 
 @dataclass(frozen=True)
@@ -57,9 +66,13 @@ def print_table(plan: Plan) -> None:
 def _rows(plan: Plan) -> Iterator[Row]:
     for batch in plan.batches:
         yield from _speeds(plan, replace(plan.case, batch=batch))
-    yield from _recipe(plan)
+    if not plan.is_over:
+        yield from _recipe(plan)
     for model in plan.memory_models:
         for batch in plan.batches:
+            if plan.is_over:
+                yield ("the rest", "left out", "--minutes are over", "-")
+                return
             yield _memory(replace(plan.case, model=model, batch=batch))
 
 
@@ -70,7 +83,9 @@ def _speeds(plan: Plan, case: Case) -> Iterator[Row]:
     plain = timed.pop("plain", None)
     for name in plan.variants:
         what = f"{case.model}, batch {case.batch}, {name}"
-        if name in timed:
+        if name in timed and not timed[name].runs:
+            yield (what, "left out", "--minutes were over", "-")
+        elif name in timed:
             aim = "3 x" if name == "as it comes" else "-"
             yield from _compared(case, what, timed[name], plain, "plain loop", aim)
         else:
@@ -81,17 +96,22 @@ def _recipe(plan: Plan) -> Iterator[Row]:
     case = replace(plan.case, batch=plan.batches[0])
     parts = {"ours": ("ours", RECIPE_FLAGS), "recipe": ("recipe", [])}
     timed = _by_turns(plan, case, parts)
-    if "ours" in timed:
+    if "ours" in timed and timed["ours"].runs:
         what = f"{case.model}, batch {case.batch}, torchvision's recipe"
         rival = f"its loop with {case.workers} workers"
         yield from _compared(case, what, timed["ours"], timed.get("recipe"), rival, "-")
 
 
 def _by_turns(plan: Plan, case: Case, parts: dict[str, tuple[str, list[str]]]) -> dict[str, Timed]:
-    """Who failed is left out: a rival that runs out of memory costs its own rows only."""
+    """Who failed is left out: a rival that runs out of memory costs its own rows only.
+
+    Who had no time has no runs.
+    """
     timed = {name: Timed([], [], []) for name in parts}
     for seed in range(plan.repeats):
         for name in list(timed):
+            if plan.is_over:
+                return timed
             what, flags = parts[name]
             try:
                 with Watch(case.device) as watch:
@@ -109,9 +129,11 @@ def _compared(
     case: Case, what: str, own: Timed, other: Timed | None, rival: str, aim: str
 ) -> Iterator[Row]:
     def beside(tell: Callable[[Timed], str]) -> str:
-        return f"{rival}: {tell(other) if other else 'failed'}"
+        if other is None:
+            return f"{rival}: failed"
+        return f"{rival}: {tell(other) if other.runs else 'left out'}"
 
-    ratio = f"{own.speed / other.speed:.2f} x " if other else ""
+    ratio = f"{own.speed / other.speed:.2f} x " if other and other.runs else ""
     yield (what, _speed(own), ratio + beside(_speed), aim)
     target = f"validation accuracy {case.target:.0%}"
     yield (

@@ -5,6 +5,7 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -133,3 +134,33 @@ def test_a_training_whose_checkpoints_do_not_fit_has_its_result(tmp_path):
     assert (found.status, len(found.curve.step)) == ("completed", 2)
     assert "test_accuracy" in found.metrics
     assert list((tmp_path / "checkpoints").iterdir()) == []
+
+
+def test_beside_a_device_training_goes_on_while_a_checkpoint_is_written(tmp_path, monkeypatch):
+    begun, may_go_on, save = threading.Event(), threading.Event(), torch.save
+
+    def slowly(kept, path):
+        begun.set()
+        assert may_go_on.wait(60)
+        save(kept, path)
+
+    monkeypatch.setattr(torch, "save", slowly)
+    keeper = checkpoints.Keeper(tmp_path, 1, is_aside=True)
+    weights = torch.ones(1000)  # of an optimizer, say: some of its state is in the host's memory
+
+    def keep(epoch):
+        keeper.keep(
+            epoch, lambda: {"epoch": epoch, "weight": weights}, is_best=epoch == 1, is_end=False
+        )
+
+    keep(1)
+    assert begun.wait(60)
+    weights += 1  # the next epoch
+    assert not (tmp_path / checkpoints.LAST).exists()
+    may_go_on.set()
+    keep(2)
+    keeper.write()  # before any end
+    for name, epoch in ((checkpoints.BEFORE, 1), (checkpoints.BEST, 1), (checkpoints.LAST, 2)):
+        found = torch.load(tmp_path / name, weights_only=True)
+        assert (found["epoch"], found["weight"].unique().tolist()) == (epoch, [float(epoch)])
+    assert {path.name for path in tmp_path.iterdir()} == {"last.pt", "before.pt", "best.pt"}

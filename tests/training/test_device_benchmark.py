@@ -1,15 +1,21 @@
 """The benchmark that a person starts on a GPU node, here on a CPU with next to nothing to do."""
 
+import functools
 import os
+import re
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+import torch
 
-from benchmarks.training import accelerator, utilization
+from benchmarks.training import accelerator, attempts, utilization
 from benchmarks.training.accelerator import Timed
+from benchmarks.training.cases import MADE_UP, Case, Run
 from benchmarks.training.utilization import Watch
+from training import learner
 
 ROOT = Path(__file__).parents[2]
 TINY = [
@@ -114,3 +120,63 @@ def test_of_a_device_that_has_no_such_tool_nothing_is_told():
         pass
     assert watch.mean(0.0, 1e12) is None
     assert accelerator._busy(Timed([], [None], [watch.why])) == "not sampled"
+
+
+def test_no_run_begins_once_the_minutes_are_over(monkeypatch):
+    now, begun = [0.0], []
+
+    def child(what, case, *flags):
+        begun.append(what)
+        now[0] += 40
+        return asdict(Run(1.0, None, 1.0, (0.0, 1.0), 1.0, 0.5))
+
+    monkeypatch.setattr(accelerator, "child", child)
+    monkeypatch.setattr(accelerator.time, "monotonic", lambda: now[0])
+    plan = accelerator.Plan(Case(), (32, 64), ("as it comes", "fp32"), ("cnn", "vgg16"), 3, 100.0)
+    rows = list(accelerator._rows(plan))
+    assert begun == ["plain", "ours", "ours"]
+    assert rows[-3:] == [
+        ("cnn, batch 64, as it comes", "left out", "--minutes were over", "-"),
+        ("cnn, batch 64, fp32", "left out", "--minutes were over", "-"),
+        ("the rest", "left out", "--minutes are over", "-"),
+    ]
+
+
+@pytest.mark.slow
+def test_what_is_tried_on_a_device_works_on_a_cpu():
+    names = ["augmented", "resumed", "the CPU's numbers"]
+    done = bench("try", "--device", "cpu", "--only", *names)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert [line.partition(" (")[0] for line in lines[:-1]] == [f"{name}: ok" for name in names]
+    assert lines[-1] == "0 of 3 failed on cpu"
+
+
+@pytest.fixture
+def tried():
+    """What is told of a try with very few images."""
+    return functools.partial(
+        attempts.attempt, Case(data=MADE_UP, images=50, batch=32, epochs=1, device="cpu")
+    )
+
+
+def test_what_does_not_work_is_told_in_a_line(tried, monkeypatch):
+    assert tried("waiting", "--width", "2") == ""
+    assert tried("waiting", "--width", "2", "--loss-limit", "1").startswith(
+        "diverged: Diverged: the loss"
+    )
+    assert "width: 0 cannot be used" in tried("waiting", "--width", "0")
+    numbers = iter([torch.float32, torch.float16])
+    monkeypatch.setattr(learner, "number_type", lambda device, precision: next(numbers))
+    monkeypatch.setattr(attempts, "CLOSE", 1e-9)
+    assert re.match(r"the loss is [\d.]+, on the CPU [\d.]+$", tried("compared"))
+
+
+def test_a_step_that_waits_for_the_device_does_not_work(tried, monkeypatch):
+    modes = []
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "set_sync_debug_mode", modes.append)
+    monkeypatch.setattr(learner.Learner, "step", learner.Learner.step)  # given back at the end
+    monkeypatch.setattr(attempts, "WARM", 1)
+    assert tried("once", "--width", "2") == ""
+    assert modes == ["error", "default"]  # the second of two steps
