@@ -183,8 +183,6 @@ def graph() -> None:
 
 FORBIDDEN = (errno.EACCES, errno.EPERM)
 """Errors of a file that this user may not read or write."""
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
-"""A disk, a quota or a limit that is reached: a person makes room. Any other is a defect of ours."""
 
 
 def main() -> None:
@@ -221,12 +219,14 @@ def main() -> None:
                 file=sys.stderr,
             )
             sys.exit(2)
-        if error.errno not in FULL:
+        from agents import no_room
+
+        if error.errno not in no_room.FULL:
             raise
-        where = f"{error.filename}: " if error.filename else ""
+        file = Path(os.fsdecode(error.filename)) if error.filename else None
         print(
-            f"error: {where}cannot write: {error.strerror}; make room there, then do the same again: "
-            "what was written before is not lost",
+            f"error: {no_room.sentence(error.errno, file)}, then do the same again: what was written "
+            "before is not lost",
             file=sys.stderr,
         )
         sys.exit(1)
