@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from agents.errors import ConfigurationError, RunLocked
+from agents.streams import make_whole
 from agents.verbs import (
     auth,
     clean,
@@ -187,6 +188,7 @@ FORBIDDEN = (errno.EACCES, errno.EPERM)
 
 def main() -> None:
     """Run the command line; errors of ours become one message and an exit code."""
+    make_whole()
     _show_every_letter()
     try:
         app()

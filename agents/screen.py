@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 from agents.progress import Progress
 from agents.report.numbers import measure
+from agents.streams import GONE, let_go_of_output
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -40,7 +41,34 @@ class Screen(Protocol):
 
 def open_screen() -> Screen:
     """The screen that fits where standard output goes."""
-    return LiveScreen() if sys.stdout.isatty() else PlainScreen()
+    return LastingScreen(LiveScreen() if sys.stdout.isatty() else PlainScreen())
+
+
+class LastingScreen:
+    """Another screen, without which a search goes on: who read it may have left (`| head`), its
+    terminal may be gone, the disk that it is kept on full. Files of the run tell all that is shown."""
+
+    def __init__(self, screen: Screen) -> None:
+        self._screen: Screen | None = screen
+
+    def show(self, progress: Progress) -> None:
+        self._try(lambda screen: screen.show(progress))
+
+    def say(self, text: str, *, important: bool = False) -> None:
+        self._try(lambda screen: screen.say(text, important=important))
+
+    def close(self) -> None:
+        self._try(lambda screen: screen.close())
+
+    def _try(self, use: Callable[[Screen], None]) -> None:
+        if self._screen is None:
+            return
+        try:
+            use(self._screen)
+        except OSError as error:
+            if error.errno in GONE:
+                self._screen = None
+                let_go_of_output()
 
 
 class PlainScreen:
