@@ -38,6 +38,10 @@ class Screen(Protocol):
         """Leave the terminal as it was."""
         ...
 
+    def redraw(self) -> None:
+        """Show again what was shown before `close`."""
+        ...
+
 
 def open_screen() -> Screen:
     """The screen that fits where standard output goes."""
@@ -59,6 +63,9 @@ class LastingScreen:
 
     def close(self) -> None:
         self._try(lambda screen: screen.close())
+
+    def redraw(self) -> None:
+        self._try(lambda screen: screen.redraw())
 
     def _try(self, use: Callable[[Screen], None]) -> None:
         if self._screen is None:
@@ -104,6 +111,9 @@ class PlainScreen:
     def close(self) -> None:
         pass
 
+    def redraw(self) -> None:
+        pass
+
 
 class LiveScreen:
     """A panel that is redrawn in place below the lines that stay."""
@@ -113,8 +123,10 @@ class LiveScreen:
 
         self._console = console or Console(highlight=False)
         self._live: Live | None = None
+        self._shown: Progress | None = None
 
     def show(self, progress: Progress) -> None:
+        self._shown = progress
         if self._live is None:
             from rich.live import Live
 
@@ -131,6 +143,10 @@ class LiveScreen:
         if self._live is not None:
             self._live.stop()
             self._live = None
+
+    def redraw(self) -> None:
+        if self._shown is not None:
+            self.show(self._shown)
 
 
 def _panel(progress: Progress) -> RenderableType:

@@ -23,6 +23,7 @@ from agents.resuming import note_of_changes, own_configuration, refuse_changes
 from agents.screen import Screen, confirmed_text, duration_text, open_screen
 from agents.search import Ending, Search, open_search, way_on
 from agents.space import SearchSpace
+from agents.suspension import suspendable
 from agents.trial import Trial
 from agents.words import count, named
 from agents.workspace import Workspace, create, existing, unfinished
@@ -89,7 +90,7 @@ def _background_text(workspace: Workspace, process: int) -> str:
 def _run(loaded: LoadedConfig, workspace: Workspace, log_level: str, began: Began) -> int:
     screen = open_screen()
     note = note_of_changes(workspace, loaded)
-    with Interrupts() as interrupts:
+    with Interrupts() as interrupts, suspendable(screen.close, screen.redraw):
         try:
             with (
                 told(Files.of(workspace, loaded.settings), way_on(workspace)),
