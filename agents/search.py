@@ -61,6 +61,16 @@ def way_on(workspace: Workspace) -> str:
     return f"Jobs go on, nothing is lost;\n  to go on: python -m agents.run --resume {where}"
 
 
+def _gone(workspace: Workspace) -> str:
+    """What is said where the run's directory was taken away under a search."""
+    return (
+        f"{workspace.directory} is not there any more, or not as it was: somebody deleted or moved it while the "
+        "search worked in it, or its file system is away. Jobs go on.\n"
+        "  where it was moved, or is back: python -m agents.run --resume DIR, with the place where it is\n"
+        "  where it was deleted: its trials are lost with it; end its jobs, and start a new run"
+    )
+
+
 @dataclass(frozen=True)
 class Search:
     """One run that is open in this process."""
@@ -100,6 +110,8 @@ class Search:
             )
             if full is not None:
                 raise full from error
+            if self.workspace.experiment is None:
+                raise UnexpectedError(_gone(self.workspace)) from error
             self.journal.event("unexpected", "error", traceback=traceback.format_exc())
             raise UnexpectedError(
                 f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}\n"
