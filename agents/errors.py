@@ -38,6 +38,10 @@ class NewerLedger(LedgerError):
     """The ledger is whole, and holds what only a newer version knows."""
 
 
+class NoRoom(PilothouseError):
+    """A disk on this side has no room left. What was written is whole; a person makes room."""
+
+
 class LlmError(PilothouseError):
     """The LLM endpoint failed or answered something that cannot be used."""
 

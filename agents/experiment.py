@@ -24,6 +24,7 @@ from agents.helm import Circumstances, Helm, history_of
 from agents.interrupts import Interrupts
 from agents.jobs import trial_seed
 from agents.ledger import snapshot
+from agents.no_room import Files, no_room
 from agents.progress import JobLine, Progress, trials_by_state, write_heartbeat
 from agents.search import Run
 from agents.space import SearchSpace
@@ -102,12 +103,16 @@ def explained(run: Run) -> Iterator[None]:
     except PilothouseError:
         raise
     except Exception as error:
+        where = shlex.quote(relative(str(run.workspace.directory)))
+        way_on = f"A job goes on, nothing is lost; to go on: python -m agents.run harvest {where}"
+        full = no_room(error, Files.of(run.workspace, run.loaded.settings), way_on)
+        if full is not None:
+            raise full from error
         run.journal.event("unexpected", "error", traceback=traceback.format_exc())
         words = str(error).splitlines()[0] if str(error) else ""
         raise UnexpectedError(
             f"{run.workspace.directory}: {type(error).__name__}: {words}\n  The traceback is in "
-            f"{run.workspace.log_file}. A job goes on, nothing is lost; to go on: "
-            f"python -m agents.run harvest {shlex.quote(relative(str(run.workspace.directory)))}"
+            f"{run.workspace.log_file}. {way_on}"
         ) from error
 
 

@@ -21,7 +21,7 @@ def open_storage(url: str) -> BaseStorage:
     """Open an Optuna storage, laying it out where there is none. Raises what the drivers raise."""
     import optuna
 
-    path = _sqlite_file(url)
+    path = sqlite_file(url)
     if path is not None and not path.exists():
         _lay_out(path)
     return optuna.storages.get_storage(url)
@@ -29,11 +29,11 @@ def open_storage(url: str) -> BaseStorage:
 
 def is_there(url: str) -> bool:
     """Whether the storage's file is there; of a storage that is no file, yes."""
-    path = _sqlite_file(url)
+    path = sqlite_file(url)
     return path is None or path.exists()
 
 
-def _sqlite_file(url: str) -> Path | None:
+def sqlite_file(url: str) -> Path | None:
     """The file of ``sqlite:///PATH``; None for another storage."""
     found = re.fullmatch(r"sqlite:///([^?]+)", url)
     if found is None or found[1].startswith((":memory:", "file:")):

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from agents.errors import ConfigurationError, RunLocked
+from agents.streams import make_whole
 from agents.verbs import (
     auth,
     clean,
@@ -169,12 +170,11 @@ def graph() -> None:
 
 FORBIDDEN = (errno.EACCES, errno.EPERM)
 """Errors of a file that this user may not read or write."""
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
-"""A disk, a quota or a limit that is reached: a person makes room. Any other is a defect of ours."""
 
 
 def main() -> None:
     """Run the command line; errors of ours become one message and an exit code."""
+    make_whole()
     _show_every_letter()
     try:
         app()
@@ -207,12 +207,14 @@ def main() -> None:
                 file=sys.stderr,
             )
             sys.exit(2)
-        if error.errno not in FULL:
+        from agents import no_room
+
+        if error.errno not in no_room.FULL:
             raise
-        where = f"{error.filename}: " if error.filename else ""
+        file = Path(os.fsdecode(error.filename)) if error.filename else None
         print(
-            f"error: {where}cannot write: {error.strerror}; make room there, then do the same again: "
-            "what was written before is not lost",
+            f"error: {no_room.sentence(error.errno, file)}, then do the same again: what was written "
+            "before is not lost",
             file=sys.stderr,
         )
         sys.exit(1)

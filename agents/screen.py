@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 from agents.progress import Progress
 from agents.report.numbers import measure
+from agents.streams import GONE, let_go_of_output
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -37,10 +38,44 @@ class Screen(Protocol):
         """Leave the terminal as it was."""
         ...
 
+    def redraw(self) -> None:
+        """Show again what was shown before `close`."""
+        ...
+
 
 def open_screen() -> Screen:
     """The screen that fits where standard output goes."""
-    return LiveScreen() if sys.stdout.isatty() else PlainScreen()
+    return LastingScreen(LiveScreen() if sys.stdout.isatty() else PlainScreen())
+
+
+class LastingScreen:
+    """Another screen, without which a search goes on: who read it may have left (`| head`), its
+    terminal may be gone, the disk that it is kept on full. Files of the run tell all that is shown."""
+
+    def __init__(self, screen: Screen) -> None:
+        self._screen: Screen | None = screen
+
+    def show(self, progress: Progress) -> None:
+        self._try(lambda screen: screen.show(progress))
+
+    def say(self, text: str, *, important: bool = False) -> None:
+        self._try(lambda screen: screen.say(text, important=important))
+
+    def close(self) -> None:
+        self._try(lambda screen: screen.close())
+
+    def redraw(self) -> None:
+        self._try(lambda screen: screen.redraw())
+
+    def _try(self, use: Callable[[Screen], None]) -> None:
+        if self._screen is None:
+            return
+        try:
+            use(self._screen)
+        except OSError as error:
+            if error.errno in GONE:
+                self._screen = None
+                let_go_of_output()
 
 
 class PlainScreen:
@@ -76,6 +111,9 @@ class PlainScreen:
     def close(self) -> None:
         pass
 
+    def redraw(self) -> None:
+        pass
+
 
 class LiveScreen:
     """A panel that is redrawn in place below the lines that stay."""
@@ -85,8 +123,10 @@ class LiveScreen:
 
         self._console = console or Console(highlight=False)
         self._live: Live | None = None
+        self._shown: Progress | None = None
 
     def show(self, progress: Progress) -> None:
+        self._shown = progress
         if self._live is None:
             from rich.live import Live
 
@@ -103,6 +143,10 @@ class LiveScreen:
         if self._live is not None:
             self._live.stop()
             self._live = None
+
+    def redraw(self) -> None:
+        if self._shown is not None:
+            self.show(self._shown)
 
 
 def _panel(progress: Progress) -> RenderableType:

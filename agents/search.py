@@ -27,6 +27,7 @@ from agents.interrupts import Interrupts
 from agents.jobs import is_local
 from agents.journal import Journal
 from agents.ledger import Ledger
+from agents.no_room import Files, no_room
 from agents.nodes import SearchNodes
 from agents.notify import Notifier
 from agents.paperwork import Paperwork
@@ -52,6 +53,22 @@ FILES_CHANGED = (
     "  Files of Pilothouse itself have changed since it was started (a pull, an update?): that may be "
     "why, and what goes on begins with the new ones.\n"
 )
+
+
+def way_on(workspace: Workspace) -> str:
+    """What is said of a search that broke off."""
+    where = shlex.quote(str(workspace.directory))
+    return f"Jobs go on, nothing is lost;\n  to go on: python -m agents.run --resume {where}"
+
+
+def _gone(workspace: Workspace) -> str:
+    """What is said where the run's directory was taken away under a search."""
+    return (
+        f"{workspace.directory} is not there any more, or not as it was: somebody deleted or moved it while the "
+        "search worked in it, or its file system is away. Jobs go on.\n"
+        "  where it was moved, or is back: python -m agents.run --resume DIR, with the place where it is\n"
+        "  where it was deleted: its trials are lost with it; end its jobs, and start a new run"
+    )
 
 
 @dataclass(frozen=True)
@@ -88,12 +105,18 @@ class Search:
         except PilothouseError:
             raise
         except Exception as error:  # a full disk, a broken database, a defect of ours
+            full = no_room(
+                error, Files.of(self.workspace, self.loaded.settings), way_on(self.workspace)
+            )
+            if full is not None:
+                raise full from error
+            if self.workspace.experiment is None:
+                raise UnexpectedError(_gone(self.workspace)) from error
             self.journal.event("unexpected", "error", traceback=traceback.format_exc())
             raise UnexpectedError(
                 f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}\n"
                 f"{FILES_CHANGED if files_changed() else ''}"
-                f"  The traceback is in {self.workspace.log_file}. Jobs go on, nothing is lost;\n"
-                f"  to go on: python -m agents.run --resume {shlex.quote(str(self.workspace.directory))}"
+                f"  The traceback is in {self.workspace.log_file}. {way_on(self.workspace)}"
             ) from error
 
     def summary(self) -> Ending:

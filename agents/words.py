@@ -1,4 +1,4 @@
-"""Numbers of things, and things by their numbers, in words."""
+"""Numbers of things, things by their numbers, and sizes, in words."""
 
 from __future__ import annotations
 
@@ -16,3 +16,13 @@ def named(numbers: Sequence[int], noun: str = "trial") -> str:
     if len(texts) == 1:
         return f"{noun} {texts[0]}"
     return f"{noun}s {', '.join(texts[:-1])} and {texts[-1]}"
+
+
+def size_text(size: float) -> str:
+    """``512 B``, ``3.4 MiB``, ``120 GiB``."""
+    amount = float(size)
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if amount < 1024 or unit == "TiB":
+            return f"{amount:.0f} {unit}" if amount >= 10 or unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1024
+    raise AssertionError("the last unit takes all")

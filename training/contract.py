@@ -164,9 +164,10 @@ def write_atomically(path: Path, content: bytes) -> None:
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(temporary, path)
-    except OSError:
+    except OSError as error:
         with contextlib.suppress(OSError):  # half a file may be all that a disk had left
             temporary.unlink(missing_ok=True)
+        error.filename = str(path)  # a write that fails does not tell, and the other name is gone
         raise
 
 

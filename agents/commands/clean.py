@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from agents.cleaning import Locked, OldRun, locked, old_runs, remove
 from agents.commands.consent import must_be_asked, says_yes
-from agents.doctor.words import size_text
 from agents.errors import ConfigurationError
 from agents.home import expanded
 from agents.screen import duration_text
+from agents.words import size_text
 from agents.workspace import Workspace
 from scheduler.errors import Away, SchedulerError
 

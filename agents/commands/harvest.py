@@ -11,7 +11,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from agents.config import load
-from agents.errors import ConfigurationError, LedgerError, RunLocked, UnexpectedError
+from agents.errors import ConfigurationError, LedgerError, NoRoom, RunLocked, UnexpectedError
 from agents.experiment import Experiment, Standing, explained, has_failed, relative, remedy_of
 from agents.home import expanded
 from agents.interrupts import Interrupted, Interrupts
@@ -113,7 +113,7 @@ def _more_rounds(open_ones: Sequence[Experiment], interrupts: Interrupts, wait: 
         due = [
             experiment
             for experiment in open_ones
-            if not isinstance(experiment.trouble, UnexpectedError)
+            if not isinstance(experiment.trouble, (NoRoom, UnexpectedError))
             and (experiment.awaits_files() or (wait and not experiment.is_finished()))
         ]
         if not due:
@@ -138,7 +138,7 @@ def _advance(experiment: Experiment) -> None:
 
 def _standings(experiment: Experiment) -> list[Standing]:
     trouble = experiment.trouble
-    if isinstance(trouble, UnexpectedError):
+    if isinstance(trouble, (NoRoom, UnexpectedError)):
         where = str(experiment.run.workspace.directory)
         return [Standing(where, None, "unreadable", str(trouble))]
     if trouble is None:

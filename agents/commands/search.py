@@ -17,11 +17,13 @@ from agents.earlier import collected
 from agents.errors import ConfigurationError
 from agents.finished import at_its_end, end_text
 from agents.interrupts import Interrupted, Interrupts
+from agents.no_room import Files, told
 from agents.report.numbers import measure
 from agents.resuming import note_of_changes, own_configuration, refuse_changes
 from agents.screen import Screen, confirmed_text, duration_text, open_screen
-from agents.search import Ending, Search, open_search
+from agents.search import Ending, Search, open_search, way_on
 from agents.space import SearchSpace
+from agents.suspension import suspendable
 from agents.trial import Trial
 from agents.words import count, named
 from agents.workspace import Workspace, create, existing, unfinished
@@ -88,9 +90,10 @@ def _background_text(workspace: Workspace, process: int) -> str:
 def _run(loaded: LoadedConfig, workspace: Workspace, log_level: str, began: Began) -> int:
     screen = open_screen()
     note = note_of_changes(workspace, loaded)
-    with Interrupts() as interrupts:
+    with Interrupts() as interrupts, suspendable(screen.close, screen.redraw):
         try:
             with (
+                told(Files.of(workspace, loaded.settings), way_on(workspace)),
                 open_search(loaded, workspace, screen, interrupts, log_level) as search,
                 pid_file(workspace.pid_file),
             ):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from agents.commands.status import Line, RunState, run_state, status_lines
+from agents.suspension import suspendable
 from agents.workspace import Workspace, run_at
 
 if TYPE_CHECKING:
@@ -43,7 +44,10 @@ def _live(workspace: Workspace, console: Console, sleep: Callable[[float], None]
     from rich.live import Live
 
     last: tuple[list[Line], int] | None = None
-    with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
+    with (
+        Live(console=console, auto_refresh=False, vertical_overflow="crop") as live,
+        suspendable(live.stop, lambda: live.start(refresh=True)),
+    ):
         for state in _states(workspace, sleep):
             lines = status_lines(state)
             if (lines, console.width) != last:

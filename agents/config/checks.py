@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from agents.config.adapted import adapter_problems, split
-from agents.config.cluster_checks import Problem, cluster_problems, path_problems
+from agents.config.cluster_checks import Problem, cluster_problems, path_problems, place_problems
 from agents.config.model import Settings, TrainingSettings
 from agents.config.patterns import job_pattern_faults, run_pattern_faults
 from agents.errors import ConfigurationError
@@ -287,7 +287,10 @@ def _stage_problems(training: TrainingSettings, placeholders: Sequence[str]) -> 
 
 def _directory_problems(settings: Settings) -> Iterator[Problem]:
     directories, experiment = settings.directories, settings.experiment.id
-    for fault in run_pattern_faults(directories.run_pattern, experiment):
+    faults = list(run_pattern_faults(directories.run_pattern, experiment))
+    if not faults:
+        yield from place_problems(settings)
+    for fault in faults:
         key = "directories.run_pattern"
         yield key, f"{key} {fault}, and it is {directories.run_pattern!r}"
     for fault in job_pattern_faults(directories.job_pattern, experiment):

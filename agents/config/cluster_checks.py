@@ -57,6 +57,34 @@ def cluster_problems(settings: Settings) -> Iterator[Problem]:
         yield key, f"{key} ({poll.floor:g}s) is more than cluster.poll.ceiling ({poll.ceiling:g}s)"
 
 
+LONGEST_PATH = 511
+"""What SQLite takes for the name of a file, in bytes."""
+_LONGEST_NAME = "study.db.1234567.new-journal"
+"""Of what a ledger has beside it while it is made."""
+
+
+def place_problems(settings: Settings) -> Iterator[Problem]:
+    """A place for runs that job scripts or databases cannot name: before anything is made there."""
+    key = "directories.local_base"
+    base = str(settings.directories.local_base.expanduser().absolute())
+    for name, path in ((key, base), ("cluster.remote_base", settings.cluster.remote_base or "")):
+        if "\n" in path or "\r" in path:
+            yield (
+                name,
+                f"{name} is {path!r}: a line break in a path is more than job scripts can name",
+            )
+    run = settings.directories.run_pattern.format(
+        timestamp="20261231_235959", experiment=settings.experiment.id
+    )
+    size = len(os.fsencode(os.path.join(os.path.realpath(base), run, _LONGEST_NAME)))
+    if size > LONGEST_PATH:
+        yield (
+            key,
+            f"{key} is longer than the ledger's database can name, by {size - LONGEST_PATH} bytes (links "
+            "in it are followed): choose a shorter one",
+        )
+
+
 def path_problems(settings: Settings) -> Iterator[Problem]:
     """Paths in which a colon or a comma would be taken for the end, or that qsub refuses."""
     cluster = settings.cluster

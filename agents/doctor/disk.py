@@ -10,8 +10,8 @@ import tempfile
 from pathlib import Path
 
 from agents.doctor.check import Check, failed, ok, warning
-from agents.doctor.words import size_text
 from agents.proposers.endpoint import within
+from agents.words import size_text
 
 LOW_BYTES = 1024**3
 """Less free space than this is worth a warning: a long run writes some hundred megabytes."""

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from agents.doctor.check import Check, failed, ok, skipped, warning
 from agents.doctor.heard import Heard, heard, shell
 from agents.doctor.prober import Prober
-from agents.doctor.words import one_line, size_text
+from agents.doctor.words import one_line
+from agents.words import size_text
 from scheduler.shell import home_path
 
 QUESTION_SECONDS = 15

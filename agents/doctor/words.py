@@ -6,16 +6,6 @@ import re
 from collections.abc import Sequence
 
 
-def size_text(size: float) -> str:
-    """``512 B``, ``3.4 MiB``, ``120 GiB``."""
-    amount = float(size)
-    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
-        if amount < 1024 or unit == "TiB":
-            return f"{amount:.0f} {unit}" if amount >= 10 or unit == "B" else f"{amount:.1f} {unit}"
-        amount /= 1024
-    raise AssertionError("the last unit takes all")
-
-
 def one_line(text: str, limit: int = 300) -> str:
     """The text's lines in one, bounded."""
     line = " ".join(text.split())

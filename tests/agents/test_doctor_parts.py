@@ -16,7 +16,8 @@ from agents.doctor.heard import Word
 from agents.doctor.program import needs_of
 from agents.doctor.rehearsal import rehearsal_of
 from agents.doctor.trial_job import job_checks
-from agents.doctor.words import listed, one_line, size_text
+from agents.doctor.words import listed, one_line
+from agents.words import size_text
 from scheduler.job import JobState, Listing, Observation, Submitted
 
 

@@ -1,5 +1,6 @@
 """Places in which nothing can be done: one message says so."""
 
+import json
 import os
 import subprocess
 import sys
@@ -45,3 +46,21 @@ def test_a_directory_whose_name_is_no_text(tmp_path):
     assert b"Traceback" not in done.stderr, done.stderr
     assert b"is no UTF-8" in done.stderr
     assert b"rename" in done.stderr
+
+
+@pytest.mark.parametrize("how", ["moved", "deleted"])
+def test_a_run_that_is_taken_away_under_its_search_is_said_to_be_gone(tmp_path, how):
+    config = write_quick_search(tmp_path)
+    taken = "os.rename(run, run + '_moved')" if how == "moved" else "shutil.rmtree(run)"
+    # The first job does it, so that the search is in its midst.
+    (tmp_path / "away.py").write_text(
+        "import os, shutil, sys\nrun = os.path.dirname(sys.argv[1])\n"
+        f"os.path.exists(run + '/run.json') and {taken}\n"
+    )
+    command = json.dumps([sys.executable, str(tmp_path / "away.py"), "{job_dir}"])
+    done = run(tmp_path, "", "--config", config, "--set", f"training.command={command}")
+    assert done.returncode == 1, done.stdout
+    said = done.stderr.decode()
+    assert "is not there any more" in said, said
+    assert "nothing is lost" not in said
+    assert "Traceback" not in said

@@ -24,6 +24,12 @@ def problems(path, overrides=()):
 
 # Text added to SMALL, then what is said of it. FILE stands for the file's path.
 ADDED = [
+    ('directories: {local_base: "/new\\nline"}', "FILE:5: directories.local_base is '/new\\nline': a line break in a "
+     "path is more than job scripts can name"),
+    ('cluster: {remote_base: "/new\\nline"}', "FILE:5: cluster.remote_base is '/new\\nline': a line break in a path "
+     "is more than job scripts can name"),
+    (f"directories: {{local_base: {'/deep' * 100}}}", "FILE:5: directories.local_base is longer than the ledger's "
+     "database can name, by 40 bytes (links in it are followed): choose a shorter one"),
     ("loop: {max_iteration: 3}", "FILE:5: loop.max_iteration: there is no such key; did you mean max_iterations?"),
     ("objective: {metric: ''}", "FILE:5: objective.metric must be filled, and it is ''"),
     ("objective: {second: {metric: accuracy_auc}}", "FILE:5: objective.second.metric is accuracy_auc, "
