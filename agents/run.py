@@ -7,9 +7,7 @@ can be resumed.
 
 from __future__ import annotations
 
-import errno
 import io
-import os
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -17,7 +15,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agents.errors import ConfigurationError, RunLocked
+from agents.errors import ConfigurationError
+from agents.last_words import last_words
 from agents.streams import make_whole
 from agents.verbs import (
     auth,
@@ -35,8 +34,6 @@ from agents.verbs import (
 )
 from agents.verbs.options import BackgroundOption, ConfigOption, SetOption
 from agents.verbs.panels import Grouped
-from scheduler.errors import Away
-from training.contract import PilothouseError
 
 if TYPE_CHECKING:
     from agents.commands.search import SearchOptions
@@ -168,67 +165,21 @@ def graph() -> None:
     typer.echo(mermaid())
 
 
-FORBIDDEN = (errno.EACCES, errno.EPERM)
-"""Errors of a file that this user may not read or write."""
-
-
 def main() -> None:
     """Run the command line; errors of ours become one message and an exit code."""
     make_whole()
     _show_every_letter()
     try:
         app()
-    except PilothouseError as error:
-        print(f"error: {error}", file=sys.stderr)
-        if isinstance(error, Away) and error.remedy:
-            print(f"  to go on: {error.remedy}", file=sys.stderr)
-        sys.exit(exit_code(error))
-    except UnicodeEncodeError as error:
-        if not error.reason.startswith("surrogates"):
-            raise
-        around = error.object[max(0, error.start - 60) : error.end + 20]
-        print(
-            f"error: {around!r}: a name here is no UTF-8, and files of a run cannot hold it; rename "
-            "that file or directory, or work elsewhere",
-            file=sys.stderr,
-        )
-        sys.exit(2)
-    except OSError as error:
-        if _is_nowhere():
-            print(
-                "error: the directory that you are in has been deleted: `cd` to one that is there",
-                file=sys.stderr,
-            )
-            sys.exit(2)
-        if error.errno in FORBIDDEN and error.filename:
-            print(
-                f"error: {error.filename}: {error.strerror}; it may be somebody else's: ask them, or "
-                "name a place of your own",
-                file=sys.stderr,
-            )
-            sys.exit(2)
-        from agents import no_room
-
-        if error.errno not in no_room.FULL:
-            raise
-        file = Path(os.fsdecode(error.filename)) if error.filename else None
-        print(
-            f"error: {no_room.sentence(error.errno, file)}, then do the same again: what was written "
-            "before is not lost",
-            file=sys.stderr,
-        )
-        sys.exit(1)
     except KeyboardInterrupt:
         print("interrupted; a run that had begun can be resumed with --resume", file=sys.stderr)
         sys.exit(130)
-
-
-def _is_nowhere() -> bool:
-    try:
-        os.getcwd()
-    except FileNotFoundError:
-        return True
-    return False
+    except Exception as error:
+        last = last_words(error)
+        if last is None:
+            raise
+        print(last.text, file=sys.stderr)
+        sys.exit(last.code)
 
 
 def _show_every_letter() -> None:
@@ -236,13 +187,6 @@ def _show_every_letter() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
             stream.reconfigure(errors="backslashreplace")
-
-
-def exit_code(error: PilothouseError) -> int:
-    """2 for bad input, 3 for a run that somebody else works on, 1 for the rest."""
-    if isinstance(error, ConfigurationError):
-        return 2
-    return 3 if isinstance(error, RunLocked) else 1
 
 
 if __name__ == "__main__":

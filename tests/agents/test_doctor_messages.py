@@ -8,7 +8,7 @@ import pytest
 from doctor_bench import ROOT, run, write_config
 
 from agents.errors import ConfigurationError, LedgerError, RunLocked
-from agents.run import exit_code
+from agents.last_words import exit_code
 from scheduler.job import Cause
 
 PAGE = (ROOT / "docs" / "troubleshooting.md").read_text()
