@@ -127,6 +127,11 @@ class JobRef:
         """The name under which the batch system has it."""
         return self.shared_job or self.name
 
+    @property
+    def batch_directory(self) -> str:
+        """The directory of the batch system's job; trials that share it lie below."""
+        return self.directory if self.shared_job is None else self.directory.partition("/")[0]
+
 
 @dataclass(frozen=True)
 class Submitted:
