@@ -6,6 +6,8 @@ import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from scheduler.sentinel import PROGRAM
+
 
 class JobState(enum.Enum):
     """Where a job stands, in one vocabulary for all batch systems."""
@@ -205,6 +207,8 @@ class Observation:
     """The id of the job that took the lock, as the job itself knows it."""
     is_result_unread: bool = False
     """``results.json`` is there, and could not be read this time."""
+    ended_by: str = PROGRAM
+    """From the sentinel, too: who ended the job with that code (`scheduler.sentinel`)."""
 
 
 @dataclass(frozen=True)
