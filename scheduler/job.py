@@ -167,6 +167,13 @@ class Unwritable:
 
 
 @dataclass(frozen=True)
+class NeverSubmitted:
+    """The batch system never had the job, and an earlier submission that is still on its way makes none."""
+
+    name: str
+
+
+@dataclass(frozen=True)
 class Listing:
     """What the batch system says of one job."""
 
