@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from scheduler.job import Cause, Failure, JobState, Observation
 from scheduler.plain import printable
 from scheduler.sentinel import FAULTS, WALLTIME
+from scheduler.unfound import unfound
 from training.contract import ContractError, Result, parse_result
 
 
@@ -293,8 +294,7 @@ def _cannot_start(fault: str, observation: Observation) -> str:
 
 def _missed_before(observation: Observation) -> str:
     """What a line of the setup did not find: an environment that is not there leaves no program either."""
-    lines = [line.strip() for line in observation.stderr_tail.splitlines() if line.strip()]
-    missed = [line for line in lines[:-1] if re.search(r"not found|No such file", line)]
+    missed = unfound(observation.stderr_tail.rstrip().rpartition("\n")[0])
     return f"; before that: {missed[-1][:500]}" if missed else ""
 
 

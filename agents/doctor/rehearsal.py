@@ -7,7 +7,6 @@ On the machine where jobs are submitted it takes one round trip, in a directory 
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -26,6 +25,7 @@ from scheduler.job import Container, JobRequest
 from scheduler.resources import resources_for
 from scheduler.sentinel import Sentinel, read_sentinel
 from scheduler.shell import heredoc, quote
+from scheduler.unfound import unfound
 from training.contract import RESULTS_FILE, ParameterValue
 
 PYTHON, COMMAND, SHELL = "remote Python", "training command", "shell lines"
@@ -210,7 +210,7 @@ def start_checks(said: Heard, rehearsal: Rehearsal, settings: Settings) -> list[
 
 def _shell_checks(error: str, settings: Settings) -> list[Check]:
     """What a shell line did not find: the command starts all the same, in another environment."""
-    missed = [line for line in error.splitlines() if _NOT_FOUND.search(line)]
+    missed = unfound(error)
     if not settings.cluster.setup or not missed:
         return []
     return [
@@ -221,9 +221,6 @@ def _shell_checks(error: str, settings: Settings) -> list[Check]:
             "etc/profile.d/conda.sh first, or set cluster.python to the environment's Python",
         )
     ]
-
-
-_NOT_FOUND = re.compile(r"not found|No such file|Could not find|CondaError|conda init")
 
 
 def _not_started(ended: Sentinel, error: str, settings: Settings) -> Check:

@@ -90,8 +90,18 @@ def test_a_program_without_a_result_is_told_where_it_belongs():
     assert "no results.json beside its hyperparameters.json" in found.message
 
 
-def test_what_the_setup_did_not_find_stands_before_the_command_that_it_should_have_brought():
-    setup, command = "job: 60: conda: not found", "job: 61: python: not found"
+@pytest.mark.parametrize(
+    "setup",
+    [
+        "job: 60: module: not found",
+        "bash: module: command not found",
+        "job: 60: .: cannot open env/bin/activate: No such file",
+        "Could not find conda environment: hpo",
+        "CondaError: Run 'conda init' before 'conda activate'",
+    ],
+)
+def test_what_the_setup_did_not_find_stands_before_the_command_that_it_should_have_brought(setup):
+    command = "job: 61: python: not found"
     assert failure(127, f"{setup}\n{command}\n").message == (
         f"the training command was not found: {command}; before that: {setup}"
     )
