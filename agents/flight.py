@@ -67,6 +67,7 @@ class Flight:
         self._stuck = Stuck(ledger, self.watch, self._cancelling)
         self.submitting = Submitting(settings, ledger, cluster, patience, journal, token)
         self.submitting.refused = self._finish
+        self.submitting.never = self._end_unsubmitted
         self.submitting.said = lambda text: self.said(text)
         self.ended: Callable[[Trial, Outcome], None] = lambda trial, outcome: None
         self.said: Callable[[str], None] = lambda text: None
@@ -328,17 +329,20 @@ class Flight:
     def obey(self, cancelled: Mapping[int, str]) -> None:
         """End the trials that people cancelled, whose failures get these messages.
 
-        One that was never submitted ends at once. One whose submission is in doubt is submitted
-        first, which tells what became of it.
+        One that was never submitted ends at once. One whose submission is in doubt is looked for first
+        (`submit`), which tells what became of it.
         """
-        self._cancelling.asked = cancelled
+        self._cancelling.asked = self.submitting.cancelled = cancelled
         for trial in self.running():
             if trial.number in cancelled and self.submitting.certainly_none(trial):
-                self._finish(trial, self._cancelling.as_asked(trial, Outcome(TrialState.FAILED)))
+                self._end_unsubmitted(trial)
         running = self.running()
         due = self._cancelling.due(running)
         if due:
             self._patience(lambda: self._cancelling.end(due, running))
+
+    def _end_unsubmitted(self, trial: Trial) -> None:
+        self._finish(trial, self._cancelling.as_asked(trial, Outcome(TrialState.FAILED)))
 
     def obey_at_once(self, cancelled: Mapping[int, str]) -> None:
         """As `obey`, of a search that was left: also jobs whose ids nobody came to enter, by name."""

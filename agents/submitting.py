@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import chain
@@ -16,7 +16,16 @@ from agents.outcome import Outcome
 from agents.patience import Patience
 from agents.trial import Job, Trial, TrialState
 from scheduler.cluster import Cluster
-from scheduler.job import Cause, Failure, InDoubt, JobRequest, Refused, Submitted, Unwritable
+from scheduler.job import (
+    Cause,
+    Failure,
+    InDoubt,
+    JobRequest,
+    NeverSubmitted,
+    Refused,
+    Submitted,
+    Unwritable,
+)
 from scheduler.packing import packed
 from scheduler.submission import Answer
 
@@ -26,7 +35,8 @@ MOST_DOUBLINGS = 16
 
 class Submitting:
     """Submits jobs of trials, each exactly once. `refused` is called for a trial that no scheduler
-    will take, `said` with a line for a person."""
+    will take, `never` for one that people cancelled and that no scheduler has, `said` with a line for a
+    person."""
 
     def __init__(
         self,
@@ -44,7 +54,10 @@ class Submitting:
         self._journal = journal
         self._token = token
         self.refused: Callable[[Trial, Outcome], None] = lambda trial, outcome: None
+        self.never: Callable[[Trial], None] = lambda trial: None
         self.said: Callable[[str], None] = lambda text: None
+        self.cancelled: Container[int] = ()
+        """Numbers of trials that people cancelled: their jobs are looked for, and not submitted."""
         self.held_back: dict[int, str] = {}
         """Why trials could not be submitted so far, by number."""
         self.paused = False
@@ -88,17 +101,38 @@ class Submitting:
         return trial.job.job_id is None and not self._again.isdisjoint(self._groups([trial]))
 
     def submit(self, due: Sequence[Trial], code: str | None) -> None:
-        """Submit these in one round trip. `code`: the directory there from which they run, if any."""
+        """Submit these in one round trip. `code`: the directory there from which they run, if any.
+
+        A job whose trials people have all cancelled meanwhile is only looked for, in another.
+        """
         trials = self._with_jobs(due)
-        groups = self._groups(trials)
-        requests = [self._request(name, group, code) for name, group in groups.items()]
-        answers = self._patience(lambda: self._ask(requests))
-        now = datetime.now(UTC)
         before = dict(self.held_back)
-        for name, group in groups.items():
+        groups = self._groups(trials)
+        unwanted = {name for name, group in groups.items() if self._is_unwanted(group)}
+        self._ask_about(groups.keys() - unwanted, groups, code, self._ask)
+        self._ask_about(unwanted, groups, code, self._cluster.withdraw)
+        self._wait_to_submit(trials, before)
+
+    def _ask_about(
+        self,
+        names: Collection[str],
+        groups: Mapping[str, Sequence[Trial]],
+        code: str | None,
+        ask: Callable[[Sequence[JobRequest]], Mapping[str, Answer]],
+    ) -> None:
+        """Enter what `ask` is answered about the jobs of these names, in one round trip."""
+        asked = {name: group for name, group in groups.items() if name in names}
+        if not asked:
+            return
+        requests = [self._request(name, group, code) for name, group in asked.items()]
+        answers = self._patience(lambda: ask(requests))
+        now = datetime.now(UTC)
+        for name, group in asked.items():
             for trial in group:
                 self._take_answer(trial, name, answers[name], now)
-        self._wait_to_submit(trials, before)
+
+    def _is_unwanted(self, trials: Sequence[Trial]) -> bool:
+        return all(trial.number in self.cancelled for trial in trials)
 
     def _ask(self, requests: Sequence[JobRequest]) -> Mapping[str, Answer]:
         # A refusal is certain until the next try begins, which may be cut off after it was taken.
@@ -148,6 +182,9 @@ class Submitting:
                 job = replace(trial.job, job_id=job_id, submitted_at=now)
                 self._ledger.record_job(trial.number, job, trial.attempts)
                 self._journal.event("submitted", trial=trial.number, job=job.name, job_id=job_id)
+            case NeverSubmitted():
+                self.held_back.pop(trial.number, None)
+                self.never(trial)
             case Refused(message=message, backpressure=True):
                 self._again.add(name)
                 self._later(trial, message)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from scheduler.batch_system import BatchSystem
 from scheduler.claim import TAKEN_OVER, Claim
 from scheduler.errors import ConnectionLost, SchedulerAway, SchedulerError, StorageFull, TooSlow
-from scheduler.job import InDoubt, JobRef, JobRequest, Observation
+from scheduler.job import InDoubt, JobRef, JobRequest, NeverSubmitted, Observation, Refused
 from scheduler.polling import poll_script, read_observations
 from scheduler.script import render
 from scheduler.shell import home_path, parse_frames, quote
@@ -104,18 +104,38 @@ class Cluster:
         if stale:
             rest = [request for request in requests if request.name in stale]
             answers.update(self._submit(rest, scripts, again=stale))
+        return self._with_unread(requests, scripts, answers)
+
+    def withdraw(self, requests: Sequence[JobRequest]) -> dict[str, Answer]:
+        """Submit none of `requests`, which may have been submitted before: what became of that, by name.
+
+        `NeverSubmitted` is certain, and stays so. A job in doubt has to be asked about again.
+        """
+        answers = self._submit(requests, {}, "withdraw")
+        found = self._with_unread(requests, {}, answers)
+        return {
+            name: NeverSubmitted(name) if _is_certainly_none(answer) else answer
+            for name, answer in found.items()
+        }
+
+    def _with_unread(
+        self,
+        requests: Sequence[JobRequest],
+        scripts: Mapping[str, str],
+        answers: Mapping[str, Answer | Unread],
+    ) -> dict[str, Answer]:
+        """The answers; jobs that were taken without an id that can be read are looked for by name."""
         unread = [request for request in requests if isinstance(answers[request.name], Unread)]
-        if unread:
-            answers.update(self._submit(unread, scripts, "find"))
+        found = {**answers, **(self._submit(unread, scripts, "find") if unread else {})}
         return {
             name: InDoubt(name, 0.0, accepted=True) if isinstance(answer, Unread) else answer
-            for name, answer in answers.items()
+            for name, answer in found.items()
         }
 
     def _submit(
         self,
         requests: Sequence[JobRequest],
-        scripts: dict[str, str],
+        scripts: Mapping[str, str],
         mode: Mode = "once",
         again: frozenset[str] = frozenset(),
     ) -> dict[str, Answer | Unread]:
@@ -196,3 +216,8 @@ class Cluster:
                 f"cannot write to {self.root} on {self.transport.name}: {said}",
                 remedy=f"make room in {self.root}",
             )
+
+
+def _is_certainly_none(answer: Answer) -> bool:
+    """Whether a submission made no job, as the batch system said then or its silence says since."""
+    return isinstance(answer, Refused) or (isinstance(answer, InDoubt) and answer.did_not_happen)

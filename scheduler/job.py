@@ -6,6 +6,8 @@ import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from scheduler.sentinel import PROGRAM
+
 
 class JobState(enum.Enum):
     """Where a job stands, in one vocabulary for all batch systems."""
@@ -127,6 +129,11 @@ class JobRef:
         """The name under which the batch system has it."""
         return self.shared_job or self.name
 
+    @property
+    def batch_directory(self) -> str:
+        """The directory of the batch system's job; trials that share it lie below."""
+        return self.directory if self.shared_job is None else self.directory.partition("/")[0]
+
 
 @dataclass(frozen=True)
 class Submitted:
@@ -157,6 +164,13 @@ class Unwritable:
 
     name: str
     message: str
+
+
+@dataclass(frozen=True)
+class NeverSubmitted:
+    """The batch system never had the job, and an earlier submission that is still on its way makes none."""
+
+    name: str
 
 
 @dataclass(frozen=True)
@@ -200,6 +214,8 @@ class Observation:
     """The id of the job that took the lock, as the job itself knows it."""
     is_result_unread: bool = False
     """``results.json`` is there, and could not be read this time."""
+    ended_by: str = PROGRAM
+    """From the sentinel, too: who ended the job with that code (`scheduler.sentinel`)."""
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from scheduler.job import Cause, Failure, JobState, Observation
 from scheduler.plain import printable
+from scheduler.sentinel import FAULTS, WALLTIME
+from scheduler.unfound import unfound
 from training.contract import ContractError, Result, parse_result
 
 
@@ -212,10 +214,10 @@ def _failure_without_result(observation: Observation, known: Circumstances) -> F
             "{job_dir})",
             observation,
         )
-    if code in (124, 137) and known.walltime_seconds is not None and code == 124:
+    if observation.ended_by == WALLTIME and known.walltime_seconds is not None:
         return _failure(Cause.WALLTIME, _limit(known), observation)
-    if code in (96, 97, 98, 126, 127):
-        return _failure(Cause.CANNOT_START, _cannot_start(code, observation), observation)
+    if fault := FAULTS.get(observation.ended_by) or _NO_COMMAND.get(code):
+        return _failure(Cause.CANNOT_START, _cannot_start(fault, observation), observation)
     if code in (128 + 15, 128 + 10):
         return _failure(_stopped_by(observation, known), f"ended by {_code(code)}", observation)
     cause = _cause_in_text(observation.stderr_tail)
@@ -240,7 +242,7 @@ def _stopped_by(observation: Observation, known: Circumstances) -> Cause:
     # A PBS server without a history never says why: one that had (nearly) all its time used it up.
     limit = known.walltime_seconds
     is_over = limit is not None and known.ran_for is not None and known.ran_for >= NEARLY * limit
-    return Cause.WALLTIME if is_over or observation.exit_code == 124 else Cause.PREEMPTED
+    return Cause.WALLTIME if is_over or observation.ended_by == WALLTIME else Cause.PREEMPTED
 
 
 def _last_trace(observation: Observation, known: Circumstances) -> str:
@@ -279,21 +281,20 @@ def _limit(known: Circumstances) -> str:
     return f"the job reached its walltime of {known.walltime_seconds:.0f} s"
 
 
-def _cannot_start(code: int, observation: Observation) -> str:
-    what = {
-        96: "a module could not be loaded",
-        97: "a directory is missing",
-        98: "a line of the setup (cluster.modules, cluster.setup) ended the job's script",
-        126: "the training command is not executable",
-        127: "the training command was not found",
-    }[code]
-    return f"{what}{_last_line(observation)}{_missed_before(observation)}"
+_NO_COMMAND = {
+    126: "the training command is not executable",
+    127: "the training command was not found",
+}
+"""A shell's codes, also of one in which the program is started."""
+
+
+def _cannot_start(fault: str, observation: Observation) -> str:
+    return f"{fault}{_last_line(observation)}{_missed_before(observation)}"
 
 
 def _missed_before(observation: Observation) -> str:
     """What a line of the setup did not find: an environment that is not there leaves no program either."""
-    lines = [line.strip() for line in observation.stderr_tail.splitlines() if line.strip()]
-    missed = [line for line in lines[:-1] if re.search(r"not found|No such file", line)]
+    missed = unfound(observation.stderr_tail.rstrip().rpartition("\n")[0])
     return f"; before that: {missed[-1][:500]}" if missed else ""
 
 

@@ -12,6 +12,7 @@ from scheduler.batch_system import BatchSystem
 from scheduler.errors import SchedulerAway
 from scheduler.job import JobRef, Listing, Observation
 from scheduler.plain import printable
+from scheduler.sentinel import PROGRAM, read_sentinel
 from scheduler.shell import FRAMES, Frame, heredoc, home_path
 from training.contract import MAX_RESULT_BYTES
 
@@ -153,15 +154,16 @@ def read_observations(
 def _observation(
     job: JobRef, listed: Mapping[str, Listing], files: Mapping[str, bytes]
 ) -> Observation:
-    exit_text = files.get("exit", b"").strip()
+    sentinel = read_sentinel(files.get("exit", b"").decode(errors="replace"))
     return Observation(
         name=job.name,
         listing=listed.get(job.job_id) if job.job_id else None,
         started="started" in files,
-        exit_code=int(exit_text) if exit_text.isdigit() else None,
+        exit_code=sentinel.code if sentinel else None,
         result=files.get("result"),
         new_metrics=files.get("metrics", b""),
         stderr_tail=printable(files.get("stderr", b"").decode(errors="replace")),
         holder=files.get("started", b"").decode(errors="replace").strip() or None,
         is_result_unread="exists" in files and "result" not in files,
+        ended_by=sentinel.by if sentinel else PROGRAM,
     )

@@ -10,6 +10,9 @@ The script decides nothing that it cannot know. For each job it holds one of fou
 * the batch system took it now: its answer is written to ``job.id`` by rename;
 * the batch system did not: its answer is kept in ``submit.answer`` and printed.
 
+A withdrawal asks the same and submits nothing: by making ``submitting`` itself it keeps an earlier script that
+is only late from submitting either.
+
 A job whose directory cannot be reached or filled is none of these: nothing is known of it, and
 nothing was asked of the batch system.
 """
@@ -24,7 +27,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from scheduler.batch_system import BatchSystem, SubmitAnswer
-from scheduler.job import InDoubt, JobRequest, Refused, Submitted, Unwritable
+from scheduler.job import InDoubt, JobRequest, NeverSubmitted, Refused, Submitted, Unwritable
 from scheduler.plain import in_one_line
 from scheduler.shell import FRAMES, Frame, heredoc, home_path
 
@@ -73,6 +76,8 @@ $ph_out"
     continue
   fi
   set +C
+  # From here on an earlier script that was only late finds `submitting`, and submits nothing either.
+  [ "$ph_mode" = withdraw ] && { ph_text never "$ph_name" ""; continue; }
   # Without a file for its errors the batch system is not asked at all.
   if ! [ -s submitting ] || ! cp -R "$ph_in/$ph_dir/." . || ! true > submit.err; then
     rm -f submitting
@@ -96,8 +101,9 @@ $ph_said"
 done"""
 
 
-Mode = Literal["once", "find"]
-"""Submit what was never submitted; or only look by name for what the batch system took."""
+Mode = Literal["once", "find", "withdraw"]
+"""Submit what was never submitted; only look by name for what the batch system took; or look for what may
+have been submitted, and see to it that what was not never is."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +139,8 @@ def submission(
         f"{_SCRIPT}{heredoc(rows)}"
         'rm -rf "$ph_in"\n'
     )
-    return Submission(script, _tar(requests, scripts, batch.script_name))
+    sent = requests if mode == "once" else ()
+    return Submission(script, _tar(sent, scripts, batch.script_name))
 
 
 def _tar(requests: Sequence[JobRequest], scripts: Mapping[str, str], script_name: str) -> bytes:
@@ -150,7 +157,7 @@ def _tar(requests: Sequence[JobRequest], scripts: Mapping[str, str], script_name
     return stream.getvalue()
 
 
-Answer = Submitted | Refused | Unwritable | InDoubt
+Answer = Submitted | Refused | Unwritable | InDoubt | NeverSubmitted
 
 
 @dataclass(frozen=True)
@@ -174,6 +181,8 @@ def _read_answer(name: str, said: Mapping[str, str], batch: BatchSystem) -> Answ
     if "full" in said:
         message = f"cannot write to {said['full']} on the cluster (disk full, quota, permissions?)"
         return Unwritable(name, message)
+    if "never" in said:
+        return NeverSubmitted(name)
     why = ""
     if "answer" in said:
         answer = _split_answer(said["answer"])

@@ -7,7 +7,6 @@ On the machine where jobs are submitted it takes one round trip, in a directory 
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -24,7 +23,9 @@ from agents.space import SearchSpace
 from agents.trial import Trial, TrialState
 from scheduler.job import Container, JobRequest
 from scheduler.resources import resources_for
+from scheduler.sentinel import Sentinel, read_sentinel
 from scheduler.shell import heredoc, quote
+from scheduler.unfound import unfound
 from training.contract import RESULTS_FILE, ParameterValue
 
 PYTHON, COMMAND, SHELL = "remote Python", "training command", "shell lines"
@@ -200,15 +201,16 @@ def start_checks(said: Heard, rehearsal: Rehearsal, settings: Settings) -> list[
     found = said.get(RESULTS_FILE)
     if found is None:
         error = said["job.err"].text if "job.err" in said else said["start"].text
-        code = said["exit_code"].text if "exit_code" in said else str(said["start"].code)
-        return [skipped(PYTHON, "not reached"), _not_started(code, error, settings)]
+        ended = read_sentinel(said["exit_code"].text) if "exit_code" in said else None
+        ended = ended or Sentinel(said["start"].code)
+        return [skipped(PYTHON, "not reached"), _not_started(ended, error, settings)]
     error = said["job.err"].text if "job.err" in said else ""
     return [*found_checks(found.text, rehearsal), *_shell_checks(error, settings)]
 
 
 def _shell_checks(error: str, settings: Settings) -> list[Check]:
     """What a shell line did not find: the command starts all the same, in another environment."""
-    missed = [line for line in error.splitlines() if _NOT_FOUND.search(line)]
+    missed = unfound(error)
     if not settings.cluster.setup or not missed:
         return []
     return [
@@ -221,32 +223,29 @@ def _shell_checks(error: str, settings: Settings) -> list[Check]:
     ]
 
 
-_NOT_FOUND = re.compile(r"not found|No such file|Could not find|CondaError|conda init")
-
-
-def _not_started(code: str, error: str, settings: Settings) -> Check:
+def _not_started(ended: Sentinel, error: str, settings: Settings) -> Check:
     last = one_line(error.splitlines()[-1] if error.splitlines() else "")
-    match code:
-        case "96":
+    match ended:
+        case Sentinel(by="module"):
             return failed(
                 COMMAND,
                 f"a module cannot be loaded: {last}",
                 f"mend cluster.modules ({', '.join(settings.cluster.modules)}); `module avail` "
                 "lists what there is",
             )
-        case "97":
+        case Sentinel(by="directory"):
             return failed(
                 COMMAND,
                 f"the working directory is missing there: {last}",
                 "set training.directory to a directory there, or send the code with training.stage",
             )
-        case "98":
+        case Sentinel(by="setup"):
             return failed(
                 COMMAND,
                 f"a line of the setup ended the job script before the command: {last}",
                 "mend cluster.setup: its lines are run by /bin/sh, which may not be bash",
             )
-        case "126" | "127":
+        case Sentinel(code=126 | 127):
             return failed(
                 COMMAND,
                 f"the job script could not start its command: {last}",
@@ -255,7 +254,7 @@ def _not_started(code: str, error: str, settings: Settings) -> Check:
         case _:
             return failed(
                 COMMAND,
-                f"the job script ended with exit code {code} before the command: {last}",
+                f"the job script ended with exit code {ended.code} before the command: {last}",
                 "mend cluster.setup or cluster.template; `render` prints the script",
             )
 

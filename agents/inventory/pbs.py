@@ -88,7 +88,8 @@ def _missing(seen: Heard) -> Iterator[str]:
 
 def _rows(text: str, key: str) -> Iterator[Row]:
     """Rows of ``-F dsv``; the first field names the thing (``Queue: workq``, ``Name=n1``)."""
-    for line in text.splitlines():
+    # qstat writes a line break in a value as backslash and n; those that only Python knows break no line.
+    for line in text.split("\n"):
         head, *rest = fields_of(line)
         match = re.fullmatch(rf"{key}\s*[:=]\s*(\S+)", head)
         if match:

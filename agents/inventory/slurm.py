@@ -23,11 +23,15 @@ ph_hear me id -un
 ph_hear nodes sinfo -h -a -N -O {_COLUMNS}
 ph_hear queues scontrol -a -o show partition
 ph_hear visible sinfo -h -o %R
-ph_hear jobs env SLURM_TIME_FORMAT=%s squeue -h -a -o '{_SQUEUE}'
+ph_out=$(ph_timed env SLURM_TIME_FORMAT=%s squeue -h -a -o "$ph_nonce|{_SQUEUE}" 2>&1 < /dev/null)
+ph_code=$?
+[ "$ph_code" != 0 ] || ph_out=$(printf '%s\\n' "$ph_out" | sed -n "s/^$ph_nonce|//p")
+ph_text jobs "$ph_code" "$ph_out"
 ph_hear accounts sacctmgr -nP show assoc where user="$(id -un)" \\
   format=Account,Partition,QOS,MaxJobs,MaxSubmitJobs
 """
-"""Asks for everything; after ``ph_hear`` is defined."""
+"""Asks for everything; after ``ph_hear`` is defined. What others wrote may hold line breaks (a job's name):
+a row is what begins with the mark of this script, which they cannot know."""
 
 _GONE = ("down", "drain", "fail", "maint", "unk", "power", "reboot", "planned", "inval", "resv")
 
@@ -162,7 +166,8 @@ def gres(text: str) -> Iterator[tuple[str, int]]:
 
 
 def _jobs(text: str, me: str) -> Iterator[QueuedJob]:
-    for line in text.splitlines():
+    # Python knows more line breaks than squeue: in a name they break nothing.
+    for line in text.split("\n"):
         cells = line.split("|", 11)
         if len(cells) != 12:
             continue

@@ -15,6 +15,7 @@ from agents.outcome import ended_as, outcome
 from agents.trial import Job, Origin, PastAttempt, Trial, TrialState
 from scheduler.job import Cause, Failure, Observation, Resources
 from scheduler.outcome import Circumstances, Unfinished, judge
+from scheduler.sentinel import PROGRAM, Sentinel, read_sentinel
 from training.contract import (
     HYPERPARAMETERS_FILE,
     RESULTS_FILE,
@@ -211,15 +212,16 @@ def with_result(trial: Trial, task: Task, directory: Path, run: Path, settings: 
         task.job, str(directory.relative_to(run)), int(named.group(3)) if named else 1
     )
     trial = replace(trial, job=job, seed=task.seed, parameters=dict(task.hyperparameters))
-    result, code = _bytes(directory / RESULTS_FILE), _exit_code(directory)
-    if result is None and code is None:
+    result, ended = _bytes(directory / RESULTS_FILE), _sentinel(directory)
+    if result is None and ended is None:
         return trial
-    seen = Observation(job.name, None, True, code, result)
+    code, by = (ended.code, ended.by) if ended else (None, PROGRAM)
+    seen = Observation(job.name, None, True, code, result, ended_by=by)
     verdict = judge(seen, Circumstances(trial.number, gone_for=1.0, grace=0.0))
     if isinstance(verdict, Unfinished):
         return trial
-    ended = outcome(verdict, *settings.objective.metrics)
-    return ended_as(trial, ended, _modified(directory / RESULTS_FILE))
+    found = outcome(verdict, *settings.objective.metrics)
+    return ended_as(trial, found, _modified(directory / RESULTS_FILE))
 
 
 def _bytes(path: Path) -> bytes | None:
@@ -229,11 +231,8 @@ def _bytes(path: Path) -> bytes | None:
         return None
 
 
-def _exit_code(directory: Path) -> int | None:
-    try:
-        return int((_bytes(directory / "exit_code") or b"").decode())
-    except (ValueError, UnicodeDecodeError):
-        return None
+def _sentinel(directory: Path) -> Sentinel | None:
+    return read_sentinel((_bytes(directory / "exit_code") or b"").decode(errors="replace"))
 
 
 def _modified(path: Path) -> datetime | None:

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 
 from scheduler.batch import pbs_listing, pbs_states
 from scheduler.batch.directives import check_directive
+from scheduler.batch.identity import SAY_ROOT, root_in
 from scheduler.batch_system import CUT_OFF, SubmitAnswer
 from scheduler.errors import SchedulerAway, SchedulerError
 from scheduler.job import JobRef, Listing, Resources
@@ -44,9 +45,9 @@ _SUBMIT = """
 ph_submit() {
   ph_pbs_name "$2"
   ph_own_locale
-  ph_timed qsub -N "$ph_short" -j oe -o "$PWD/pbs.log" "$1" < /dev/null
+  ph_timed qsub -N "$ph_short" -j oe -o "$PWD/LOG" "$1" < /dev/null
 }
-"""
+""".replace("LOG", pbs_listing.LOG)
 
 # Without a job history, -x is answered with exit code 0 and a line on stderr: asked again without.
 _FIND = f"""
@@ -189,7 +190,7 @@ class PbsBatch:
     def list_shell(self, jobs: Sequence[JobRef]) -> str:
         calls = "".join(f"ph_list_jobs {' '.join(map(quote, ids))}\n" for ids in _calls(jobs))
         keep = quote(" ".join(pbs_listing.ATTRIBUTES))
-        return f"{self._prepare()}ph_keep={keep}\n{_LIST}{calls}echo 'END|'"
+        return f"{self._prepare()}{SAY_ROOT}ph_keep={keep}\n{_LIST}{calls}echo 'END|'"
 
     def cancel_shell(self, jobs: Sequence[JobRef]) -> str:
         rows = "".join(f"{job.batch_name} {job.job_id or '-'}\n" for job in jobs)
@@ -251,7 +252,8 @@ class PbsBatch:
             if int(found) not in pbs_states.ANSWERED_CODES:
                 raise SchedulerAway(f"qstat failed (exit code {found}): {said}")
         names = {job.name: pbs_name(job.batch_name, self._settings.name_length) for job in jobs}
-        return pbs_listing.read_listing(jobs, pbs_listing.read_rows(stdout), names)
+        rows = pbs_listing.read_rows(stdout)
+        return pbs_listing.read_listing(jobs, rows, names, root_in(stdout))
 
 
 def _calls(jobs: Sequence[JobRef]) -> list[list[str]]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from scheduler.batch import pbs_states
+from scheduler.batch.identity import is_ours
 from scheduler.job import Cause, JobRef, JobState, Listing
 
 ATTRIBUTES = (
@@ -17,7 +18,10 @@ ATTRIBUTES = (
     "Hold_Types",
     "run_count",
     "comment",
+    "Output_Path",
 )
+LOG = "pbs.log"
+"""What PBS itself writes of a job, in the job's directory: by that path the job is known, whatever its name."""
 
 
 @dataclass(frozen=True)
@@ -59,20 +63,30 @@ def number(job_id: str) -> str:
 
 
 def read_listing(
-    jobs: Sequence[JobRef], rows: Iterable[Row], names: Mapping[str, str]
+    jobs: Sequence[JobRef], rows: Iterable[Row], names: Mapping[str, str], root: str = ""
 ) -> Mapping[str, Listing]:
-    """What the rows say of `jobs`, by job id; `names` are PBS's names of the jobs by ours.
+    """What the rows say of `jobs`, by job id; `names` are PBS's names of the jobs by ours, `root` is above
+    their directories.
 
-    A row counts only where the name is ours too: a server that was set up anew counts from one.
+    A row counts only where the job is ours by more than its number: a server that was set up anew counts
+    from one.
     """
     by_number = {number(row.job_id): row for row in rows}
     listed = {}
     for job in jobs:
         row = by_number.get(number(job.job_id)) if job.job_id is not None else None
-        if job.job_id is None or row is None or row.attributes.get("Job_Name") != names[job.name]:
+        if job.job_id is None or row is None:
             continue
-        listed[job.job_id] = _listing(job.job_id, row.attributes)
+        name = row.attributes.get("Job_Name", "")
+        if is_ours(job, name, names[job.name], _place(row), root):
+            listed[job.job_id] = _listing(job.job_id, row.attributes)
     return listed
+
+
+def _place(row: Row) -> str:
+    """The directory of the job's log (``host:/…/pbs.log``); empty where it is another's log."""
+    path = row.attributes.get("Output_Path", "").partition(":")[2]
+    return path.removesuffix(f"/{LOG}") if path.endswith(f"/{LOG}") else ""
 
 
 def _listing(job_id: str, row: Mapping[str, str]) -> Listing:

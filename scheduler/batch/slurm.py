@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from scheduler.batch import slurm_listing, slurm_states
 from scheduler.batch.directives import check_directive
+from scheduler.batch.identity import SAY_ROOT, root_in
 from scheduler.batch_system import CUT_OFF, SubmitAnswer
 from scheduler.errors import SchedulerAway, SchedulerError
 from scheduler.job import JobRef, Listing, Resources
@@ -43,19 +44,33 @@ ph_submit() {
 }
 """
 
+# A job's name is anybody's text, and Slurm takes line breaks in it: what counts as a row, or as a field of
+# the books, bears the mark of this script, which no name can know. Each row is followed by one of the job's
+# directory.
+_ROWS = r"""
+ph_squeue() {
+  ph_rows=$(ph_timed squeue -h -t all "$@" -o "$ph_nonce|Q|%i|%T|%j|%r
+$ph_nonce|P|%i|%Z" < /dev/null) || return $?
+  ph_rows=$(printf '%s\n' "$ph_rows" | sed -n "s/^$ph_nonce|//p")
+}
+ph_sacct() {
+  ph_rows=$(ph_timed sacct -X -n -P --delimiter="|$ph_nonce|" "$@" \
+    -o JobID,State,ExitCode,Cluster,WorkDir,JobName < /dev/null 2>&1) || return $?
+  ph_rows=$(printf '%s\n' "$ph_rows" | awk -F "[|]$ph_nonce[|]" 'NF > 5 && /^[0-9]/ {
+    printf "A|%s|%s|%s|%s|%s\nP|%s|%s\n", $1, $2, $3, $6, $4, $1, $5 }')
+}
+"""
+
 # squeue forgets a job that ended (MinJobAge, 5 minutes by default), the accounting does not: where
 # it cannot be asked, the code is 2.
 _FIND = """
 ph_find_in() {
-  ph_rows=$(ph_timed squeue -h -t all ${1:+-M "$1"} -u "$ph_me" --name="$2" \\
-    -o 'Q|%i|%T|%j|%r' < /dev/null) || return 1
+  ph_squeue ${1:+-M "$1"} -u "$ph_me" --name="$2" || return 1
   if [ -z "$ph_rows" ]; then
-    ph_rows=$(ph_timed sacct -X -n -P ${1:+-M "$1"} --name="$2" \\
-      -S now-7days -o JobID,State,ExitCode,JobName,Cluster < /dev/null 2>&1) || case $? in
+    ph_sacct ${1:+-M "$1"} --name="$2" -S now-7days || case $? in
       127) return 0 ;;
       *) case $ph_rows in *'storage is disabled'*) return 0 ;; *) return 2 ;; esac ;;
     esac
-    ph_rows=$(printf '%s\\n' "$ph_rows" | sed -n 's/^[0-9]/A|&/p')
   fi
   printf 'CLUSTER: %s\\n%s\\n' "$1" "$ph_rows"
 }
@@ -76,8 +91,7 @@ ph_find() {
 # without.
 _LIST = r"""
 ph_list_cluster() {
-  ph_rows=$(ph_timed squeue -h -t all ${1:+-M "$1"} --jobs="$2" -o 'Q|%i|%T|%j|%r' < /dev/null) \
-    || return $?
+  ph_squeue ${1:+-M "$1"} --jobs="$2" || return $?
   printf '%s\n' "$ph_rows"
   for ph_id in $(printf '%s\n' "$ph_rows" | sed -n 's/^Q|\([0-9_]*\)|FAILED|.*/\1/p' | head -n 50); do
     ph_timed scontrol -o ${1:+-M "$1"} show job "$ph_id" < /dev/null 2> /dev/null \
@@ -90,23 +104,33 @@ ph_list_cluster() {
         seen[all[i]] = 1; text = text (text == "" ? "" : ",") all[i] }
       print text }')
   [ -n "$ph_ask" ] || return 0
-  ph_rows=$(ph_timed sacct -X -n -P ${1:+-M "$1"} -j "$ph_ask" \
-      -o JobID,State,ExitCode,JobName,Cluster < /dev/null 2>&1)
+  ph_sacct ${1:+-M "$1"} -j "$ph_ask"
   ph_code=$?
   case $ph_code:$ph_rows in
-    0:*) printf '%s\n' "$ph_rows" | sed -n 's/^[0-9]/A|&/p' ;;
+    0:*) printf '%s\n' "$ph_rows" ;;
     127:* | *'storage is disabled'*) ;;
     *) printf '%s\n' "$ph_ask" | tr ',' '\n' | sed 's/^/U|/' ;;
   esac
 }
 """
 
+# A number may have come to another job of mine, so it is cancelled together with its name; one that was
+# renamed is known by where it lies, which one look tells of all.
 _CANCEL = """
 ph_failed=0
-while read -r ph_name ph_id ph_cluster; do
+ph_lie=$(ph_timed squeue -h ${ph_clusters:+-M "$ph_clusters"} -u "$ph_me" -o '%i|%Z' < /dev/null) ||
+  ph_failed=1
+while read -r ph_name ph_id ph_cluster ph_dir; do
   [ "$ph_id" != - ] || ph_id=
-  ph_said=$(ph_timed scancel ${ph_cluster:+-M "$ph_cluster"} -u "$ph_me" --name="$ph_name" \\
-    ${ph_id:+"$ph_id"} 2>&1 < /dev/null) && continue
+  [ "$ph_cluster" != - ] || ph_cluster=
+  ph_by_name=--name=$ph_name
+  case "
+$ph_lie
+" in *"
+$ph_id|$PH_ROOT/$ph_dir
+"*) ph_by_name= ;; esac
+  ph_said=$(ph_timed scancel ${ph_cluster:+-M "$ph_cluster"} -u "$ph_me" \\
+    ${ph_by_name:+"$ph_by_name"} ${ph_id:+"$ph_id"} 2>&1 < /dev/null) && continue
   case $ph_said in
     *'Invalid job id'* | *'already completing or completed'*) ;;
     *) printf '%s\\n' "$ph_said" >&2; ph_failed=1 ;;
@@ -165,7 +189,7 @@ class SlurmBatch:
         return self._prepare() + _SUBMIT
 
     def find_shell(self) -> str:
-        return self._prepare() + _FIND
+        return self._prepare() + _ROWS + _FIND
 
     def list_shell(self, jobs: Sequence[JobRef]) -> str:
         by_cluster: dict[str, list[str]] = {}
@@ -178,7 +202,7 @@ class SlurmBatch:
             f"ph_list_cluster {quote(cluster)} {quote(_comma(numbers))} || return $?\n"
             for cluster, numbers in by_cluster.items()
         )
-        return f"{self._prepare()}{_LIST}{calls}echo 'END|'"
+        return f"{self._prepare()}{SAY_ROOT}{_ROWS}{_LIST}{calls}echo 'END|'"
 
     def cancel_shell(self, jobs: Sequence[JobRef]) -> str:
         rows = "".join(_cancel_row(job, self._settings.clusters) for job in jobs)
@@ -237,7 +261,7 @@ class SlurmBatch:
             raise SchedulerAway(f"squeue failed (exit code {code}): {said}")
         if not stdout.rstrip().endswith("END|"):
             raise SchedulerAway(f"squeue's listing is cut short: {said or stdout[-200:]!r}")
-        return slurm_listing.read_listing(jobs, slurm_listing.read_rows(stdout))
+        return slurm_listing.read_listing(jobs, slurm_listing.read_rows(stdout), root_in(stdout))
 
 
 def _gres(resources: Resources) -> str | None:
@@ -273,4 +297,4 @@ def _comma(numbers: list[str]) -> str:
 
 def _cancel_row(job: JobRef, clusters: str | None) -> str:
     number, _, cluster = (job.job_id or "-").partition(";")
-    return f"{job.batch_name} {number} {cluster or clusters or ''}\n"
+    return f"{job.batch_name} {number} {cluster or clusters or '-'} {job.batch_directory}\n"

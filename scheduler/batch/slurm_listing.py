@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from scheduler.batch.identity import is_ours
 from scheduler.batch.slurm_states import (
     NEVER_STARTS,
     NEVER_WORDS,
@@ -31,20 +32,32 @@ class Row:
     reason: str = ""
     exit_code: str = ""
     """Slurm's ``CODE:SIGNAL``."""
+    place: str = ""
+    """The directory in which it lies."""
 
 
 def read_rows(stdout: str) -> list[Row]:
     """The rows in a listing's output; anything else there is passed over."""
-    rows = []
+    rows: list[Row] = []
     cluster = ""
     for line in stdout.split("\n"):
         if line.startswith("CLUSTER: "):
             cluster = line.removeprefix("CLUSTER: ").strip()
             continue
+        if line.startswith("P|"):
+            if rows:
+                rows[-1] = _placed(rows[-1], line)
+            continue
         row = _read_row(line, cluster)
         if row is not None:
             rows.append(row)
     return rows
+
+
+def _placed(row: Row, line: str) -> Row:
+    """The row with the directory that the line after it gives for its job."""
+    said = re.fullmatch(r"P\|(\d+)[^|]*\|(.*)", line)
+    return replace(row, place=said[2]) if said and said[1] == row.number else row
 
 
 def _read_row(line: str, cluster: str) -> Row | None:
@@ -57,13 +70,13 @@ def _read_row(line: str, cluster: str) -> Row | None:
         return None
     if source == "U":
         return Row("U", number[0], cluster)
-    if source == "Q" and len(fields) >= 4:
+    if source == "Q" and len(fields) >= 3:  # a line break in the name takes the reason away
         return Row("Q", number[0], cluster, fields[1], fields[2], "|".join(fields[3:]))
     if source == "A" and len(fields) >= 4:
         state = (fields[1].split() or [""])[0].rstrip("+")
         reason = fields[1] if " " in fields[1] else ""
-        return Row("A", number[0], fields[4] if len(fields) > 4 else cluster,
-                   state, fields[3], reason, fields[2])  # fmt: skip
+        name, there = ("|".join(fields[3:-1]), fields[-1]) if fields[4:] else (fields[3], cluster)
+        return Row("A", number[0], there, state, name, reason, fields[2])
     return None
 
 
@@ -75,11 +88,13 @@ def _from_scontrol(line: str, cluster: str) -> Row | None:
                found.get("Reason", ""), found.get("ExitCode", ""))  # fmt: skip
 
 
-def read_listing(jobs: Sequence[JobRef], rows: Iterable[Row]) -> Mapping[str, Listing]:
-    """What the rows say of `jobs`, by job id.
+def read_listing(
+    jobs: Sequence[JobRef], rows: Iterable[Row], root: str = ""
+) -> Mapping[str, Listing]:
+    """What the rows say of `jobs`, whose directories lie below `root`, by job id.
 
-    A row counts only where the job's name is ours too: a controller that lost its memory gives a
-    number twice.
+    A row counts only where the job is ours by more than its number: a controller that lost its memory
+    gives a number twice.
     """
     by_number: dict[str, list[Row]] = {}
     for row in rows:
@@ -88,21 +103,28 @@ def read_listing(jobs: Sequence[JobRef], rows: Iterable[Row]) -> Mapping[str, Li
     for job in jobs:
         if job.job_id is None:
             continue
-        number, _, cluster = job.job_id.partition(";")
-        ours = [
-            row
-            for row in by_number.get(number, [])
-            if row.source == "U"
-            or (_is_name(row, job.batch_name) and (not cluster or row.cluster in ("", cluster)))
-        ]
+        ours = _ours(job, by_number.get(job.job_id.partition(";")[0], []), root)
         if ours:
             listed[job.job_id] = _merge(job.job_id, ours)
     return listed
 
 
-def _is_name(row: Row, name: str) -> bool:
-    # Until the job's start has reached the books, they call it "allocation".
-    return row.name == name or (row.source == "A" and row.name == "allocation")
+def _ours(job: JobRef, rows: Sequence[Row], root: str) -> list[Row]:
+    """Those of the rows of its number that are the job's."""
+    cluster = (job.job_id or "").partition(";")[2]
+    there = [row for row in rows if not cluster or row.cluster in ("", cluster)]
+    ours = [
+        row
+        for row in there
+        if row.source == "U"
+        # Until the job's start has reached the books, they call it "allocation".
+        or (row.source == "A" and row.name == "allocation")
+        or is_ours(job, row.name, job.batch_name, row.place, root)
+    ]
+    if any(row.source == "Q" for row in ours):
+        # What scontrol says was asked about the very job of that row.
+        ours += [row for row in there if row.source == "C" and row not in ours]
+    return ours
 
 
 def _merge(job_id: str, rows: Sequence[Row]) -> Listing:

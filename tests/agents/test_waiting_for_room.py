@@ -23,6 +23,7 @@ from scheduler.job import (
     InDoubt,
     JobState,
     Listing,
+    NeverSubmitted,
     Observation,
     Refused,
     Submitted,
@@ -160,6 +161,40 @@ def test_a_refusal_is_certain_for_one_try(run, monkeypatch):
         run.flight.submit()
     assert [len(names) for names in told] == [0, 1, 0]
     assert not run.flight.submitting.certainly_none(run.flight.running()[0])
+
+
+def test_a_trial_that_is_cancelled_in_doubt_is_looked_for_and_not_submitted(run, monkeypatch):
+    told = ask_with(run, monkeypatch, lambda r: InDoubt(r.name, 0.0))
+    looks = [lambda r: InDoubt(r.name, 60.0), lambda r: NeverSubmitted(r.name)]
+    monkeypatch.setattr(
+        run.flight._cluster,
+        "withdraw",
+        lambda requests: {r.name: answer(r) for answer in [looks.pop(0)] for r in requests},
+    )
+    run.flight.submit()
+    run.flight.obey({0: "cancelled by ann"})
+    run.flight.submit()
+    assert run.flight.numbers() == [0]
+    run.flight.submit()
+    assert run.flight.numbers() == []
+    failure = run.ledger.trials()[0].failure
+    assert (failure.cause, failure.message) == (Cause.CANCELLED, "cancelled by ann")
+    assert told == [set()]
+
+
+def test_a_trial_that_is_cancelled_in_doubt_and_was_taken_is_cancelled(run, monkeypatch):
+    ask_with(run, monkeypatch, lambda r: InDoubt(r.name, 0.0))
+    ended = []
+    monkeypatch.setattr(
+        run.flight._cluster, "withdraw", lambda rs: {r.name: Submitted(r.name, "7") for r in rs}
+    )
+    monkeypatch.setattr(run.flight._cluster, "cancel", ended.extend)
+    run.flight.submit()
+    for _ in range(2):
+        run.flight.obey({0: "cancelled by ann"})
+        if not ended:
+            run.flight.submit()
+    assert [ref.job_id for ref in ended] == ["7"]
 
 
 def test_a_refusal_is_not_repeated_as_certain_after_a_broken_line(run, monkeypatch):

@@ -13,7 +13,7 @@ REPLAY = Path(__file__).with_name("pbs_replay.py")
 
 
 class ReplayedPbs:
-    """The four commands of `pbs_replay`, before everything else on PATH."""
+    """The commands of `pbs_replay`, before everything else on PATH."""
 
     token = ""
 
@@ -22,7 +22,7 @@ class ReplayedPbs:
         commands = base / "bin"
         self.state.mkdir()
         commands.mkdir()
-        for name in ("qsub", "qstat", "qselect", "qdel"):
+        for name in ("qsub", "qstat", "qselect", "qdel", "qalter"):
             (commands / name).write_text(
                 f'#!/bin/sh\nexec {sys.executable} -S {REPLAY} {name} "$@"\n'
             )

@@ -1,4 +1,4 @@
-"""qsub, qstat, qselect and qdel that answer as a real OpenPBS 23.06 was recorded to answer.
+"""qsub, qstat, qselect, qdel and qalter that answer as a real OpenPBS 23.06 was recorded to answer.
 
 Called with the name of the command and its arguments, with PBS's state in the directory $REPLAY_PBS: one file a job.
 Jobs are real child processes. Words and exit codes are those of tests/recordings/openpbs.json; the
@@ -93,6 +93,7 @@ def qsub(arguments):
             Hold_Types="u" if held else "n",
             script=str(Path(script).resolve()),
             directory=os.getcwd(),
+            Output_Path=f"{HOST}:{options['-o']}",
             walltime=int(hours) * 3600 + int(minutes) * 60 + int(seconds),
             Variable_List="PBS_O_LANG=C.UTF-8,TRICK=a\\|job_state=F|comment=b",
         )
@@ -188,6 +189,11 @@ def delete(number):
     return 0
 
 
+def qalter(arguments):
+    """A person renames a job: ``-N NAME ID``, the one option that is known."""
+    Job(int(arguments[-1].partition(".")[0])).change(Job_Name=arguments[1])
+
+
 def qstat(arguments):
     history = "-x" in arguments
     ids = [word for word in arguments if word[0].isdigit()]
@@ -213,8 +219,8 @@ def qstat(arguments):
 
 
 def dsv(number, record):
-    order = ("Job_Name", "job_state", "Hold_Types", "substate", "Variable_List", "comment",
-             "run_count", "Exit_status")  # fmt: skip
+    order = ("Job_Name", "job_state", "Hold_Types", "Output_Path", "substate", "Variable_List",
+             "comment", "run_count", "Exit_status")  # fmt: skip
     text = {key: str(record[key]) for key in order if key in record}
     fields = [
         f"{key}={value.replace(chr(92), chr(92) * 2).replace('|', chr(92) + '|')}"
@@ -248,7 +254,8 @@ def main():
     if (STATE / "down").exists():
         fail(255 if command == "qstat" else 162,
              f"Connection refused\n{command}: cannot connect to server {HOST} (errno=15010)")  # fmt: skip
-    return {"qsub": qsub, "qdel": qdel, "qstat": qstat, "qselect": qselect}[command](arguments)
+    commands = {"qsub": qsub, "qdel": qdel, "qstat": qstat, "qselect": qselect, "qalter": qalter}
+    return commands[command](arguments)
 
 
 if __name__ == "__main__":

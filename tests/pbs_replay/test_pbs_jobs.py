@@ -1,5 +1,7 @@
 """What only PBS does: history on and off, limits, closed queues, hung and dead servers, names."""
 
+import subprocess
+
 import pytest
 from bench import GOOD, SLEEP, WAITS, Bench
 from pbs_lab import RealPbs, ReplayedPbs
@@ -125,6 +127,24 @@ def test_deleted_by_hand(bench):
     found = bench.verdict(job)
     assert isinstance(found, Failed)
     assert found.failure.cause is Cause.CANCELLED
+
+
+def test_a_job_that_a_person_renamed_is_still_ours(bench):
+    job = bench.run("renamed-1", WAITS + GOOD)
+    bench.wait_until_started(job)
+    subprocess.run(["qalter", "-N", "mine", bench.ids["renamed-1"]], check=True)
+    bench.wait_for_state(job, JobState.RUNNING)
+    bench.let_go(job)
+    assert isinstance(bench.verdict(job), Finished)
+    bench.wait_for_state(job, JobState.ENDED)
+
+
+def test_the_number_of_a_renamed_job_is_not_another_jobs(bench):
+    stranger = bench.run("renamed-2", SLEEP)
+    subprocess.run(["qalter", "-N", "mine", bench.ids["renamed-2"]], check=True)
+    bench.ids["renamed-3"] = bench.ids["renamed-2"]
+    assert bench.see(bench.request("renamed-3", GOOD)).listing is None
+    bench.cancel(stranger)
 
 
 def test_long_names_keep_their_end(pbs, tmp_path):

@@ -229,7 +229,7 @@ def test_a_setup_that_goes_elsewhere_takes_no_file_of_the_job_along(cluster, tmp
     cluster.submit([job])
     found = verdict(cluster, job)
     assert isinstance(found, Failed)
-    assert (tmp_path / "run" / "dir_job" / "exit_code").read_text() == "97\n"
+    assert (tmp_path / "run" / "dir_job" / "exit_code").read_text() == "97 directory\n"
     assert not (tmp_path / "exit_code").exists()
 
 

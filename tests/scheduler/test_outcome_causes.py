@@ -7,6 +7,7 @@ from scheduler.job import Cause, JobRef, JobState, Listing, Observation
 from scheduler.outcome import Circumstances, judge
 from scheduler.polling import read_observations
 from scheduler.retry import Attempt, Resources, decide
+from scheduler.sentinel import read_sentinel
 from scheduler.settings import RetrySettings, SlurmBatchSettings
 from scheduler.shell import Frame
 
@@ -48,14 +49,59 @@ def test_noise_before_the_error_does_not_name_the_cause():
     assert failure(1, last).cause is Cause.CANNOT_START
 
 
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        ("96", Cause.CANNOT_START),  # as versions before this one wrote it, and templates of people
+        ("97", Cause.CANNOT_START),
+        ("98", Cause.CANNOT_START),
+        ("124", Cause.WALLTIME),
+        ("127", Cause.CANNOT_START),
+        ("3", Cause.PROGRAM_ERROR),
+        ("96 module", Cause.CANNOT_START),
+        ("97 directory", Cause.CANNOT_START),
+        ("98 setup", Cause.CANNOT_START),
+        ("124 walltime", Cause.WALLTIME),
+        ("127 program", Cause.CANNOT_START),
+        ("143 stopped", Cause.PREEMPTED),
+        ("96 program", Cause.PROGRAM_ERROR),
+        ("98 program", Cause.PROGRAM_ERROR),
+        ("124 program", Cause.PROGRAM_ERROR),
+        ("98 tomorrow", Cause.PROGRAM_ERROR),
+    ],
+)
+def test_who_ended_the_job_is_told_by_a_word_beside_the_code(text, cause):
+    frames = [Frame("listing", "0", b"END|"), Frame("exit", "job", text.encode()),
+              Frame("end", "-", b"")]  # fmt: skip
+    batch = SlurmBatch(SlurmBatchSettings(kind="slurm"))
+    seen = read_observations(frames, [JobRef("job", "job", None)], batch)["job"]
+    known = Circumstances(0, 500.0, 120.0, walltime_seconds=3600.0)
+    assert judge(seen, known).failure.cause is cause
+
+
+@pytest.mark.parametrize("text", ["", "\n", "9x", "-1", "12 ", "program", "1 2 3", "1" * 20])
+def test_what_is_no_sentinel_is_none(text):
+    assert (read_sentinel(text) is None) is (text != "12 ")
+
+
 def test_a_program_without_a_result_is_told_where_it_belongs():
     found = failure(0)
     assert found.cause is Cause.CONTRACT
     assert "no results.json beside its hyperparameters.json" in found.message
 
 
-def test_what_the_setup_did_not_find_stands_before_the_command_that_it_should_have_brought():
-    setup, command = "job: 60: conda: not found", "job: 61: python: not found"
+@pytest.mark.parametrize(
+    "setup",
+    [
+        "job: 60: module: not found",
+        "bash: module: command not found",
+        "job: 60: .: cannot open env/bin/activate: No such file",
+        "Could not find conda environment: hpo",
+        "CondaError: Run 'conda init' before 'conda activate'",
+    ],
+)
+def test_what_the_setup_did_not_find_stands_before_the_command_that_it_should_have_brought(setup):
+    command = "job: 61: python: not found"
     assert failure(127, f"{setup}\n{command}\n").message == (
         f"the training command was not found: {command}; before that: {setup}"
     )

@@ -12,6 +12,7 @@ from scheduler.batch.slurm import SlurmBatch
 from scheduler.job import Cause, JobRequest, JobScript, Observation, Resources
 from scheduler.outcome import Circumstances, Failed, judge
 from scheduler.script import render
+from scheduler.sentinel import read_sentinel
 from scheduler.settings import SlurmBatchSettings
 
 SHELLS = [
@@ -40,6 +41,16 @@ def prepare(tmp_path, setup, command=RUNS):
     return directory
 
 
+def judged(directory):
+    """What the job's sentinel is taken for."""
+    ended = read_sentinel((directory / "exit_code").read_text())
+    said = (directory / "job.err").read_text()
+    seen = Observation("job", None, True, ended.code, None, stderr_tail=said, ended_by=ended.by)
+    found = judge(seen, Circumstances(0, None, 60, walltime_seconds=3600))
+    assert isinstance(found, Failed)
+    return found
+
+
 def start(shell, directory):
     return subprocess.Popen([*shell.split(), directory / "script"], stderr=subprocess.DEVNULL)
 
@@ -63,22 +74,53 @@ def test_the_program_runs_and_its_exit_code_is_kept(tmp_path, shell, line):
     directory = prepare(tmp_path, [line])
     start(shell, directory).wait()
     assert (directory / "ran").exists()
-    assert (directory / "exit_code").read_text() == "3\n"
+    assert (directory / "exit_code").read_text() == "3 program\n"
 
 
 @pytest.mark.parametrize(
-    "line", ["exit 0", "set -e; false", ". /no/such/file", "set -u; : $ph_nothing", "echo 'a"]
+    "line",
+    [
+        *(
+            "exit 0",
+            "set -e; false",
+            ". /no/such/file",
+            "set -u; : $ph_nothing",
+            "echo 'a",
+            "cat <<X",
+        ),
+        *(
+            "trap 'echo bye' EXIT\nexit 3",
+            "trap 'echo bye' 0; set -e; false",
+            "exec true",
+            "return 0",
+        ),
+        "trap 'exit 9' EXIT; exit 3",
+    ],
 )
 def test_a_line_that_ends_the_shell_is_told_as_such(tmp_path, shell, line):
     directory = prepare(tmp_path, [line])
     start(shell, directory).wait()
     assert not (directory / "ran").exists()
-    code = int((directory / "exit_code").read_text())
-    said = (directory / "job.err").read_text()
-    found = judge(Observation("job", None, True, code, None, b"", said), Circumstances(0, None, 60))
-    assert isinstance(found, Failed)
+    found = judged(directory)
     assert found.failure.cause is Cause.CANNOT_START
     assert "setup" in found.failure.message
+
+
+@pytest.mark.parametrize("code", [96, 97, 98, 124])
+def test_a_program_that_ends_with_a_code_of_the_scripts_is_no_fault_of_the_setup(
+    tmp_path, shell, code
+):
+    directory = prepare(tmp_path, ["true"], ("/bin/sh", "-c", f"exit {code}"))
+    start(shell, directory).wait()
+    assert judged(directory).failure.cause is Cause.PROGRAM_ERROR
+
+
+def test_a_trap_of_the_setup_is_run_at_the_end_and_takes_no_exit_code_along(tmp_path, shell):
+    directory = prepare(tmp_path, ["trap 'echo x > cleaned' EXIT"])
+    done = start(shell, directory)
+    assert done.wait() == 3
+    assert (directory / "cleaned").exists()
+    assert (directory / "exit_code").read_text() == "3 program\n"
 
 
 @pytest.mark.parametrize(
@@ -110,7 +152,7 @@ def test_the_exit_code_is_the_programs_also_where_it_ends_at_once(tmp_path, shel
     wait_for((directory / "up").exists)
     job.send_signal(signal.SIGTERM)
     job.wait()
-    assert (directory / "exit_code").read_text() == "7\n"
+    assert (directory / "exit_code").read_text() == "7 program\n"
 
 
 def stop_and_let_go(job, directory):
@@ -147,7 +189,7 @@ def test_a_program_that_has_not_begun_when_the_signal_comes_never_does(
     job = start(shell, directory)
     wait_for((directory / "at").exists)
     stop_and_let_go(job, directory)
-    assert (directory / "exit_code").read_text() == "143\n"
+    assert (directory / "exit_code").read_text() == "143 stopped\n"
     assert not (directory / "ran").exists()
 
 
@@ -159,5 +201,5 @@ def test_a_signal_right_after_the_lock_is_told(tmp_path, shell):
     assert text.count(at) == 1
     script.write_text(text.replace(at, f"kill -TERM $$\n{at}"))
     start(shell, directory).wait()
-    assert (directory / "exit_code").read_text() == "143\n"
+    assert (directory / "exit_code").read_text() == "143 stopped\n"
     assert not (directory / "ran").exists()

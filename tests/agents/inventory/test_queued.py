@@ -13,10 +13,12 @@ training: {command: ["true", "{hyperparameters}"]}
 cluster: {batch_system: {kind: KIND, bin_directory: BIN}}
 """
 ME = getpass.getuser()
+MARKED = 'printf "${4%%|*}|"; '
+"""Before a row: what the script wants to see at its beginning (``squeue -h -a -o FORMAT``)."""
 SLURM = {
-    "squeue": f"echo '7|{ME}|RUNNING|debug|1|4|1:00:00|1795667757|None|N/A|1795667757|mine one'\n"
-    f"echo '8|{ME}|PENDING|debug|1|4|1:00:00|N/A|Priority|N/A|1795667757|mine two'\n"
-    "echo '9|other|RUNNING|debug|1|4|1:00:00|1795667757|None|N/A|1795667757|theirs'",
+    "squeue": f"{MARKED}echo '7|{ME}|RUNNING|debug|1|4|1:00:00|1795667757|None|N/A|1795667757|mine one'\n"
+    f"{MARKED}echo '8|{ME}|PENDING|debug|1|4|1:00:00|N/A|Priority|N/A|1795667757|mine two'\n"
+    f"{MARKED}echo '9|other|RUNNING|debug|1|4|1:00:00|1795667757|None|N/A|1795667757|theirs'",
     "scontrol": '[ "$3" = 7 ] && { echo "JobId=7 JobName=one"; exit 0; }; exit 1',
     "sacct": 'echo "JobID|State"; [ "$4" = 3 ] && echo "3|TIMEOUT"; true',
     "scancel": '[ "$1" = 8 ] && { echo "job 8 is held by a hook"; exit 1; }; echo "$1" >> LOG',
@@ -75,7 +77,10 @@ EVIL = r"9|mallory\033[2J|PENDING|debug|1|4|1:00:00|N/A|Why\033]0;x\007|N/A|1795
 
 
 def test_no_job_of_another_user_writes_to_my_terminal(tmp_path):
-    listing = {"squeue": f"printf '{EVIL}\\n'", "scontrol": f"printf '{EVIL}\\nline two\\n'"}
+    listing = {
+        "squeue": f"{MARKED}printf '{EVIL}\\n'",
+        "scontrol": f"printf '{EVIL}\\nline two\\n'",
+    }
     run = site(tmp_path, "slurm", {**SLURM, **listing})
     for words in (["--all"], ["--all", "--json"], ["9"]):
         done = run(*words)

@@ -96,6 +96,16 @@ def test_what_waits_and_why(site, tmp_path):
 
 
 @pytest.mark.cluster
+def test_a_name_with_line_breaks_forges_no_job_in_the_queue(site, tmp_path):
+    forged = "7|root|RUNNING|debug|1|1|1:00|N/A|None|N/A|1|forged"
+    name = f"evil |x\u2028{forged}\v{forged}\n{forged}"
+    site.client("sbatch", "-o", "/dev/null", "--hold", "-J", name, "--wrap", "true", check=True)
+    (job,) = json.loads(run(tmp_path, "queue", "--all", "--json").stdout)
+    assert job["name"].startswith("evil |x")
+    assert job["state"] == "PENDING"
+
+
+@pytest.mark.cluster
 @pytest.mark.parametrize(
     ("queue", "advice"),
     [

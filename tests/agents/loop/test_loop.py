@@ -227,9 +227,12 @@ DIES_ONCE = """\
 import os, signal, sys
 directory = os.path.dirname(sys.argv[1])
 if "_attempt_" not in directory and "trial_0001" in directory:
-    script = int(open(os.path.join(directory, "lock", "pid")).read())
-    os.kill(script, signal.SIGKILL)
-    os.killpg(0, signal.SIGKILL)
+    script, doomed = int(open(os.path.join(directory, "lock", "pid")).read()), [os.getpid()]
+    while doomed[-1] != script:
+        stat = open(f"/proc/{doomed[-1]}/stat").read()
+        doomed.append(int(stat.rpartition(")")[2].split()[1]))
+    for pid in reversed(doomed):
+        os.kill(pid, signal.SIGKILL)
 os.execv(sys.executable, [sys.executable, "-S", "PROGRAM", sys.argv[1]])
 """
 

@@ -86,6 +86,10 @@ class Bench:
                 self.ids[name] = answer.job_id
         return found
 
+    def withdraw(self, job):
+        """What became of its submission; none is made."""
+        return self.cluster.withdraw([job])[job.name]
+
     def label(self, full):
         return full.removesuffix(self.token)
 

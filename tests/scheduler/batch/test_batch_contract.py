@@ -10,7 +10,7 @@ import pytest
 from bench import BATCH_SYSTEMS, GOOD, PARTIAL, SLEEP, TRANSPORTS, WAITS, open_bench
 
 from scheduler.errors import ConnectionLost
-from scheduler.job import Cause, InDoubt, JobRef, JobState, Refused, Submitted
+from scheduler.job import Cause, InDoubt, JobRef, JobState, NeverSubmitted, Refused, Submitted
 from scheduler.outcome import Failed, Finished
 
 
@@ -123,6 +123,27 @@ def test_a_submission_cut_off_before_the_scheduler_is_in_doubt_then_made_anew(be
     assert isinstance(bench.submit(job)["cut-2"], Submitted)
     assert isinstance(bench.verdict(job), Finished)
     assert runs(bench, job) == 1
+
+
+def test_what_was_never_submitted_is_withdrawn_for_good(bench):
+    job = bench.request("withdrawn-1", COUNTED)
+    assert bench.withdraw(job) == NeverSubmitted(job.name)
+    # A script that began earlier and comes later.
+    assert isinstance(bench.submit(job)["withdrawn-1"], InDoubt)
+    assert bench.known_jobs(job) == []
+    assert isinstance(bench.withdraw(job), InDoubt)
+    (bench.root / job.directory / "submitting").write_text("1000000000\n")
+    assert bench.withdraw(job) == NeverSubmitted(job.name)
+    assert bench.known_jobs(job) == []
+
+
+def test_what_was_submitted_is_found_where_it_is_withdrawn(bench):
+    job = bench.request("withdrawn-2", SLEEP)
+    first = bench.submit(job)["withdrawn-2"]
+    assert bench.withdraw(job) == first
+    (bench.root / job.directory / "job.id").unlink()
+    assert bench.withdraw(job) == first
+    bench.cancel(job)
 
 
 def test_a_twin_of_a_job_leaves_it_alone(bench):
@@ -255,6 +276,7 @@ def test_a_refused_job_says_why_and_can_be_submitted_again(bench):
     assert not answer.backpressure
     assert answer.message
     good = bench.request("refused-1", COUNTED)
+    assert bench.withdraw(good) == NeverSubmitted(good.name)
     assert isinstance(bench.submit(good, again=frozenset(["refused-1"]))["refused-1"], Submitted)
     assert isinstance(bench.verdict(good), Finished)
 
@@ -283,10 +305,15 @@ def test_warned_before_its_walltime_it_leaves_its_partial_result(bench):
 
 
 def test_killed_from_outside(bench):
+    """The script's shells and the program, with a signal that nobody can catch."""
     program = (
         "import os, signal\n"
-        "os.kill(int(open('lock/pid').read()), signal.SIGKILL)\n"
-        "os.kill(os.getpid(), signal.SIGKILL)\n"
+        "doomed = [os.getpid()]\n"
+        "while doomed[-1] != int(open('lock/pid').read()):\n"
+        "    stat = open(f'/proc/{doomed[-1]}/stat').read()\n"
+        "    doomed.append(int(stat.rpartition(')')[2].split()[1]))\n"
+        "for pid in reversed(doomed):\n"
+        "    os.kill(pid, signal.SIGKILL)\n"
     )
     job = bench.run("killed-1", program)
     found = bench.verdict(job)

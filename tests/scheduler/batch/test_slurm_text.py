@@ -225,6 +225,18 @@ def test_another_jobs_row_under_our_number_is_not_ours():
     assert listing("A|1|COMPLETED|0:0|allocation|lab")["1"].state is JobState.ENDED
 
 
+def test_a_renamed_job_is_known_by_where_it_lies():
+    renamed = ("Q|1|FAILED|mine", "P|1|/r/d")
+    why = "C|JobId=1 JobName=mine JobState=FAILED Reason=NonZeroExitCode ExitCode=3:0"
+    assert listing("ROOT: /r", *renamed, why)["1"].exit_code == 3
+    assert listing("ROOT: /elsewhere", *renamed, why) == {}
+    assert listing(*renamed, why) == {}
+    assert listing("ROOT: /r", "A|1|FAILED|1:0|m|ine|lab", "P|1|/r/d")["1"].exit_code == 1
+    shared = JobRef("trial", "d/some/trial", "1", shared_job="pack")
+    said = "ROOT: /r\nQ|1|RUNNING|mine|None\nP|1|/r/d\nEND|"
+    assert BATCH.parse_listing([shared], 0, said, "")["1"].state is JobState.RUNNING
+
+
 def test_parts_of_a_job_are_one_job():
     assert listing("Q|1+0|COMPLETED|ours|None", "Q|1+1|RUNNING|ours|None")["1"].state is (
         JobState.RUNNING
