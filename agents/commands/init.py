@@ -268,6 +268,7 @@ def configuration(
         account_why=_comment(account.why),
         cpus=cpus,
         gpus=gpus,
+        memory=choices.memory_of(found, cpus) if profile == "generic-slurm" else None,
         walltime=_quoted(choices.walltime_of(wishes, found)),
         modules=seen.has_modules,
         container=seen.container,

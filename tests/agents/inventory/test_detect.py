@@ -1,5 +1,7 @@
 """What ``init`` makes of a look at a machine, and of what a person says."""
 
+from dataclasses import replace
+
 import pytest
 import yaml
 from hypothesis import given
@@ -77,6 +79,18 @@ def test_a_site_s_profile_is_extended_with_what_was_found():
     assert cluster["resources"] == {
         "queue": "gpu", "account": "abcd-delta-gpu", "cpus": 16, "gpus": 1, "walltime": "00:30:00",
     }  # fmt: skip
+
+
+def test_a_site_without_a_profile_gets_the_share_of_memory_that_goes_with_the_cores():
+    unknown = look(fqdn="login.nowhere.edu")
+    queue = replace(GPU_QUEUE, memory_mb=256_000)
+    found = written(unknown, Inventory("slurm", (queue,)))["cluster"]["resources"]
+    assert (found["cpus"], found["memory"]) == (16, "62G")
+    for unmanaged in (0, 1):  # Slurm says 1 MB where it does not count memory
+        queue = replace(GPU_QUEUE, memory_mb=unmanaged)
+        assert (
+            "memory" not in written(unknown, Inventory("slurm", (queue,)))["cluster"]["resources"]
+        )
 
 
 def test_what_cannot_be_found_is_asked_for_by_its_option():
