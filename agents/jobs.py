@@ -79,7 +79,7 @@ def with_more(before: Resources, after: Resources) -> str:
     """What the next attempt has more of: `` with 1 min 30 s of walltime``; nothing where it has the same."""
     if after.memory_mb is not None and after.memory_mb != before.memory_mb:
         return f" with {memory_text(after.memory_mb)} of memory"
-    if after.walltime_seconds != before.walltime_seconds:
+    if after.walltime_seconds is not None and after.walltime_seconds != before.walltime_seconds:
         return f" with {duration_text(after.walltime_seconds)} of walltime"
     return ""
 
