@@ -52,6 +52,8 @@ def test_a_program_without_a_result_is_told_where_it_belongs():
     found = failure(0)
     assert found.cause is Cause.CONTRACT
     assert "no results.json beside its hyperparameters.json" in found.message
+    assert "{job_dir}" in found.message and "{adapt}" in found.message
+    assert len(found.message) < 200, "the screen cuts what is longer"
 
 
 def test_what_the_setup_did_not_find_stands_before_the_command_that_it_should_have_brought():
