@@ -8,9 +8,8 @@ from agents.confirm import confirmed
 from agents.journal import Journal
 from agents.outcome import Outcome, outcome_text
 from agents.paperwork import Paperwork
-from agents.report.numbers import measure
 from agents.schedule import confirming
-from agents.screen import Screen, confirmed_text
+from agents.screen import Screen, confirmed_text, iteration_text
 from agents.trial import Proposal, StudyView, Trial
 
 
@@ -52,9 +51,9 @@ class Announcements:
             confirms=proposal.confirms,
         )
 
-    def ended(self, trial: Trial, outcome: Outcome, metric: str) -> None:
+    def ended(self, trial: Trial, outcome: Outcome, metric: str, second: str | None = None) -> None:
         """A trial has ended."""
-        self._screen.say(outcome_text(trial, outcome, metric))
+        self._screen.say(outcome_text(trial, outcome, metric, second))
 
     def iteration(self, known: StudyView, iteration: int, total: int) -> None:
         """An iteration of `total` is complete, or the runs that confirm the best are."""
@@ -63,6 +62,5 @@ class Announcements:
                 self._screen.say(f"trial {one.trial.number} again: {confirmed_text(one)}")
             return
         best = known.best
-        text = f"{known.metric} {measure(best.value)} (trial {best.number})" if best else "none yet"
-        self._screen.say(f"iteration {iteration} of {total} is done; best: {text}", important=True)
+        self._screen.say(iteration_text(known, iteration, total), important=True)
         self._journal.event("iteration", iteration=iteration, best=best.number if best else None)

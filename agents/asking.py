@@ -47,9 +47,16 @@ def key_and_value(text: str) -> tuple[str, str]:
         meant = f"did you mean {near[0]}? " if near else ""
         raise ConfigurationError(
             f"set {key}: this cannot change while a search runs; {meant}"
-            f"these can: {', '.join(SETTABLE)}"
+            f"these can: {', '.join(SETTABLE)}{'' if near else _otherwise(key)}"
         )
     return key, value
+
+
+def _otherwise(key: str) -> str:
+    """How a key changes that is read when a run is taken up again."""
+    if not key.startswith(("cluster.", "llm.", "pruner.", "training.command", "training.budget")):
+        return ""
+    return f"; for {key} leave the search (Ctrl-C, `kill`), and `resume DIR --set {key}=VALUE`"
 
 
 def with_overrides(configuration: Path, overrides: Mapping[str, str]) -> LoadedConfig:

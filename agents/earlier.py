@@ -15,11 +15,12 @@ from typing import Any
 
 from agents.config.model import Settings
 from agents.errors import ConfigurationError, ProposalRejected
+from agents.report.numbers import parameters_text
 from agents.report.reading import read_run
 from agents.space import SearchSpace
 from agents.thinning import spread
-from agents.tradeoff import ranked
-from agents.trial import StudyView, Trial, TrialState
+from agents.tradeoff import ranked, second_value
+from agents.trial import Second, StudyView, Trial, TrialState
 from agents.words import count
 from training.contract import to_json_bytes, write_atomically
 
@@ -107,7 +108,26 @@ def _of_run(path: Path, wanted: StudyView, space: SearchSpace) -> tuple[list[Tri
         else:
             taken.append(_trial(0, {**_document(trial), "parameters": point}))
     total = count(len(taught), "trial")
-    return taken, f"warm start: {len(taken)} of {total} of {path}{_left_out(reasons)}"
+    said = f"warm start: {len(taken)} of {total} of {path}{_left_out(reasons)}"
+    return taken, said + _supposed(taught, taken) + _half_known(taken, wanted.second)
+
+
+def _supposed(taught: Sequence[Trial], taken: Sequence[Trial]) -> str:
+    """What nobody told of the trials: the values of parameters that there were none of. The program may
+    well have had others."""
+    had = {name for trial in taught for name in trial.parameters}
+    new = {n: v for trial in taken for n, v in trial.parameters.items() if n not in had}
+    return f"; of what is new they are taken to have had {parameters_text(new)}" if new else ""
+
+
+def _half_known(taken: Sequence[Trial], second: Second | None) -> str:
+    """How many say nothing of the second objective: with them alone there is no model of it."""
+    if second is None:
+        return ""
+    completed = [trial for trial in taken if trial.state is TrialState.COMPLETED]
+    lacking = sum(second_value(trial, second.metric) is None for trial in completed)
+    told = f"; {lacking} of them did not measure {second.metric}, and teach nothing of it"
+    return told if lacking else ""
 
 
 def _left_out(reasons: Sequence[str]) -> str:

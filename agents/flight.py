@@ -13,7 +13,7 @@ from agents.bring_back import bring_back, keep_files
 from agents.cancelling import Cancelling
 from agents.code import staged_code
 from agents.config.model import Settings
-from agents.jobs import is_local, lock_holder, next_attempt
+from agents.jobs import cannot_have_more, is_local, lock_holder, next_attempt, with_more
 from agents.journal import Journal
 from agents.ledger import Ledger
 from agents.outcome import Outcome, outcome
@@ -74,6 +74,7 @@ class Flight:
         self.noticed: Callable[[str], None] = lambda text: self.said(text)
         """Called with what a person has to act on."""
         self._durations: list[float] = []
+        self._said_once: set[str] = set()
         self._reported: dict[int, int] = {}
         self._ready = False
         self._code: str | None = None
@@ -278,6 +279,7 @@ class Flight:
         failure = failed.failure
         job = next_attempt(trial, failure, self._settings, self._token)
         if job is None or trial.number in self._cancelling.asked:
+            self._say_once(cannot_have_more(failure, trial.job, self._settings))
             return False
         told = failed.result.seconds if failed.result is not None else None
         ended = replace(
@@ -289,8 +291,14 @@ class Flight:
         self._journal.event(
             "again", "warning", trial=trial.number, attempt=job.attempt, cause=cause
         )
-        self.said(f"trial {trial.number}: {cause}; attempt {job.attempt} follows")
+        more = with_more(trial.job.resources, job.resources)
+        self.said(f"trial {trial.number}: {cause}; attempt {job.attempt} follows{more}")
         return True
+
+    def _say_once(self, text: str) -> None:
+        if text and text not in self._said_once:
+            self._said_once.add(text)
+            self.noticed(text)
 
     def _finish(self, trial: Trial, ended: Outcome) -> None:
         if trial.attempts:

@@ -14,10 +14,12 @@ from agents import adapter
 from agents.config.adapted import ADAPT
 from agents.config.checks import PLACEHOLDERS
 from agents.config.model import Settings
+from agents.screen import duration_text
 from agents.trial import Job, Trial
-from scheduler.job import Failure, JobRequest, JobScript, Resources
+from scheduler.job import Cause, Failure, JobRequest, JobScript, Resources
 from scheduler.resources import container_of, resources_for
 from scheduler.retry import Attempt, decide
+from scheduler.units import memory_text
 from training.contract import HYPERPARAMETERS_FILE, Task, to_json_bytes
 
 BELL_VARIABLE = "PILOTHOUSE_BELL"
@@ -71,6 +73,29 @@ def next_attempt(trial: Trial, failure: Failure, settings: Settings, token: str)
     if resources is None:
         return None
     return new_job(trial, settings, token, trial.job.attempt + 1, resources)
+
+
+def with_more(before: Resources, after: Resources) -> str:
+    """What the next attempt has more of: `` with 1 min 30 s of walltime``; nothing where it has the same."""
+    if after.memory_mb is not None and after.memory_mb != before.memory_mb:
+        return f" with {memory_text(after.memory_mb)} of memory"
+    if after.walltime_seconds is not None and after.walltime_seconds != before.walltime_seconds:
+        return f" with {duration_text(after.walltime_seconds)} of walltime"
+    return ""
+
+
+def cannot_have_more(failure: Failure, job: Job, settings: Settings) -> str:
+    """Why a job that was short of memory does not come back with more where the policy would have it
+    so; else nothing. A site's default is often small, and known to nobody here."""
+    asked = (
+        settings.cluster.batch_system.kind != "local" and settings.cluster.retry.out_of_memory.times
+    )
+    if failure.cause is not Cause.OUT_OF_MEMORY or job.resources.memory_mb is not None or not asked:
+        return ""
+    return (
+        "Trials ran out of the memory that the site gives where none is asked for, and cannot come back "
+        "with more of it: set cluster.resources.memory (it takes a new run, or `resume DIR --set`)"
+    )
 
 
 def job_request(

@@ -364,4 +364,4 @@ class SearchNodes:
         write_heartbeat(self._workspace.progress_file, progress)
 
     def _say_outcome(self, trial: Trial, ended: Outcome) -> None:
-        self.announcements.ended(trial, ended, self._settings.objective.metric)
+        self.announcements.ended(trial, ended, *self._settings.objective.metrics)

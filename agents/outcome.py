@@ -131,15 +131,18 @@ def intermediate_values(lines: Sequence[MetricLine], metric: str) -> dict[int, f
     return {step: value for step, value in found if value is not None}
 
 
-def outcome_text(trial: Trial, ended: Outcome, metric: str) -> str:
-    """One line for the screen."""
+def outcome_text(trial: Trial, ended: Outcome, metric: str, second: str | None = None) -> str:
+    """One line for the screen. `second` is the second objective, where the search is for two."""
     head = f"trial {trial.number} {ended.state.value}"
     took = "" if ended.seconds is None else f", {ended.seconds:.1f} s"
     if ended.failure is not None:
         return f"{head}: {ended.failure.cause.value}: {_short(ended.failure.message)}"
     if ended.value is None:
         return f"{head}{took} ({trial.origin})"
-    return f"{head}: {metric} {numbers.measure(ended.value)}{took} ({trial.origin})"
+    values = f"{metric} {numbers.measure(ended.value)}"
+    if second not in (None, SECONDS):
+        values += f", {second} {numbers.measure(ended.metrics.get(second))}"
+    return f"{head}: {values}{took} ({trial.origin})"
 
 
 def _short(message: str) -> str:

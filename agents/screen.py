@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Protocol
 from agents.progress import Progress
 from agents.report.numbers import measure
 from agents.streams import GONE, let_go_of_output
+from agents.tradeoff import on_the_front
+from agents.trial import StudyView
+from agents.words import named
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -204,6 +207,15 @@ def best_text(progress: Progress) -> str:
     if progress.best_value is None:
         return "none yet"
     return f"{progress.metric} {measure(progress.best_value)} (trial {progress.best_trial})"
+
+
+def iteration_text(view: StudyView, iteration: int, total: int) -> str:
+    """``iteration 2 of 5 is done; best: accuracy_auc 0.812 (trial 4)``; with two objectives the front too."""
+    best = view.best
+    text = f"{view.metric} {measure(best.value)} (trial {best.number})" if best else "none yet"
+    front = on_the_front(view) if view.second is not None else []
+    more = f"; Pareto front: {named([trial.number for trial in front])}" if front else ""
+    return f"iteration {iteration} of {total} is done; best: {text}{more}"
 
 
 def confirmed_text(one: Confirmed) -> str:

@@ -45,7 +45,7 @@ from agents.unattended import Unattended
 from agents.workspace import Workspace
 from scheduler.batch import build_batch_system
 from scheduler.cluster import Cluster
-from scheduler.job import JobState
+from scheduler.job import Cause, JobState
 from scheduler.transports import open_transport
 from training.contract import PilothouseError
 
@@ -124,7 +124,14 @@ class Search:
         known = self.nodes.view()
         elapsed, reason = self.paperwork.elapsed(), self.paperwork.stop_sentence
         front = [] if known.second is None else on_the_front(known)
-        return Ending(known.metric, winner(known), elapsed, reason, confirmed(known), front)
+        began = any(
+            trial.failure is None or trial.failure.cause not in _NEVER_BEGAN
+            for trial in known.trials
+        )
+        return Ending(known.metric, winner(known), elapsed, reason, confirmed(known), front, began)
+
+
+_NEVER_BEGAN = (Cause.REFUSED, Cause.CANNOT_START)
 
 
 @dataclass(frozen=True)
@@ -139,6 +146,8 @@ class Ending:
     """What came of running the best trials again, the winner first."""
     front: Sequence[Trial] = ()
     """With two objectives the trials that no other one beats in both."""
+    began: bool = True
+    """Whether the training program of any trial came to run."""
 
 
 @dataclass(frozen=True)

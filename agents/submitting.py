@@ -226,7 +226,8 @@ class Submitting:
         new = [number for number in held if number not in before]
         if new:
             which = f"trial {new[0]}" if len(new) == 1 else f"{len(new)} trials"
-            self.said(f"{which}: submitted later: {self.held_back[new[0]].strip()}")
+            why = " ".join(self.held_back[new[0]].split())  # on a line: sbatch says it in two
+            self.said(f"{which}: submitted later: {why}")
 
 
 def _jobs_of(trial: Trial) -> list[Job]:

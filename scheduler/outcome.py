@@ -210,8 +210,8 @@ def _failure_without_result(observation: Observation, known: Circumstances) -> F
         return _failure(
             Cause.CONTRACT,
             "the program ended with exit code 0 and wrote no results.json beside its "
-            "hyperparameters.json (a program that writes where it works must go there first, or be given "
-            "{job_dir})",
+            "hyperparameters.json: give it {job_dir} to write there, or {adapt} writes it for a program "
+            "that knows of none",
             observation,
         )
     if observation.ended_by == WALLTIME and known.walltime_seconds is not None:

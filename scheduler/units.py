@@ -50,6 +50,11 @@ def parse_memory(value: object) -> object:
     return round(float(match.group(1)) * factor)
 
 
+def memory_text(mib: int) -> str:
+    """As `parse_memory` reads it: ``512M``, ``4G``."""
+    return f"{mib // 1024}G" if mib % 1024 == 0 else f"{mib}M"
+
+
 Duration = Annotated[
     float,
     BeforeValidator(parse_duration, json_schema_input_type=float | str),

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from agents.config import LoadedConfig
 from agents.errors import ConfigurationError
 from agents.proposers.exchanges import first_trial, read_exchanges
+from agents.report.cut import tail
 from agents.report.numbers import number, parameters_text, signed
 from agents.report.reading import read_run
 from agents.report.usage import total, usage_of
-from agents.trial import Trial
+from agents.tradeoff import second_value
+from agents.trial import StudyView, Trial
 from agents.words import count
 from scheduler.job import Failure
+from scheduler.plain import printable
 from scheduler.stages import stage_of
 
+STDERR_CHARACTERS = 2000
+STDERR_LINES = 8
 SOURCES = {
     "llm": "the LLM",
     "sampler": "the sampler",
@@ -76,6 +81,12 @@ class Explanation:
     """None where the LLM had no part in it."""
     warnings: Sequence[str] = ()
     """Such as why it was pruned."""
+    second: Mapping[str, float] = field(default_factory=dict)
+    """The value of the second objective, by its name."""
+    stderr: str = ""
+    """Of a failed trial, the end of what it wrote there."""
+    files: str | None = None
+    """Of a failed trial, the directory on this side that holds what it wrote."""
 
 
 def explain(directory: Path, trial: int, *, as_json: bool = False) -> str:
@@ -90,16 +101,18 @@ def explain(directory: Path, trial: int, *, as_json: bool = False) -> str:
             f"it has {count(len(trials), 'trial')}, from 0 on" if trials else "it has no trials yet"
         )
         raise ConfigurationError(f"{directory}: there is no trial {trial}; {there}")
-    found = explanation(
-        trials[trial], reading.view.metric, read_exchanges(reading.workspace.exchanges)
-    )
+    view, exchanges = reading.view, read_exchanges(reading.workspace.exchanges)
+    found = explanation(trials[trial], view, exchanges)
+    job = trials[trial].job
+    if found.failure and job is not None and (directory / job.directory).is_dir():
+        found = replace(found, files=str(directory / job.directory))
     if as_json:
         return json.dumps({"schema": 1, **asdict(found)}, indent=2, default=str)
     return "\n".join(_lines(found))
 
 
 def explanation(
-    trial: Trial, metric: str, exchanges: Sequence[tuple[Path, Mapping[str, Any]]]
+    trial: Trial, view: StudyView, exchanges: Sequence[tuple[Path, Mapping[str, Any]]]
 ) -> Explanation:
     """What the ledger and the exchanges tell of a trial. Pure."""
     failed = trial.failure
@@ -107,7 +120,7 @@ def explanation(
         trial.number,
         trial.iteration,
         trial.state.value,
-        metric,
+        view.metric,
         trial.origin,
         dict(trial.parameters),
         trial.rationale,
@@ -121,7 +134,16 @@ def explanation(
         trial.stop_advice,
         _asked(trial, exchanges),
         list(trial.warnings),
+        _second(trial, view),
+        failed.stderr_tail if failed is not None else "",
     )
+
+
+def _second(trial: Trial, view: StudyView) -> Mapping[str, float]:
+    if view.second is None:
+        return {}
+    value = second_value(trial, view.second.metric)
+    return {} if value is None else {view.second.metric: value}
 
 
 def _failure_text(failed: Failure) -> str:
@@ -218,6 +240,7 @@ def _lines(one: Explanation) -> list[str]:
     return [
         f"trial {one.trial} of iteration {one.iteration}: {_result(one)}",
         f"  parameters:   {values}",
+        *_wrote(one),
         f"  proposed by:  {_source(one)}",
         *_said("rationale", one.rationale),
         *_said("expected", _expectation(one)),
@@ -230,8 +253,18 @@ def _lines(one: Explanation) -> list[str]:
 
 def _result(one: Explanation) -> str:
     if one.value is not None:
-        return f"{one.state}, {one.metric} {number(one.value)}"
+        values = {one.metric: one.value, **one.second}
+        return f"{one.state}, {', '.join(f'{name} {number(v)}' for name, v in values.items())}"
     return f"{one.state}, {one.failure}" if one.failure else one.state
+
+
+def _wrote(one: Explanation) -> list[str]:
+    """The last that a failed trial said, and where the rest of it lies."""
+    lines = [line for line in tail(one.stderr, STDERR_CHARACTERS).splitlines() if line.strip()]
+    return [
+        *(f"    stderr:     {printable(line)}" for line in lines[-STDERR_LINES:]),
+        *_said("its files", one.files or ""),
+    ]
 
 
 def _source(one: Explanation) -> str:
@@ -318,7 +351,6 @@ def first_question(loaded: LoadedConfig) -> str:
     from agents.proposers.prompt import Evidence, ask_for
     from agents.proposers.template import prompt_template
     from agents.space import SearchSpace
-    from agents.trial import StudyView
 
     settings = loaded.settings
     space = SearchSpace.build(settings.search_space, settings.constraints)

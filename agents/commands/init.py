@@ -268,6 +268,7 @@ def configuration(
         account_why=_comment(account.why),
         cpus=cpus,
         gpus=gpus,
+        memory=choices.memory_of(found, cpus) if profile == "generic-slurm" else None,
         walltime=_quoted(choices.walltime_of(wishes, found)),
         modules=seen.has_modules,
         container=seen.container,
@@ -325,7 +326,8 @@ def _say(
     for queue in _shown(inventory):
         gpus = ", ".join(f"{each.total} {each.kind or 'GPUs'}" for each in queue.gpus)
         nodes = "a route" if queue.is_route else count(queue.nodes, "node")
-        say(f"  queue {queue.name}: {nodes}{', ' + gpus if gpus else ''}")
+        closed = "" if queue.is_open else ", closed: it starts no jobs now"
+        say(f"  queue {queue.name}: {nodes}{', ' + gpus if gpus else ''}{closed}")
     if inventory.silence:
         say(f"  {inventory.batch} does not answer: {inventory.silence}")
         say("  written for it all the same; --batch local is for runs on this machine alone")

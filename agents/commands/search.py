@@ -269,7 +269,7 @@ def _cancel(search: Search) -> None:
 def _say_end(search: Search, screen: Screen) -> int:
     """Tell what came of it. Returns the exit code: a script must see that there is nothing to use."""
     ending = search.summary()
-    important, rest = _end_lines(ending, search.workspace.reports)
+    important, rest = _end_lines(ending, search.workspace)
     for line in important:
         screen.say(line, important=True)
     for line in rest:
@@ -284,12 +284,19 @@ def _end_subject(ending: Ending) -> str:
     return f"ended, {ending.metric} {measure(ending.best.value)}"
 
 
-def _end_lines(ending: Ending, reports: Path) -> tuple[list[str], list[str]]:
+def _end_lines(ending: Ending, workspace: Workspace) -> tuple[list[str], list[str]]:
     """What there is to say at the end: what must be seen, and the rest."""
     stopped = f"stopped: {ending.stop_reason or 'at the end'}"
-    last = [f"elapsed: {duration_text(ending.elapsed)}", f"report: {reports / 'report.html'}"]
+    last = [
+        f"elapsed: {duration_text(ending.elapsed)}",
+        f"report: {workspace.reports / 'report.html'}",
+    ]
     if ending.best is None:
-        return [stopped, "no trial has completed; the report tells why each failed"], last
+        nothing = "no trial has completed; the report tells why each failed"
+        if not ending.began:
+            file = shlex.quote(str(workspace.config_file))
+            nothing += f"\n  what to change: python -m agents.run doctor --config {file}"
+        return [stopped, nothing], last
     best = f"best: trial {ending.best.number}, {ending.metric} {measure(ending.best.value)}"
     lines = [f"  {', '.join(f'{k}={v}' for k, v in ending.best.parameters.items())}"]
     if ending.front:

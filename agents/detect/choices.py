@@ -146,3 +146,12 @@ def size_of(wishes: Wishes, queue: Queue | None) -> tuple[int, int]:
     if queue is None or not queue.cpus:
         return 1, gpus
     return max(1, queue.cpus * max(1, gpus) // per_node if per_node else min(4, queue.cpus)), gpus
+
+
+def memory_of(queue: Queue | None, cpus: int) -> str | None:
+    """The share of a node's memory that goes with the cores; None where Slurm does not count memory
+    (it then says 1 MB), or it is not known. What a site gives unasked is often a GiB or two a core."""
+    if queue is None or not queue.cpus:
+        return None
+    share = queue.memory_mb * min(cpus, queue.cpus) // queue.cpus
+    return f"{share // 1024}G" if share >= 1024 else None

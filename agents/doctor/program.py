@@ -31,6 +31,8 @@ class Needs:
     """Of ``python -m``."""
     imports: Sequence[str] = ()
     """Packages that code which is looked for here imports."""
+    faulty: Sequence[str] = ()
+    """What the Python here finds no program in, of code that is looked for here."""
 
 
 def needs_of(command: Sequence[str], python: str) -> Needs:
@@ -102,7 +104,20 @@ def staged(needs: Needs, training: TrainingSettings) -> tuple[Needs, list[str]]:
             own.append((path, _source(sources, parts[0]).parent))
         else:
             missing.append("/".join(parts) + ".py")
-    return Needs(needs.program, needs.python, files, modules, _imports(own, sources)), missing
+    faulty = [fault for path, _ in own if path.suffix == ".py" and (fault := _fault(path))]
+    imports = _imports(own, sources)
+    return Needs(needs.program, needs.python, files, modules, imports, faulty), missing
+
+
+def _fault(path: Path) -> str:
+    """What is wrong with the file's syntax, as the Python here reads it: that there may be newer."""
+    try:
+        compile(path.read_bytes(), path.name, "exec", dont_inherit=True)
+    except SyntaxError as error:
+        return f"{path.name}, line {error.lineno}: {type(error).__name__}: {error.msg}"
+    except (OSError, ValueError, RecursionError, MemoryError):
+        return ""
+    return ""
 
 
 def _names(parts: Sequence[str]) -> list[str]:

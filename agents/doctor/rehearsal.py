@@ -7,6 +7,8 @@ On the machine where jobs are submitted it takes one round trip, in a directory 
 from __future__ import annotations
 
 import inspect
+import platform
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -223,9 +225,20 @@ def _shell_checks(error: str, settings: Settings) -> list[Check]:
     ]
 
 
+_NO_MODULE_COMMAND = re.compile(r"\bmodule: (?:command )?not found")
+
+
 def _not_started(ended: Sentinel, error: str, settings: Settings) -> Check:
     last = one_line(error.splitlines()[-1] if error.splitlines() else "")
     match ended:
+        case Sentinel(by="module") if _NO_MODULE_COMMAND.search(last):
+            return failed(
+                COMMAND,
+                f"the job's shell, /bin/sh, knows no command `module`: {last}",
+                "leave cluster.modules out, and write into cluster.setup the line that brings the "
+                "command for sh (`. …/init/sh`; $MODULESHOME or $LMOD_PKG is often where), then "
+                f"`module load {' '.join(settings.cluster.modules)}`",
+            )
         case Sentinel(by="module"):
             return failed(
                 COMMAND,
@@ -275,8 +288,18 @@ def found_checks(text: str, rehearsal: Rehearsal) -> list[Check]:
         return [python, failed(COMMAND, seen, _REMEDIES[faults[0][0]][1])]
     if lacks:
         return [python, _packages_check(lacks, found)]
+    if rehearsal.needs.faulty:
+        return [python, _faulty_check(rehearsal.needs.faulty)]
     looked = [found.get("program", ""), *rehearsal.needs.files, *rehearsal.needs.modules]
     return [python, ok(COMMAND, f"would start: {', '.join(name for name in looked if name)}")]
+
+
+def _faulty_check(faulty: Sequence[str]) -> Check:
+    return warning(
+        COMMAND,
+        f"{'; '.join(faulty)} (to the Python here, {platform.python_version()})",
+        "mend the program, unless the Python there is newer and reads it",
+    )
 
 
 def _packages_check(lacks: Sequence[str], found: Mapping[str, str]) -> Check:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ from agents.trial import StudyView, TrialState, sign
 if TYPE_CHECKING:
     from markupsafe import Markup
 
+Words = tuple[str, ...]
 LONGEST = 70
 """Characters of a setting's value."""
 _OF_THE_PLACE = ("directories.",)
@@ -122,8 +124,12 @@ def _winner(runs: Sequence[Contender]) -> dict[str, str] | None:
     up = sign(runs[0].view.direction)
     ranked = sorted(valued, key=lambda pair: -up * (pair[1].value or 0.0) if pair[1] else 0.0)
     values = [best.value for _, best in ranked if best is not None and best.value is not None]
-    second = f"{number(abs(values[0] - values[1]), 3)} better than the next" if values[1:] else ""
-    return {"name": ranked[0][0].name, "value": measure(values[0]), "lead": second}
+    lead = ""
+    if values[1:] and values[0] == values[1]:
+        lead = f"as good as that of {ranked[1][0].name}"
+    elif values[1:]:
+        lead = f"{number(abs(values[0] - values[1]), 3)} better than the next"
+    return {"name": ranked[0][0].name, "value": measure(values[0]), "lead": lead}
 
 
 def _charts(lines: Sequence[Progression], view: StudyView) -> list[dict[str, Any]]:
@@ -156,7 +162,8 @@ def _parameters(runs: Sequence[Contender]) -> list[dict[str, Any]]:
 
 
 def settings_that_differ(configurations: Sequence[str]) -> list[tuple[str, list[str]]]:
-    """Keys of the resolved configurations with their values, where these are not all the same.
+    """Keys of the resolved configurations with their values, where these are not all the same; of lists
+    what not all have, for one word more in a command moves all behind it.
 
     Secrets are references there, and stay so.
     """
@@ -164,23 +171,54 @@ def settings_that_differ(configurations: Sequence[str]) -> list[tuple[str, list[
     names = dict.fromkeys(name for one in flat for name in one)
     found = []
     for name in names:
-        values = [shortened(one.get(name, MISSING), LONGEST) for one in flat]
-        if len({one.get(name) for one in flat}) > 1 and not name.startswith(_OF_THE_PLACE):
-            found.append((name, values))
+        values = [one.get(name) for one in flat]
+        if len(set(values)) > 1 and not name.startswith(_OF_THE_PLACE):
+            found.append((name, [shortened(text, LONGEST) for text in _cells(values)]))
     return found
 
 
-def _flat(configuration: str) -> dict[str, str]:
+def _cells(values: Sequence[str | Words | None]) -> list[str]:
+    lists = [value for value in values if isinstance(value, tuple)]
+    common: Sequence[str] = lists[0] if lists else ()
+    for each in lists[1:]:
+        matched = SequenceMatcher(None, common, each, autojunk=False).get_matching_blocks()
+        common = [word for block in matched for word in common[block.a : block.a + block.size]]
+    cells = [_beside(common, value) if isinstance(value, tuple) else value for value in values]
+    return [cell or MISSING for cell in cells]
+
+
+def _beside(common: Sequence[str], words: Words) -> str:
+    """What a list has that not all have, an ellipsis for what lies between."""
+    opcodes = SequenceMatcher(None, common, words, autojunk=False).get_opcodes()
+    own = [" ".join(words[begin:end]) for tag, _, _, begin, end in opcodes if tag != "equal"]
+    return " … ".join(text for text in own if text)
+
+
+def _flat(configuration: str) -> dict[str, str | Words]:
     try:
         root = parse(configuration, Path("config.yaml"))
     except ConfigurationError:
         return {}
-    leaves = ((path, node) for path, node in walk(root) if path and _is_leaf(node))
-    return {path: _word(node.value) for path, node in leaves}
+    flat: dict[str, str | Words] = {}
+    for path, node in walk(root):
+        if not path or isinstance(flat.get(path.rpartition("[")[0]), tuple):
+            continue  # a word of a list that stands there as a whole
+        words = _list_of_words(node)
+        if words:
+            flat[path] = words
+        elif _is_leaf(node):
+            flat[path] = _word(node.value)
+    return flat
 
 
 def _is_leaf(node: Node) -> bool:
     return not isinstance(node.value, (dict, list)) or not node.value
+
+
+def _list_of_words(node: Node) -> Words:
+    """The list of plain values that this is; nothing where it is none."""
+    parts = node.value if isinstance(node.value, list) else []
+    return tuple(_word(each.value) for each in parts) if all(map(_is_leaf, parts)) else ()
 
 
 def _word(value: Any) -> str:

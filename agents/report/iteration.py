@@ -12,7 +12,9 @@ from agents.report.numbers import MISSING, duration, measure, moment, parameter_
 from agents.report.study import is_better, until
 from agents.report.templates import environment
 from agents.report.words import origin_name
+from agents.tradeoff import SECONDS, on_the_front, second_value
 from agents.trial import StudyView, Trial, TrialState
+from agents.words import named
 from scheduler.stages import stage_of
 
 STDERR_CHARACTERS = 2000
@@ -23,6 +25,8 @@ def iteration_markdown(view: StudyView, facts: RunFacts, iteration: int) -> str:
     """The content of ``iteration_NNN.md``. `view` may hold later iterations: they are left out."""
     before, after = until(view, iteration - 1), until(view, iteration)
     trials = [trial for trial in view.trials if trial.iteration == iteration]
+    second = view.second.metric if view.second is not None else None
+    second = None if second == SECONDS else second  # which has a column of its own
     template = environment(finalize=escape).get_template("iteration.md.j2")
     return template.render(
         facts=facts,
@@ -30,21 +34,24 @@ def iteration_markdown(view: StudyView, facts: RunFacts, iteration: int) -> str:
         iteration=iteration,
         updated=moment(facts.updated_at),
         elapsed=duration(facts.elapsed_seconds),
-        rows=[_row(trial) for trial in trials],
+        second=second,
+        rows=[_row(trial, second) for trial in trials],
         reasons=[_reason(trial) for trial in trials if trial.rationale or trial.fallback_reason],
         failures=[_failure(trial) for trial in trials if trial.failure],
         warnings=[(trial.number, text) for trial in trials for text in trial.warnings],
         best=_best(after),
+        front=_front(after),
         verdict=_verdict(before, after, trials),
     )
 
 
-def _row(trial: Trial) -> dict[str, Any]:
+def _row(trial: Trial, second: str | None) -> dict[str, Any]:
     return {
         "trial": trial.number,
         "state": trial.state.value,
         "origin": origin_name(trial.origin),
         "value": measure(trial.value),
+        "second": measure(second_value(trial, second)) if second else "",
         "predicted": measure(trial.predicted),
         "final": measure(trial.metrics.get("final_accuracy")),
         "seconds": duration(trial.seconds),
@@ -95,6 +102,11 @@ def _best(view: StudyView) -> dict[str, Any] | None:
             (code(name), code(parameter_text(value))) for name, value in best.parameters.items()
         ],
     }
+
+
+def _front(view: StudyView) -> str:
+    found = [] if view.second is None else on_the_front(view)
+    return named([trial.number for trial in found]) if found else ""
 
 
 def _verdict(before: StudyView, after: StudyView, trials: Sequence[Trial]) -> str:

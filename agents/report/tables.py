@@ -10,6 +10,7 @@ from agents.config.model import FixedParameter, Parameter
 from agents.report.cut import tail
 from agents.report.numbers import MISSING, measure, parameter_text
 from agents.report.words import origin_name
+from agents.tradeoff import SECONDS
 from agents.trial import StudyView, Trial
 from agents.words import count
 from scheduler.job import Failure
@@ -26,7 +27,9 @@ WHY_CHARACTERS = 90
 def trial_table(view: StudyView, parameters: Mapping[str, Parameter]) -> dict[str, Any]:
     """All trials as rows of text. Fixed parameters have no column: they are the same everywhere."""
     varied = [n for n, p in parameters.items() if not isinstance(p, FixedParameter)]
-    metrics = [m for m in ("accuracy_auc", "final_accuracy") if m != view.metric]
+    second = [] if view.second is None or view.second.metric == SECONDS else [view.second.metric]
+    metrics = [m for m in ("accuracy_auc", "final_accuracy") if m not in (view.metric, *second)]
+    metrics = [*second, *metrics]
     best = view.best
     return {
         "parameters": varied,

@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -264,6 +265,20 @@ QUICK = (
     GOOD.replace('["true"]', '[sh, -c, "exit 3"]')
     + "loop: {max_iterations: 1}\ncluster: {poll: {floor: 0.1s}}\nproposer: {kind: sampler}\n"
 )
+
+
+def test_where_no_program_came_to_run_the_end_names_the_doctor(tmp_path):
+    (tmp_path / "quick.yaml").write_text(QUICK)
+    ran = pilothouse("--config", "quick.yaml", cwd=tmp_path)
+    assert "no trial has completed" in ran.stdout
+    assert "doctor" not in ran.stdout, "it looks at the cluster, not into a program"
+    setup = ("--set", "cluster.setup=['. /nowhere/activate']", "--set", "experiment.id=never")
+    never = pilothouse("--config", "quick.yaml", *setup, cwd=tmp_path)
+    (advice,) = [line for line in never.stdout.splitlines() if "what to change: " in line]
+    told = pilothouse(
+        *shlex.split(advice)[shlex.split(advice).index("agents.run") + 1 :], cwd=tmp_path
+    )
+    assert "/nowhere/activate" in told.stdout
 
 
 def test_on_a_terminal_an_unfinished_run_is_offered(tmp_path):

@@ -13,7 +13,9 @@ import pytest
 from doctor_bench import ROOT, doctor, left, outcomes, run, write_config
 
 from agents.commands.doctor import exit_code
+from agents.config import load
 from agents.doctor.check import failed, ok, skipped, warning
+from agents.doctor.rehearsal import _not_started
 
 
 def test_where_all_is_well_it_says_so_and_leaves_nothing(tmp_path):
@@ -120,6 +122,31 @@ def test_code_that_is_sent_is_looked_for_where_it_is_sent_from(tmp_path):
     code, found = doctor(write_config(tmp_path, training=text.format(name="gone.py")))
     assert (code, found["training command"]["outcome"]) == (1, "failed")
     assert "training.stage" in found["training command"]["remedy"]
+
+
+def test_code_that_is_sent_and_is_no_python_is_a_warning(tmp_path):
+    (tmp_path / "code").mkdir()
+    training = 'training: {stage: [code], command: ["{python}", code/train.py, "{job_dir}"]}'
+    config = write_config(tmp_path, training=training)
+    for text, outcome in (("x = 1\nif x:\nprint(x)\n", "warning"), ("x = 1\n", "ok")):
+        (tmp_path / "code" / "train.py").write_text(text)
+        code, found = doctor(config)
+        assert (code, found["training command"]["outcome"]) == (0, outcome), found
+    (tmp_path / "code" / "train.py").write_text("x = 1\nif x:\nprint(x)\n")
+    seen = doctor(config)[1]["training command"]["seen"]
+    assert "train.py, line 3: IndentationError: expected an indented block" in seen
+    assert "to the Python here" in seen
+
+
+@pytest.mark.parametrize("said", ["./script.0: 83: module: not found", "module: command not found"])
+def test_a_shell_that_does_not_know_module_is_no_missing_module(tmp_path, said):
+    config = write_config(tmp_path, cluster="cluster: {modules: [gcc/13, cuda/12]}")
+    settings = load(config).settings
+    check = _not_started("96", said, settings)
+    assert "knows no command `module`" in check.seen
+    assert ". …/init/sh" in check.remedy and "module load gcc/13 cuda/12" in check.remedy
+    other = _not_started("96", "ModuleNotFound: gcc/13", settings)
+    assert "`module avail`" in other.remedy
 
 
 def test_a_directory_that_cannot_be_written(tmp_path):

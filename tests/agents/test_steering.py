@@ -271,12 +271,20 @@ def test_a_region_that_cannot_be_forbidden(expression, words):
         ("loop.max_iteration=4", "did you mean loop.max_iterations"),
         ("search_space.x.high=4", "cannot change while a search runs"),
         ("training.command=[rm]", "cannot change while a search runs"),
+        ("cluster.resources.walltime=2h", "`resume DIR --set cluster.resources.walltime=VALUE`"),
     ],
 )
 def test_a_key_that_cannot_be_set(text, words):
     with pytest.raises(ConfigurationError) as caught:
         asking.key_and_value(text)
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["search_space.x.high=4", "cluster.max_in_fligth=4"])
+def test_what_a_resume_does_not_change_either_is_not_sent_there(text):
+    with pytest.raises(ConfigurationError) as caught:
+        asking.key_and_value(text)
+    assert "resume" not in str(caught.value)
 
 
 def test_a_note_is_one_line_of_bounded_length():

@@ -85,6 +85,20 @@ def test_a_limit_is_said_once_and_tried_again_soon_then_less_often(run, monkeypa
     assert not run.flight.may_submit()
 
 
+def test_a_refusal_in_two_lines_is_said_in_one(run, monkeypatch):
+    said = []
+    run.flight.said = said.append
+    words = (
+        "sbatch: error: QOSMaxSubmitJobPerUserLimit\nsbatch: error: Batch job submission failed\n"
+    )
+    answer_with(run, monkeypatch, lambda r: Refused(r.name, words, backpressure=True))
+    run.flight.submit()
+    assert said == [
+        "trial 0: submitted later: sbatch: error: QOSMaxSubmitJobPerUserLimit "
+        "sbatch: error: Batch job submission failed"
+    ]
+
+
 def test_a_submission_in_doubt_is_said_with_its_reason(run, monkeypatch):
     said = []
     run.flight.said = said.append

@@ -88,6 +88,8 @@ def test_a_program_without_a_result_is_told_where_it_belongs():
     found = failure(0)
     assert found.cause is Cause.CONTRACT
     assert "no results.json beside its hyperparameters.json" in found.message
+    assert "{job_dir}" in found.message and "{adapt}" in found.message
+    assert len(found.message) < 200, "the screen cuts what is longer"
 
 
 @pytest.mark.parametrize(

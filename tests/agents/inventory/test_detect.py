@@ -1,11 +1,13 @@
 """What ``init`` makes of a look at a machine, and of what a person says."""
 
+from dataclasses import replace
+
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.commands.init import InitOptions, _hosts, configuration
+from agents.commands.init import InitOptions, _hosts, _say, configuration
 from agents.detect import machine
 from agents.detect.choices import Choice, Wishes, account_of
 from agents.detect.machine import Scheduler
@@ -77,6 +79,26 @@ def test_a_site_s_profile_is_extended_with_what_was_found():
     assert cluster["resources"] == {
         "queue": "gpu", "account": "abcd-delta-gpu", "cpus": 16, "gpus": 1, "walltime": "00:30:00",
     }  # fmt: skip
+
+
+def test_a_site_without_a_profile_gets_the_share_of_memory_that_goes_with_the_cores():
+    unknown = look(fqdn="login.nowhere.edu")
+    queue = replace(GPU_QUEUE, memory_mb=256_000)
+    found = written(unknown, Inventory("slurm", (queue,)))["cluster"]["resources"]
+    assert (found["cpus"], found["memory"]) == (16, "62G")
+    for unmanaged in (0, 1):  # Slurm says 1 MB where it does not count memory
+        queue = replace(GPU_QUEUE, memory_mb=unmanaged)
+        assert (
+            "memory" not in written(unknown, Inventory("slurm", (queue,)))["cluster"]["resources"]
+        )
+
+
+def test_a_queue_that_starts_nothing_is_not_shown_like_the_others(capsys):
+    queues = (Queue("gpu", nodes=1), Queue("down", nodes=1, is_open=False))
+    _say(InitOptions(), look(), Inventory("slurm", queues), LocalTransportSettings())
+    said = capsys.readouterr().out
+    assert "queue gpu: 1 node\n" in said
+    assert "queue down: 1 node, closed: it starts no jobs now\n" in said
 
 
 def test_what_cannot_be_found_is_asked_for_by_its_option():

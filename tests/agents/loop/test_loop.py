@@ -255,7 +255,7 @@ def test_a_job_whose_node_fails_is_run_again_in_a_directory_of_its_own(tmp_path)
 
 def test_a_job_that_is_too_slow_gets_more_time_once(tmp_path):
     config = write_config(tmp_path, "loop: {max_iterations: 1, jobs_per_iteration: 1}\n")
-    ended(
+    screen = ended(
         config,
         "--set",
         "cluster.resources.walltime=1s",
@@ -269,6 +269,7 @@ def test_a_job_that_is_too_slow_gets_more_time_once(tmp_path):
     (trial,) = best["trials"]
     assert trial["failure"]["message"] == "the job reached its walltime of 2 s"
     assert "attempt 1 failed (walltime)" in trial["warnings"][0]
+    assert "trial 0: walltime; attempt 2 follows with 2 s of walltime" in screen
 
 
 def test_an_error_that_nobody_thought_of_is_one_message_and_the_run_goes_on_later(tmp_path):

@@ -1,11 +1,13 @@
 """A whole search for two objectives, and what it tells."""
 
 import json
+import re
 import subprocess
 import sys
 
 import pytest
 
+from agents.report.numbers import measure, number
 from agents.report.reading import read_run
 
 PROGRAM = """\
@@ -48,6 +50,26 @@ def test_it_ends_with_its_front(search):
     done, _ = search
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Pareto front: trials" in done.stdout
+
+
+def test_both_values_of_a_trial_are_told_wherever_it_is(search):
+    done, directory = search
+    trial = next(each for each in read_run(directory).view.trials if each.number == 3)
+    flops = measure(trial.metrics["flops"])
+    assert f", flops {flops}" in done.stdout
+    assert re.search(r"iteration 2 of 4 is done; best: .*; Pareto front: trials", done.stdout)
+    iteration = (directory / "reports" / "iteration_002.md").read_text()
+    assert "| accuracy_auc | flops | expected |" in iteration
+    (row,) = [line for line in iteration.splitlines() if line.startswith("| 3 |")]
+    assert f"| {flops} |" in row
+    assert "The Pareto front of accuracy_auc and flops: trials" in iteration
+    page = (directory / "reports" / "report.html").read_text()
+    heads = page[page.index('<table id="table">') :].partition("</thead>")[0]
+    assert '<th scope="col" class="n">flops</th>' in heads
+    assert f"<td>{flops}</td>" in page
+    command = [sys.executable, "-m", "agents.run", "explain", str(directory), "3"]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert f", flops {number(trial.metrics['flops'])}" in told
 
 
 def test_every_trial_is_on_the_front_of_a_pure_trade_off(search):

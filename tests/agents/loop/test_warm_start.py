@@ -246,3 +246,18 @@ def test_the_first_question_shows_them(place, before):
     asked = search(config, "prompt", "--config", str(config))
     assert asked.returncode == 0, asked.stderr
     assert "# The best runs of earlier searches" in asked.stdout
+
+
+def test_what_nobody_told_of_the_trials_is_said(place, before):
+    more = SPACE + ", depth: {type: int, low: 1, high: 9, default: 4}"
+    (line,) = found(write(place, "depth", f'warm_start: ["{before}"]', more))[2].said
+    assert line.endswith("; of what is new they are taken to have had depth=4")
+    assert ";" not in found(write(place, "same", f'warm_start: ["{before}"]'))[2].said[0]
+
+
+def test_trials_that_did_not_measure_the_second_objective_are_counted(place, before):
+    two = f'warm_start: ["{before}"]\nobjective: {{second: {{metric: %s}}}}'
+    completed = [t for t in read_run(before).view.trials if t.state is TrialState.COMPLETED]
+    (line,) = found(write(place, "flops", two % "flops"))[2].said
+    assert f"; {len(completed)} of them did not measure flops, and teach nothing of it" in line
+    assert ";" not in found(write(place, "took", two % "seconds"))[2].said[0]

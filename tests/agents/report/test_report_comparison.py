@@ -13,6 +13,7 @@ from trials import job, trial, view
 from agents.errors import ConfigurationError
 from agents.report.comparison import Contender, comparison_page, letter, settings_that_differ
 from agents.report.cost import cost
+from agents.report.numbers import MISSING
 from agents.report.progression import progression
 from agents.trial import StudyView
 
@@ -47,6 +48,29 @@ def test_the_page_tells_who_is_best_with_what_and_how_they_differ():
 def test_runs_of_other_programs_are_flagged():
     runs = [contender("a"), contender("b", configuration=CONFIG.replace("train.py", "tune.py"))]
     assert "The runs differ in training: their values" in Page(comparison_page(runs)).text
+
+
+def test_of_commands_only_the_words_that_not_all_have_are_shown():
+    def command(*words):
+        return (
+            f"training: {{command: {[*words]}}}\nsearch_space: {{x: {{type: fixed, value: 1}}}}\n"
+        )
+
+    plain = ["python", "train.py", "--lr", "{lr}", "--epochs", "{epochs}"]
+    longer = [*plain[:2], "--momentum", "{momentum}", *plain[2:], "--seed", "{seed}"]
+    other = ["python", "tune.py", *plain[2:]]
+    found = settings_that_differ([command(*words) for words in (plain, longer, other)])
+    cells = ["train.py", "train.py --momentum {momentum} … --seed {seed}", "tune.py"]
+    assert found == [("training.command", cells)]
+    without = "training: {}\nsearch_space: {x: {type: fixed, value: 1}}\n"
+    found = settings_that_differ([command(*plain), command(*plain, "--fast"), without])
+    assert ("training.command", [MISSING, "--fast", MISSING]) in found
+
+
+def test_two_runs_that_are_as_good_are_told_so():
+    same = [contender("a"), contender("b")]
+    words = Page(comparison_page(same)).text
+    assert "a has the best trial, as good as that of b." in words
 
 
 @pytest.mark.parametrize("change", [{"metric": "loss"}, {"direction": "minimize"}])
