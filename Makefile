@@ -9,7 +9,7 @@ run: $(VENV)/.training
 	$(BIN)/python -m agents.run --config config.example.yaml
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 # With a real small model: built and fetched once (docs/llm.md), `make test-llm LLM=qwen-0.5b` for another.
 LLM ?= smollm2-135m

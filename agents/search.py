@@ -105,6 +105,7 @@ class Search:
         except PilothouseError:
             raise
         except Exception as error:  # a full disk, a broken database, a defect of ours
+            self.journal.event("unexpected", "error", traceback=traceback.format_exc())
             full = no_room(
                 error, Files.of(self.workspace, self.loaded.settings), way_on(self.workspace)
             )
@@ -112,7 +113,6 @@ class Search:
                 raise full from error
             if self.workspace.experiment is None:
                 raise UnexpectedError(_gone(self.workspace)) from error
-            self.journal.event("unexpected", "error", traceback=traceback.format_exc())
             raise UnexpectedError(
                 f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}\n"
                 f"{FILES_CHANGED if files_changed() else ''}"

@@ -16,6 +16,7 @@ from agents.commands.doctor import exit_code
 from agents.config import load
 from agents.doctor.check import failed, ok, skipped, warning
 from agents.doctor.rehearsal import _not_started
+from scheduler.sentinel import Sentinel
 
 
 def test_where_all_is_well_it_says_so_and_leaves_nothing(tmp_path):
@@ -142,10 +143,10 @@ def test_code_that_is_sent_and_is_no_python_is_a_warning(tmp_path):
 def test_a_shell_that_does_not_know_module_is_no_missing_module(tmp_path, said):
     config = write_config(tmp_path, cluster="cluster: {modules: [gcc/13, cuda/12]}")
     settings = load(config).settings
-    check = _not_started("96", said, settings)
+    check = _not_started(Sentinel(96, "module"), said, settings)
     assert "knows no command `module`" in check.seen
     assert ". …/init/sh" in check.remedy and "module load gcc/13 cuda/12" in check.remedy
-    other = _not_started("96", "ModuleNotFound: gcc/13", settings)
+    other = _not_started(Sentinel(96, "module"), "ModuleNotFound: gcc/13", settings)
     assert "`module avail`" in other.remedy
 
 

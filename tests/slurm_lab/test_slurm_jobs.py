@@ -30,20 +30,6 @@ pytestmark = pytest.mark.cluster
 KILLED = "import os, signal\nos.kill(int(open('lock/pid').read()), signal.SIGKILL)\n"
 
 
-@pytest.fixture(params=["plain", "accounting"])
-def lab(request, monkeypatch):
-    lab = request.getfixturevalue(f"{request.param}_slurm")
-    for key, value in lab.environment.items():
-        monkeypatch.setenv(key, value)
-    yield lab
-    lab.clear()
-
-
-@pytest.fixture
-def bench(lab, tmp_path):
-    return Bench(SlurmBatchSettings(kind="slurm"), tmp_path)
-
-
 @pytest.fixture
 def plain(plain_slurm, monkeypatch):
     for key, value in plain_slurm.environment.items():

@@ -12,20 +12,6 @@ from scheduler.settings import SlurmBatchSettings
 pytestmark = pytest.mark.cluster
 
 
-@pytest.fixture(params=["plain", "accounting"])
-def lab(request, monkeypatch):
-    lab = request.getfixturevalue(f"{request.param}_slurm")
-    for key, value in lab.environment.items():
-        monkeypatch.setenv(key, value)
-    yield lab
-    lab.clear()
-
-
-@pytest.fixture
-def bench(lab, tmp_path):
-    return Bench(SlurmBatchSettings(kind="slurm"), tmp_path)
-
-
 def rename(lab, bench, job, name):
     job_id = bench.ids[job.name]
     lab.client("scontrol", "update", f"jobid={job_id}", f"jobname={name}", check=True)
