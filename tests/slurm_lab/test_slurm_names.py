@@ -43,6 +43,18 @@ def test_a_renamed_job_is_cancelled(lab, bench):
     assert bench.wait_for_state(job, JobState.ENDED).cause is Cause.CANCELLED
 
 
+def test_a_renamed_job_is_ours_where_a_link_leads_to_its_directory(lab, tmp_path):
+    (tmp_path / "disk7").mkdir()
+    (tmp_path / "scratch").symlink_to("disk7")
+    bench = Bench(SlurmBatchSettings(kind="slurm"), tmp_path / "scratch")
+    job = bench.run("renamed-7", SLEEP)
+    bench.wait_until_started(job)
+    rename(lab, bench, job, "mine")
+    bench.wait_for_state(job, JobState.RUNNING)
+    bench.cancel(job)
+    assert bench.wait_for_state(job, JobState.ENDED).cause is Cause.CANCELLED
+
+
 def test_the_books_know_a_renamed_job(accounting_slurm, tmp_path, monkeypatch):
     lab = accounting_slurm
     for key, value in lab.environment.items():
