@@ -44,7 +44,7 @@ def test_killed_before_any_statement_of_its_making_it_can_be_opened_again_and_ag
         directory = tmp_path / str(count)
         directory.mkdir()
         died = dies_before_statement(count, directory)
-        for _ in range(3):
+        for _ in range(2):
             opened(directory)
         with sqlite3.connect(directory / "study.db") as database:
             assert database.execute("select study_name from studies").fetchall() == [("run",)]

@@ -3,7 +3,7 @@ import re
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from report_samples import facts, study
 from report_views import studies
@@ -122,6 +122,7 @@ def test_an_objective_that_is_no_number_is_no_result():
     assert finite(replace(view, trials=trials)).best is None
 
 
+@settings(max_examples=50)
 @given(made=studies())
 def test_any_study_makes_valid_documents(made):
     view, space = made

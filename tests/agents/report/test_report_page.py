@@ -36,7 +36,7 @@ def test_a_page_is_well_formed_whatever_the_trials(count, all_failed):
     pictures(page)
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(made=studies())
 def test_any_study_makes_well_formed_pictures_with_finite_coordinates(made):
     view, space = made
