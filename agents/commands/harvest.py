@@ -23,6 +23,8 @@ from agents.words import count
 from agents.workspace import Workspace, run_at, runs
 from training.contract import PilothouseError
 
+_BROKE_OFF = (NoRoom, UnexpectedError)
+"""What no further round mends."""
 _NO_EXPERIMENT = "`python -m agents.run submit --config FILE` makes one"
 
 
@@ -113,7 +115,7 @@ def _more_rounds(open_ones: Sequence[Experiment], interrupts: Interrupts, wait: 
         due = [
             experiment
             for experiment in open_ones
-            if not isinstance(experiment.trouble, (NoRoom, UnexpectedError))
+            if not isinstance(experiment.trouble, _BROKE_OFF)
             and (experiment.awaits_files() or (wait and not experiment.is_finished()))
         ]
         if not due:
@@ -138,7 +140,7 @@ def _advance(experiment: Experiment) -> None:
 
 def _standings(experiment: Experiment) -> list[Standing]:
     trouble = experiment.trouble
-    if isinstance(trouble, (NoRoom, UnexpectedError)):
+    if isinstance(trouble, _BROKE_OFF):
         where = str(experiment.run.workspace.directory)
         return [Standing(where, None, "unreadable", str(trouble))]
     if trouble is None:

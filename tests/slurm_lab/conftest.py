@@ -8,7 +8,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "scheduler" / "batch"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "pbs_replay"))
 
 from bench import Bench
-from lab_fixtures import accounting_slurm, plain_slurm  # noqa: F401
+from lab_fixtures import accounting_slurm, commands_on_path, plain_slurm  # noqa: F401
 
 from scheduler.settings import SlurmBatchSettings
 
@@ -16,11 +16,7 @@ from scheduler.settings import SlurmBatchSettings
 @pytest.fixture(params=["plain", "accounting"])
 def lab(request, monkeypatch):
     """A Slurm whose commands are on PATH: without accounting, and with it."""
-    lab = request.getfixturevalue(f"{request.param}_slurm")
-    for key, value in lab.environment.items():
-        monkeypatch.setenv(key, value)
-    yield lab
-    lab.clear()
+    yield from commands_on_path(request.getfixturevalue(f"{request.param}_slurm"), monkeypatch)
 
 
 @pytest.fixture

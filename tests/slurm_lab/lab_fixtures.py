@@ -23,3 +23,11 @@ def _lab(accounting):
         yield lab.start()
     finally:
         lab.stop()
+
+
+def commands_on_path(lab, monkeypatch):
+    """This Slurm for one test, which begins with commands that reach it and leaves no jobs behind."""
+    for key, value in lab.environment.items():
+        monkeypatch.setenv(key, value)
+    yield lab
+    lab.clear()

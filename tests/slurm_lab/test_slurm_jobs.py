@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from bench import GOOD, PARTIAL, SLEEP, Bench
+from lab_fixtures import commands_on_path
 
 from scheduler.batch.slurm import SlurmBatch
 from scheduler.errors import SchedulerAway, SchedulerError
@@ -32,10 +33,7 @@ KILLED = "import os, signal\nos.kill(int(open('lock/pid').read()), signal.SIGKIL
 
 @pytest.fixture
 def plain(plain_slurm, monkeypatch):
-    for key, value in plain_slurm.environment.items():
-        monkeypatch.setenv(key, value)
-    yield plain_slurm
-    plain_slurm.clear()
+    yield from commands_on_path(plain_slurm, monkeypatch)
 
 
 @pytest.fixture
