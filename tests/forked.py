@@ -97,7 +97,7 @@ class Program:
         return subprocess.CompletedProcess("forked", self._process.exitcode, *said)
 
 
-def command(arguments, *, environment, directory=ROOT, seconds=300):
+def command(arguments, *, environment=os.environ, directory=ROOT, seconds=300):
     """Like `subprocess.run` of `python -m agents.run`."""
     return Program(_command, arguments, environment, directory).wait(seconds)
 

@@ -1,7 +1,6 @@
 """What ``explain`` tells of a trial whose program failed: its last words, and where the rest of them lies."""
 
 import json
-import os
 import sys
 
 import pytest
@@ -16,7 +15,7 @@ raise ValueError("shapes do not match")
 
 
 def pilothouse(*words):
-    return command(words, environment=dict(os.environ)).stdout
+    return command(words).stdout
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +54,6 @@ def test_scripts_get_both(run):
 
 
 def test_there_is_no_best_of_failed_ones(run):
-    done = command(["explain", run], environment=dict(os.environ))
+    done = command(["explain", run])
     assert done.returncode == 2
     assert "none of its trials is completed" in done.stderr
