@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import random
 import signal
@@ -340,8 +341,10 @@ directories: {{local_base: {self.base}/local}}
             say(f"trial {trial.number}: {trial.state.value}, {told}", *causes)
             if not trial.state.is_finished:
                 self.broken.append(f"trial {trial.number} is {trial.state.value}")
-            accuracy = trial.metrics.get("final_accuracy")
-            if trial.value is not None and accuracy != trial.parameters["x"]:
+            accuracy, x = trial.metrics.get("final_accuracy"), trial.parameters["x"]
+            if trial.value is not None and (
+                accuracy is None or not math.isclose(accuracy, float(x))
+            ):
                 self.broken.append(f"trial {trial.number} has another's result: {accuracy}")
 
     def close(self) -> None:
