@@ -87,10 +87,17 @@ def _background_text(workspace: Workspace, process: int) -> str:
     )
 
 
+LEAVING = (
+    "leaving as soon as the question on its way is answered, or given up (two minutes at most for one to "
+    "the cluster); Ctrl-C again leaves at once: jobs go on, nothing is lost"
+)
+
+
 def _run(loaded: LoadedConfig, workspace: Workspace, log_level: str, began: Began) -> int:
     screen = open_screen()
     note = note_of_changes(workspace, loaded)
     with Interrupts() as interrupts, suspendable(screen.close, screen.redraw):
+        interrupts.late = lambda: screen.say(LEAVING, important=True)
         try:
             with (
                 told(Files.of(workspace, loaded.settings), way_on(workspace)),
