@@ -109,6 +109,10 @@ def _run(loaded: LoadedConfig, workspace: Workspace, log_level: str, began: Bega
                     screen.say(note, important=True)
                 began()
                 return _to_the_end(search, screen)
+        except KeyboardInterrupt:  # the second one: the first waits for a good moment
+            screen.close()
+            print(f"left at once. {way_on(workspace)}")
+            return 128 + signal.SIGINT
         finally:
             screen.close()
 

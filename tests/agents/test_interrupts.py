@@ -3,7 +3,10 @@
 import signal
 
 import pytest
+from quick_search import write_quick_search
 
+from agents.commands.search import SearchOptions, choose
+from agents.commands.search import _run as run_it
 from agents.interrupts import Interrupted, Interrupts
 
 
@@ -33,3 +36,15 @@ def test_who_can_leave_at_once_is_told_nothing(monkeypatch):
         signal.sigtimedwait([], 0.05)
     assert told == []
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+def test_who_leaves_at_once_is_told_the_way_on(tmp_path, capsys):
+    loaded, workspace = choose(SearchOptions(config=write_quick_search(tmp_path)))
+
+    def insists():
+        raise KeyboardInterrupt
+
+    assert run_it(loaded, workspace, "info", insists) == 130
+    said = capsys.readouterr().out
+    assert f"python -m agents.run --resume {workspace.directory}" in said
+    assert not workspace.is_held
