@@ -79,7 +79,9 @@ class RunLock:
     def _holder_now(self) -> dict[str, Any]:
         """Who holds the run by its card; of a card that cannot be read, this process."""
         try:
-            with open(self._path, encoding="utf-8") as stream:  # a file that is open may be an old copy
+            with open(
+                self._path, encoding="utf-8"
+            ) as stream:  # a file that is open may be an old copy
                 return _holder(stream)
         except OSError:
             return self._card

@@ -200,7 +200,9 @@ def _failure_without_result(observation: Observation, known: Circumstances) -> F
         message = f"{listing.raw_state}: {listing.reason}".rstrip(": ")
         return _failure(said, message, observation)
     if code is None and observation.is_sentinel_empty:
-        return _failure(Cause.NO_ROOM, f"its exit code could not be written: {_NO_ROOM}", observation)
+        return _failure(
+            Cause.NO_ROOM, f"its exit code could not be written: {_NO_ROOM}", observation
+        )
     if code is None:
         return _failure(
             Cause.LOST,

@@ -19,7 +19,11 @@ def follow(watch, steps, at_once):
             json.dumps({"step": step, "accuracy": step / steps}) + "\n"
             for step in range(first, min(steps, first + at_once))
         )
-        watch.see([TRIAL], {"job": Observation("job", listing, True, None, None, lines.encode())}, watch.now())
+        watch.see(
+            [TRIAL],
+            {"job": Observation("job", listing, True, None, None, lines.encode())},
+            watch.now(),
+        )
 
 
 def test_of_a_long_curve_an_even_part_is_kept_and_the_last_point():

@@ -152,7 +152,9 @@ def test_another_host_s_sign_of_life_is_not_held_against_our_clock(tmp_path, mon
 
 def taken_over(run):
     """The run, in the hands of a host that does not see our lock and took us for dead."""
-    (run.directory / "run.lock").write_text(json.dumps({"host": "login-2", "pid": 77, "since": "x"}))
+    (run.directory / "run.lock").write_text(
+        json.dumps({"host": "login-2", "pid": 77, "since": "x"})
+    )
 
 
 def test_who_was_taken_for_dead_leaves_the_run_to_its_successor(tmp_path):

@@ -303,7 +303,7 @@ LATE_ROOM = "open('exit_code', 'w').close()\nos.mkdir('exit_code.tmp')\n"
 def test_room_that_comes_too_late_does_not_make_the_setup_guilty(cluster):
     """The file for the exit code was made and took nothing: whoever writes it later knows the code."""
     script = cluster.render(request("late", "raise SystemExit(3)"))
-    finish = "ph_finish \"$ph_code\" program\n) &"
+    finish = 'ph_finish "$ph_code" program\n) &'
     assert finish in script
     cluster.render = lambda job: script.replace(finish, ": > exit_code; exit $ph_code\n) &")
     job = request("late", "raise SystemExit(3)")

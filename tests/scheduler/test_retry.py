@@ -9,10 +9,7 @@ from scheduler.settings import MoreMemory, MoreTime, RetrySettings
 HAD = Resources(memory_mb=1000, walltime_seconds=600, queue="debug")
 OF_THE_MACHINE = (Cause.NODE_FAILURE, Cause.PREEMPTED, Cause.LOST, Cause.NO_ROOM)
 OWN_FAULTS = [
-    cause
-    for cause in Cause
-    if cause
-    not in (Cause.OUT_OF_MEMORY, Cause.WALLTIME, *OF_THE_MACHINE)
+    cause for cause in Cause if cause not in (Cause.OUT_OF_MEMORY, Cause.WALLTIME, *OF_THE_MACHINE)
 ]
 
 
