@@ -209,8 +209,9 @@ class Submitting:
         return any(job.job_id is not None and job.resources == asked for job in jobs)
 
     def _later(self, trial: Trial, why: str) -> None:
+        if self.held_back.get(trial.number) != why:  # a queue that stays full is logged once
+            self._journal.event("submit_later", "warning", trial=trial.number, why=why)
         self.held_back[trial.number] = why
-        self._journal.event("submit_later", "warning", trial=trial.number, why=why)
 
     def _wait_to_submit(self, trials: Sequence[Trial], before: Mapping[int, str]) -> None:
         """When to try again. Soon at first: a job that leaves its sentinel still counts against a

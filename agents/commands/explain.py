@@ -89,26 +89,37 @@ class Explanation:
     """Of a failed trial, the directory on this side that holds what it wrote."""
 
 
-def explain(directory: Path, trial: int, *, as_json: bool = False) -> str:
-    """Why trial number `trial` of the run in `directory` was proposed.
+def explain(directory: Path, trial: int | None = None, *, as_json: bool = False) -> str:
+    """Why trial number `trial` of the run in `directory` was proposed; that of the best without a number.
 
     Raises ConfigurationError where there is no such run or trial, LedgerError.
     """
     reading = read_run(directory)
-    trials = reading.view.trials
-    if not 0 <= trial < len(trials):
-        there = (
-            f"it has {count(len(trials), 'trial')}, from 0 on" if trials else "it has no trials yet"
-        )
-        raise ConfigurationError(f"{directory}: there is no trial {trial}; {there}")
-    view, exchanges = reading.view, read_exchanges(reading.workspace.exchanges)
-    found = explanation(trials[trial], view, exchanges)
-    job = trials[trial].job
-    if found.failure and job is not None and (directory / job.directory).is_dir():
-        found = replace(found, files=str(directory / job.directory))
+    of = _asked_for(reading.view, trial, directory)
+    exchanges = read_exchanges(reading.workspace.exchanges)
+    found = explanation(of, reading.view, exchanges)
+    if found.failure and of.job is not None and (directory / of.job.directory).is_dir():
+        found = replace(found, files=str(directory / of.job.directory))
     if as_json:
         return json.dumps({"schema": 1, **asdict(found)}, indent=2, default=str)
     return "\n".join(_lines(found))
+
+
+def _asked_for(view: StudyView, number: int | None, directory: Path) -> Trial:
+    if number is None:
+        if view.best is None:
+            raise ConfigurationError(
+                f"{directory}: none of its trials is completed, so there is no best one: "
+                "give the number of a trial after DIR"
+                if view.trials
+                else f"{directory}: it has no trials yet"
+            )
+        return view.best
+    if not 0 <= number < len(view.trials):
+        known = count(len(view.trials), "trial")
+        there = f"it has {known}, from 0 on" if view.trials else "it has no trials yet"
+        raise ConfigurationError(f"{directory}: there is no trial {number}; {there}")
+    return view.trials[number]
 
 
 def explanation(

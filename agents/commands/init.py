@@ -76,9 +76,9 @@ def init(options: InitOptions) -> None:
         shutil.copyfile(str(resources.files("jobs").joinpath("templates", PROGRAM)), program)
     _write(options.output, text)
     if options.as_json:
-        print(_document(options, seen, inventory, transport_settings))
+        print(_document(options, seen, inventory))
     else:
-        _say(options, seen, inventory, transport_settings)
+        _say(options, seen, inventory)
 
 
 def _check_output(options: InitOptions) -> None:
@@ -313,12 +313,7 @@ def _write(path: Path, text: str) -> None:
         tried.unlink(missing_ok=True)
 
 
-def _say(
-    options: InitOptions,
-    seen: Machine,
-    inventory: Inventory,
-    transport: LocalTransportSettings | SshTransportSettings,
-) -> None:
+def _say(options: InitOptions, seen: Machine, inventory: Inventory) -> None:
     say: Callable[[str], None] = print
     say(
         f"{seen.user}@{seen.host}: {seen.batch}, {seen.cores} cores here, Python {seen.python_version}"
@@ -335,7 +330,7 @@ def _say(
         say(f"  not known: {line}")
     say(f"written: {options.output} (and {PROGRAM}, a stand-in for your training program)")
     say("next:")
-    for command in _next(options, seen, transport):
+    for command in _next(options, seen):
         say(f"  {command}")
 
 
@@ -344,28 +339,14 @@ def _shown(inventory: Inventory) -> list[Queue]:
     return [each for each in inventory.queues if not (each.is_hidden or each.by_route_only)]
 
 
-def _next(
-    options: InitOptions,
-    seen: Machine,
-    transport: LocalTransportSettings | SshTransportSettings,
-) -> list[str]:
-    """What a person types next."""
-    verbs = [
-        *(["connect "] if transport.kind == "ssh" else []),
-        "doctor ",
-        *(["resources "] if seen.batch != "local" else []),
-        "",
-    ]
+def _next(options: InitOptions, seen: Machine) -> list[str]:
+    """What a person types next; the connection is open."""
+    verbs = ["doctor ", *(["resources "] if seen.batch != "local" else []), ""]
     config = shlex.quote(str(options.output))
     return [f"python -m agents.run {verb}--config {config}" for verb in verbs]
 
 
-def _document(
-    options: InitOptions,
-    seen: Machine,
-    inventory: Inventory,
-    transport: LocalTransportSettings | SshTransportSettings,
-) -> str:
+def _document(options: InitOptions, seen: Machine, inventory: Inventory) -> str:
     """What `_say` says, for scripts."""
     document = {
         "written": str(options.output),
@@ -383,6 +364,6 @@ def _document(
         ],
         "silence": inventory.silence or None,
         "missing": [*inventory.missing],
-        "next": _next(options, seen, transport),
+        "next": _next(options, seen),
     }
     return json.dumps(document, indent=2, ensure_ascii=False)

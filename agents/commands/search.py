@@ -204,14 +204,17 @@ def _ways_on(run: Workspace, options: SearchOptions) -> str:
     directory = shlex.quote(str(run.directory))
     given = "".join(f" --set {shlex.quote(text)}" for text in options.laid_over)
     command = f"python -m agents.run --config {shlex.quote(str(options.config))}{given}"
+    end = f"python -m agents.run stop {directory}"
     if run.is_held:
-        what, way = " that is being worked on", "to look at it:      python -m agents.run watch"
+        what, way = " that is being worked on", "to look at it:        python -m agents.run watch"
     else:
-        what, way = "", f"to go on with it:   {command} --resume"
+        what, way = "", f"to go on with it:     {command} --resume"
+        end += f" && python -m agents.run resume {directory}"
     return (
         f"there is an unfinished run of this experiment{what}: {run.directory}\n"
         f"  {way} {directory}\n"
-        f"  to start another:   {command} --new"
+        f"  to be done with it:   {end}\n"
+        f"  to start another:     {command} --new"
     )
 
 

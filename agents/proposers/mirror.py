@@ -27,7 +27,7 @@ from optuna.trial import TrialState as OptunaState
 from agents.proposers.pending import PointKey, point_key
 from agents.space import SearchSpace
 from agents.tradeoff import second_value
-from agents.trial import Direction, Second, StudyView, Trial, TrialState
+from agents.trial import Direction, Second, StudyView, Trial, TrialState, sign
 from training.contract import ParameterValue
 
 _STATES = {
@@ -161,7 +161,7 @@ class Mirror:
             params={name: trial.parameters[name] for name in distributions},
             distributions=distributions,
             system_attrs=dict(trial.sampler_attrs),
-            intermediate_values=_curve(trial) if state is OptunaState.PRUNED else {},
+            intermediate_values=self._curve(trial) if state is OptunaState.PRUNED else {},
         )
 
     def _values(self, trial: Trial) -> list[float] | None:
@@ -171,6 +171,15 @@ class Mirror:
             values.append(second_value(trial, self._second.metric))
         found = [value for value in values if value is not None and math.isfinite(value)]
         return found if len(found) == len(values) else None
+
+    def _curve(self, trial: Trial) -> dict[int, float]:
+        """By which Optuna ranks what was pruned: the accuracy, turned where the objective is minimized."""
+        up = sign(self._direction)
+        return {
+            int(step): up * value
+            for step, value in zip(trial.curve.step, trial.curve.accuracy, strict=True)
+            if value is not None
+        }
 
     def seen(self, parameters: Mapping[str, ParameterValue]) -> bool:
         """Whether some trial, in whatever state, has exactly these hyperparameters."""
@@ -225,14 +234,6 @@ def _inside(
         if not distribution._contains(internal):
             return False
     return True
-
-
-def _curve(trial: Trial) -> dict[int, float]:
-    return {
-        int(step): value
-        for step, value in zip(trial.curve.step, trial.curve.accuracy, strict=True)
-        if value is not None
-    }
 
 
 def sobol_sampler(distributions: Mapping[str, BaseDistribution], seed: int) -> BaseSampler:

@@ -22,6 +22,7 @@ from agents.proposers.tokens import token_estimate
 
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
+    from langgraph.graph import StateGraph
 
 MAX_ARGUMENTS = 300
 """Characters of a call that are repeated."""
@@ -85,81 +86,9 @@ class LookingUp:
         Where the endpoint fails on the way, what was found until then. Raises ToolsRefused where
         the server knows no tools.
         """
-        from langchain_core.utils.function_calling import convert_to_openai_tool
-        from langgraph.graph import END, START, StateGraph
-
-        by_name = {tool.name: tool for tool in tools}
-        described = [convert_to_openai_tool(tool) for tool in tools]
-        fixed = token_estimate(json.dumps(described))
         deadline = self._clock() + self._budget.seconds
-
-        def ask(state: _State) -> dict[str, Any]:
-            messages = state["messages"]
-            left = max(0.1, deadline - self._clock())
-            try:
-                reply = self._endpoint.call_tools(messages, described, left)
-            except (EndpointAway, ToolsRefused) as error:
-                if isinstance(error, ToolsRefused) and not state["used"]:
-                    raise
-                return {"calls": [], "trouble": str(error)}
-            written = [] if reply.calls else _written_calls(reply.text, by_name)
-            reply = replace(reply, calls=written) if written else reply
-            keep(messages, reply)
-            calls = list(reply.calls)[: self._budget.calls - state["used"]]
-            spent = sum(reply.usage.values()) or fixed + _tokens(messages) + token_estimate(
-                reply.text
-            )
-            said: dict[str, Any] = {"role": "assistant", "content": reply.text}
-            said |= {} if written else {"tool_calls": calls}
-            return {
-                "messages": [said] if calls else [],
-                "calls": calls,
-                "written": bool(written),
-                "tokens": state["tokens"] + spent,
-            }
-
-        def act(state: _State) -> dict[str, Any]:
-            answers = [(call, _answer(by_name, call)) for call in state["calls"]]
-            lines = [f"{_name(call)}: {answer}" for call, answer in answers]
-            told = [
-                {"role": "tool", "tool_call_id": call["id"], "content": answer}
-                for call, answer in answers
-            ]
-            return {
-                "messages": [_in_text(lines)] if state["written"] else told,
-                "lines": lines,
-                "used": state["used"] + len(answers),
-                "calls": [],
-            }
-
-        def after_ask(state: _State) -> str:
-            return "act" if state["calls"] else END
-
-        def after_act(state: _State) -> str:
-            next_one = state["tokens"] + fixed + _tokens(state["messages"])
-            enough = (
-                state["used"] >= self._budget.calls
-                or next_one > self._budget.tokens
-                or self._clock() >= deadline
-            )
-            return END if enough else "ask"
-
-        graph = StateGraph(_State)
-        graph.add_node("ask", ask)
-        graph.add_node("act", act)
-        graph.add_edge(START, "ask")
-        graph.add_conditional_edges("ask", after_ask, ["act", END])
-        graph.add_conditional_edges("act", after_act, ["ask", END])
-        first = {"role": "user", "content": f"{question}\n{self._instruction()}"}
-        if fixed + _tokens([first]) > self._budget.tokens:
-            return Found([], 0, 0)
-        beginning: _State = {
-            "messages": [first], "calls": [], "written": False, "lines": [], "used": 0, "tokens": 0,
-            "trouble": None,
-        }  # fmt: skip
-        # A turn is two steps; each turn uses at least one call.
-        end = graph.compile().invoke(beginning, {"recursion_limit": 2 * self._budget.calls + 5})
-        return Found(end["lines"], end["used"], end["tokens"], end["trouble"])
+        turns = _Turns(self._endpoint, self._budget, self._clock, deadline, tools, keep)
+        return turns.run(f"{question}\n{self._instruction()}")
 
     def _instruction(self) -> str:
         return (
@@ -168,6 +97,103 @@ class LookingUp:
             "your tools. Do not propose yet: you are asked again, with what you found. Say READY, "
             "without a call, when you know enough.\n"
         )
+
+
+class _Turns:
+    """The graph's nodes and edges, for one question."""
+
+    def __init__(
+        self,
+        endpoint: CallsTools,
+        budget: ToolSettings,
+        clock: Callable[[], float],
+        deadline: float,
+        tools: Sequence[BaseTool],
+        keep: Keep,
+    ) -> None:
+        from langchain_core.utils.function_calling import convert_to_openai_tool
+
+        self._endpoint, self._budget, self._keep = endpoint, budget, keep
+        self._clock, self._deadline = clock, deadline
+        self._tools = {tool.name: tool for tool in tools}
+        self._described = [convert_to_openai_tool(tool) for tool in tools]
+        self._fixed = token_estimate(json.dumps(self._described))
+        """Tokens of the tools' descriptions, which go along with each question."""
+
+    def run(self, question: str) -> Found:
+        first = {"role": "user", "content": question}
+        if self._fixed + _tokens([first]) > self._budget.tokens:
+            return Found([], 0, 0)
+        beginning: _State = {
+            "messages": [first], "calls": [], "written": False, "lines": [], "used": 0, "tokens": 0,
+            "trouble": None,
+        }  # fmt: skip
+        # A turn is two steps; each turn uses at least one call.
+        limit = 2 * self._budget.calls + 5
+        end = self._graph().compile().invoke(beginning, {"recursion_limit": limit})
+        return Found(end["lines"], end["used"], end["tokens"], end["trouble"])
+
+    def _graph(self) -> StateGraph[_State]:
+        from langgraph.graph import END, START, StateGraph
+
+        graph = StateGraph(_State)
+        graph.add_node("ask", self._ask)
+        graph.add_node("act", self._act)
+        graph.add_edge(START, "ask")
+        graph.add_conditional_edges("ask", _wants_more, {True: "act", False: END})
+        graph.add_conditional_edges("act", self._may_ask, {True: "ask", False: END})
+        return graph
+
+    def _ask(self, state: _State) -> dict[str, Any]:
+        messages = state["messages"]
+        left = max(0.1, self._deadline - self._clock())
+        try:
+            reply = self._endpoint.call_tools(messages, self._described, left)
+        except (EndpointAway, ToolsRefused) as error:
+            if isinstance(error, ToolsRefused) and not state["used"]:
+                raise
+            return {"calls": [], "trouble": str(error)}
+        written = [] if reply.calls else _written_calls(reply.text, self._tools)
+        reply = replace(reply, calls=written) if written else reply
+        self._keep(messages, reply)
+        calls = list(reply.calls)[: self._budget.calls - state["used"]]
+        spent = sum(reply.usage.values())
+        spent = spent or self._fixed + _tokens(messages) + token_estimate(reply.text)
+        said: dict[str, Any] = {"role": "assistant", "content": reply.text}
+        said |= {} if written else {"tool_calls": calls}
+        return {
+            "messages": [said] if calls else [],
+            "calls": calls,
+            "written": bool(written),
+            "tokens": state["tokens"] + spent,
+        }
+
+    def _act(self, state: _State) -> dict[str, Any]:
+        answers = [(call, _answer(self._tools, call)) for call in state["calls"]]
+        lines = [f"{_name(call)}: {answer}" for call, answer in answers]
+        told = [
+            {"role": "tool", "tool_call_id": call["id"], "content": answer}
+            for call, answer in answers
+        ]
+        return {
+            "messages": [_in_text(lines)] if state["written"] else told,
+            "lines": lines,
+            "used": state["used"] + len(answers),
+            "calls": [],
+        }
+
+    def _may_ask(self, state: _State) -> bool:
+        """Whether calls, tokens and seconds are left for another question."""
+        next_one = state["tokens"] + self._fixed + _tokens(state["messages"])
+        return (
+            state["used"] < self._budget.calls
+            and next_one <= self._budget.tokens
+            and self._clock() < self._deadline
+        )
+
+
+def _wants_more(state: _State) -> bool:
+    return bool(state["calls"])
 
 
 def _written_calls(text: str, tools: Mapping[str, BaseTool]) -> list[dict[str, Any]]:

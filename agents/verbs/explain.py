@@ -13,7 +13,9 @@ app = typer.Typer()
 @app.command(epilog="Example: python -m agents.run explain results/20261123_142530_fashion 7")
 def explain(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.")],
-    trial: Annotated[int, typer.Argument(metavar="TRIAL", min=0, help="Its number.")],
+    trial: Annotated[
+        int | None, typer.Argument(metavar="TRIAL", min=0, help="Its number; else the best so far.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Say why a trial was proposed: by whom, on what grounds, and what became of it."""

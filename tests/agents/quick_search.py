@@ -1,9 +1,9 @@
 """A search of one trial that is over at once, for tests of what comes after it."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
+
+import forked
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,8 +31,4 @@ def write_quick_search(base, directories=""):
 
 def run(*words):
     """The command line in a process of its own, without a terminal."""
-    return subprocess.run(
-        [sys.executable, "-m", "agents.run", *map(str, words)],
-        cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=300,
-        env={**os.environ, "NO_COLOR": "1", "COLUMNS": "80"},
-    )  # fmt: skip
+    return forked.command(words, environment={**os.environ, "NO_COLOR": "1", "COLUMNS": "80"})

@@ -13,6 +13,7 @@ import sys
 import time
 from pathlib import Path
 
+import forked
 import pytest
 import typer
 
@@ -29,15 +30,7 @@ training: {command: ["true"]}
 
 
 def pilothouse(*arguments, cwd, **environment):
-    return subprocess.run(
-        [sys.executable, "-m", "agents.run", *map(str, arguments)],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        check=False,
-        stdin=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
-    )
+    return forked.command(arguments, environment={**os.environ, **environment}, directory=cwd)
 
 
 def refused(done, code=2):

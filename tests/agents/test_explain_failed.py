@@ -1,10 +1,10 @@
 """What ``explain`` tells of a trial whose program failed: its last words, and where the rest of them lies."""
 
 import json
-import subprocess
 import sys
 
 import pytest
+from forked import command
 
 PROGRAM = """\
 import sys
@@ -15,9 +15,7 @@ raise ValueError("shapes do not match")
 
 
 def pilothouse(*words):
-    return subprocess.run(
-        [sys.executable, "-m", "agents.run", *words], capture_output=True, text=True
-    ).stdout
+    return command(words).stdout
 
 
 @pytest.fixture(scope="module")
@@ -53,3 +51,9 @@ def test_scripts_get_both(run):
     document = json.loads(pilothouse("explain", str(run), "0", "--json"))
     assert document["files"].endswith("job_failed_iter_001_trial_0000")
     assert "shapes do not match" in document["stderr"]
+
+
+def test_there_is_no_best_of_failed_ones(run):
+    done = command(["explain", run])
+    assert done.returncode == 2
+    assert "none of its trials is completed" in done.stderr

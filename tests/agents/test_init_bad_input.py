@@ -1,6 +1,5 @@
 """``init`` on bad input: one clear message, and nothing that was there is lost."""
 
-import os
 import shutil
 from pathlib import Path
 
@@ -13,7 +12,7 @@ with_ssh = pytest.mark.skipif(shutil.which("ssh") is None, reason="needs openssh
 
 def init(directory, *words):
     words = ["init", "--yes", *words]
-    return forked.command(words, environment=dict(os.environ), directory=directory)
+    return forked.command(words, directory=directory)
 
 
 @pytest.mark.parametrize("force", [False, True])

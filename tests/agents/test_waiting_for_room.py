@@ -79,6 +79,8 @@ def test_a_limit_is_said_once_and_tried_again_soon_then_less_often(run, monkeypa
         found.append(waits(run))
     assert found == pytest.approx([1, 2, 4, 8], abs=0.5)
     assert said == [f"trial 0: submitted later: {LIMIT}"]
+    log = (run.workspace.directory / "logs" / "run.jsonl").read_text()
+    assert log.count("submit_later") == 1
     answer_with(run, monkeypatch, lambda r: Submitted(r.name, "1"))
     run.flight.submit()
     assert not run.flight.submitting.held_back

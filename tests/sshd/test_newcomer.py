@@ -68,6 +68,7 @@ def test_the_first_half_hour(
     )  # fmt: skip
     assert "queue debug: 1 node, 4 a100" in screen
     assert "next:" in screen
+    assert "run connect" not in screen  # it is open
     written = load(config).settings.cluster
     assert (written.batch_system.kind, written.resources.queue) == ("slurm", "debug")
     assert written.transport.kind == "ssh"

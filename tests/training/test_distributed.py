@@ -3,8 +3,10 @@ import socket
 import subprocess
 import sys
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
+import forked
 import pytest
 import torch
 
@@ -28,24 +30,31 @@ def free_port():
 TORCHRUN = ["torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
 
 
-def train(directory, *launcher, options=OPTIONS, code=0):
-    command = [*launcher, "training.train", "--output-dir", str(directory), "--epochs", "2"]
-    done = subprocess.run(
-        [sys.executable, "-m", *command, *options],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == code, done.stderr
-    return parse_result((directory / "results.json").read_bytes())
+def in_two(start):
+    """Start what `start` does as two processes that find each other, as a launcher would. Their ends."""
+    meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": "2"}
+    both = [
+        start(environment={**os.environ, **meeting, "RANK": rank, "LOCAL_RANK": rank})
+        for rank in ("0", "1")
+    ]
+    return [one.wait() for one in both]
+
+
+def train_in_two(directory, *options):
+    arguments = ["--output-dir", directory, "--epochs", "2", *options]
+    ends = in_two(partial(forked.training, *arguments))
+    return ends, parse_result((directory / "results.json").read_bytes())
 
 
 def test_two_processes_find_what_one_does_with_the_same_batch(tmp_path):
-    (tmp_path / "one").mkdir()
-    (tmp_path / "two").mkdir()
-    one = train(tmp_path / "one")
-    two = train(tmp_path / "two", *TORCHRUN)
+    found = []
+    for name, launcher in (("one", []), ("two", TORCHRUN)):
+        out = ["--output-dir", str(tmp_path / name), "--epochs", "2", *OPTIONS]
+        command = [sys.executable, "-m", *launcher, "training.train", *out]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        found.append(parse_result((tmp_path / name / "results.json").read_bytes()))
+    one, two = found
     assert two.curve.step == one.curve.step
     # Sums are added in another order: a few of 2,000 images may fall on the other side.
     assert two.curve.accuracy == pytest.approx(one.curve.accuracy, abs=0.01)
@@ -87,12 +96,8 @@ leave()
 def test_all_processes_judge_the_same_network(tmp_path, ema):
     script = tmp_path / "script.py"
     script.write_text(STATISTICS)
-    command = [sys.executable, "-m", *TORCHRUN[:-1], str(script), str(tmp_path), ema]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
+    for done in in_two(partial(forked.script, script, tmp_path, ema)):
+        assert done.returncode == 0, done.stderr
     assert (tmp_path / "0").read_text() == (tmp_path / "1").read_text()
 
 
@@ -120,11 +125,10 @@ def test_batch_normalization_over_all_processes_is_that_of_one(tmp_path, flag, i
     script = tmp_path / "script.py"
     script.write_text(NORMALIZED)
     found = []
-    for name, launcher in (("one", []), ("two", ["-m", *TORCHRUN[:-1]])):
-        command = [sys.executable, *launcher, str(script), str(tmp_path / name), *flag]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
+    for name in ("one", "two"):
+        start = partial(forked.script, script, tmp_path / name, *flag)
+        for done in in_two(start) if name == "two" else [start().wait()]:
+            assert done.returncode == 0, done.stderr
         path = tmp_path / name / "checkpoints" / "last.pt"
         found.append(torch.load(path, weights_only=True)["model"])
     one, two = found
@@ -247,13 +251,14 @@ def test_who_fails_stays_where_its_end_would_take_the_others_down(monkeypatch, b
 
 
 def test_a_last_batch_that_is_too_small_for_all_processes_is_left_out(tmp_path):
-    found = train(tmp_path, *TORCHRUN, options=["--batch-size", "4999", "--width", "2"])
+    _, found = train_in_two(tmp_path, "--batch-size", "4999", "--width", "2")
     assert found.status == "completed"  # the mean over no images is no number
     assert found.metrics["train_loss"] == pytest.approx(2.3, abs=0.1)
 
 
 def test_a_batch_that_is_too_small_for_all_processes_is_refused(tmp_path):
-    found = train(tmp_path, *TORCHRUN, options=["--batch-size", "1"], code=1)  # torchrun's own code
+    ends, found = train_in_two(tmp_path, "--batch-size", "1")
+    assert [done.returncode for done in ends] == [2, 2]
     assert "batch_size: 1 is less than the 2 processes" in found.error.message
 
 

@@ -2,11 +2,10 @@
 
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
+import forked
 import pytest
 import torch
 
@@ -77,16 +76,17 @@ sys.exit(program.main())
 
 def interrupted_after(directory, epochs, *more):
     """A real process that gets SIGTERM once it has written so many lines."""
-    program = WAITS_FOR_THE_SIGNAL.replace("EPOCHS", str(epochs))
-    command = [sys.executable, "-c", program, "--output-dir", str(directory), *more]
-    process = subprocess.Popen([*command, "--epochs", "3", *OPTIONS, *MORE], cwd=ROOT)
+    script = directory.with_suffix(".py")
+    script.write_text(WAITS_FOR_THE_SIGNAL.replace("EPOCHS", str(epochs)))
+    arguments = ["--output-dir", directory, *more, "--epochs", "3", *OPTIONS, *MORE]
+    process = forked.script(script, *arguments)
     metrics = directory / "metrics.jsonl"
     limit = time.monotonic() + 180
     while not metrics.exists() or metrics.read_text().count("\n") < epochs:
         assert time.monotonic() < limit
         time.sleep(0.01)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(180) == 1
+    assert process.wait().returncode == 1
     assert result(directory).status == "preempted"
 
 

@@ -1,10 +1,12 @@
 """TensorBoard and W&B beside metrics.jsonl, and what is said where they are missing."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
+import forked
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -12,20 +14,10 @@ TINY = ["--epochs", "2", "--width", "2", "--hidden", "4", "--batch-size", "500"]
 
 
 def train(directory, *flags, path=()):
-    command = [
-        sys.executable,
-        "-m",
-        "training.train",
-        "--output-dir",
-        str(directory),
-        *TINY,
-        *flags,
-    ]
-    return subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=300,
-        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": ":".join(map(str, path)), "HOME": str(directory),
-             "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
+    """The end of a training where the packages in `path` come first."""
+    environment = {**os.environ, "PYTHONPATH": ":".join(map(str, path)), "HOME": str(directory)}
+    arguments = ["--output-dir", directory, *TINY, *flags]
+    return forked.training(*arguments, environment=environment).wait()
 
 
 def lines(directory):
@@ -47,7 +39,12 @@ def test_tensorboard_gets_the_names_and_values_of_the_metrics(tmp_path):
 
 def test_wandb_offline_writes_into_the_directory(tmp_path):
     pytest.importorskip("wandb")
-    done = train(tmp_path, "--wandb", "offline", "--wandb-project", "mine")
+    command = [sys.executable, "-m", "training.train", "--output-dir", str(tmp_path), *TINY]
+    done = subprocess.run(
+        [*command, "--wandb", "offline", "--wandb-project", "mine"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+        env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert list(tmp_path.glob("wandb/offline-run-*/*.wandb"))
 

@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import forked
 import pytest
 
 from training.contract import Task, parse_metrics, parse_result, write_task
@@ -18,14 +19,7 @@ QUICK = {"learning_rate": 0.05, "batch_size": 256, "width": 4}
 def start(directory, hyperparameters, epochs=1, seed=1):
     task = Task("test", 3, "job", seed, hyperparameters, {"epochs": epochs})
     write_task(directory / "hyperparameters.json", task)
-    command = [
-        sys.executable,
-        "-m",
-        "training.train",
-        "--hyperparameters",
-        str(directory / "hyperparameters.json"),
-    ]
-    return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    return forked.training("--hyperparameters", directory / "hyperparameters.json")
 
 
 def result(directory):
@@ -33,7 +27,7 @@ def result(directory):
 
 
 def test_it_learns_and_keeps_the_contract(tmp_path):
-    assert start(tmp_path, QUICK, epochs=2).wait() == 0
+    assert start(tmp_path, QUICK, epochs=2).wait().returncode == 0
     found = result(tmp_path)
     lines, _ = parse_metrics((tmp_path / "metrics.jsonl").read_bytes())
     assert (found.status, found.trial, found.error) == ("completed", 3, None)
@@ -52,7 +46,7 @@ def test_the_same_seed_gives_the_same_curve_and_another_seed_another(tmp_path):
 
 
 def test_a_learning_rate_that_is_far_too_high_diverges(tmp_path):
-    assert start(tmp_path, {**QUICK, "learning_rate": 1e18}, epochs=3).wait() == 1
+    assert start(tmp_path, {**QUICK, "learning_rate": 1e18}, epochs=3).wait().returncode == 1
     assert result(tmp_path).status == "diverged"
 
 
@@ -71,22 +65,22 @@ def test_a_learning_rate_that_is_far_too_high_diverges(tmp_path):
 def test_hyperparameters_that_it_does_not_know_are_a_failure_with_a_reason(
     tmp_path, hyperparameters, words
 ):
-    process = start(tmp_path, hyperparameters)
-    assert process.wait() == 2
-    assert process.stderr.read().count("\n") == 1
+    done = start(tmp_path, hyperparameters).wait()
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
     found = result(tmp_path)
     assert found.status == "failed"
     assert words in found.error.message
 
 
 def test_zero_epochs_are_refused_with_a_result(tmp_path):
-    assert start(tmp_path, QUICK, epochs=0).wait() == 2
+    assert start(tmp_path, QUICK, epochs=0).wait().returncode == 2
     assert "one whole epoch" in result(tmp_path).error.message
 
 
 def test_a_stop_file_ends_it_after_the_epoch(tmp_path):
     (tmp_path / "STOP").touch()
-    assert start(tmp_path, QUICK, epochs=50).wait() == 0
+    assert start(tmp_path, QUICK, epochs=50).wait().returncode == 0
     assert result(tmp_path).status == "pruned"
     assert result(tmp_path).curve.step == (1.0,)
 
@@ -98,7 +92,7 @@ def test_sigterm_leaves_a_result_with_what_was_found(tmp_path):
         assert time.monotonic() < limit
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(180) == 1
+    assert process.wait().returncode == 1
     assert result(tmp_path).status == "preempted"
     assert result(tmp_path).curve.step
 

@@ -30,7 +30,7 @@ def auth(*arguments):
 
 
 def run(command):
-    return forked.command(command[3:], environment=dict(os.environ))
+    return forked.command(command[3:])
 
 
 @pytest.fixture

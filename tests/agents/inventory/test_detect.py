@@ -95,7 +95,7 @@ def test_a_site_without_a_profile_gets_the_share_of_memory_that_goes_with_the_co
 
 def test_a_queue_that_starts_nothing_is_not_shown_like_the_others(capsys):
     queues = (Queue("gpu", nodes=1), Queue("down", nodes=1, is_open=False))
-    _say(InitOptions(), look(), Inventory("slurm", queues), LocalTransportSettings())
+    _say(InitOptions(), look(), Inventory("slurm", queues))
     said = capsys.readouterr().out
     assert "queue gpu: 1 node\n" in said
     assert "queue down: 1 node, closed: it starts no jobs now\n" in said

@@ -36,7 +36,7 @@ def command(directory, name, body):
 
 
 def run(directory, *words):
-    return forked.command(words, environment=dict(os.environ), directory=directory)
+    return forked.command(words, directory=directory)
 
 
 def written(directory):

@@ -11,6 +11,7 @@ import pytest
 from loop_run import (
     PROGRAM,
     Crash,
+    Orchestrator,
     documents,
     hold,
     jobs_run,
@@ -144,7 +145,21 @@ def test_an_unfinished_run_is_not_started_twice_unnoticed(tmp_path):
     first.wait()
     let_go(config)
     screen = ended(config, *more, code=2)
-    assert f"{' '.join(more)} --resume {run_directory(config)}" in screen
+    run = run_directory(config)
+    assert f"{' '.join(more)} --resume {run}" in screen
+    assert f"run stop {run} && python -m agents.run resume {run}" in screen
+
+
+def test_who_wants_no_more_of_an_unfinished_run_ends_it_and_starts_the_next_without_being_asked(
+    tmp_path,
+):
+    config = write_config(tmp_path)
+    left = killed_with_two_jobs(config)
+    assert Orchestrator(tmp_path, "stop", str(left)).wait() == 0
+    assert "asked for it" in ended(config, begin=resume)
+    assert summary(config)["counts"]["completed"] == 2
+    ended(config, "--max-iterations", "1")
+    assert len(list(left.parent.glob("*/run.json"))) == 2
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])

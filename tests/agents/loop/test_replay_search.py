@@ -132,6 +132,13 @@ def test_explain_is_json_for_scripts(runs):
     assert json.loads(explain(one, 0, as_json=True))["asked"] is None
 
 
+def test_explain_without_a_number_tells_of_the_best(runs):
+    one, *_ = runs
+    best = read_run(one).view.best
+    assert best is not None
+    assert explain(one) == explain(one, best.number)
+
+
 def test_explain_of_what_there_is_not(runs, tmp_path):
     one, *_ = runs
     with pytest.raises(

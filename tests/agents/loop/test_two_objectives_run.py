@@ -2,9 +2,9 @@
 
 import json
 import re
-import subprocess
 import sys
 
+import forked
 import pytest
 
 from agents.report.numbers import measure, number
@@ -36,8 +36,7 @@ cluster: {{poll: {{floor: 0.05s, ceiling: 0.3s}}}}
 directories: {{local_base: "{directory}/results"}}
 """
     )
-    command = [sys.executable, "-m", "agents.run", "--config", str(directory / "config.yaml")]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = forked.command(["--config", directory / "config.yaml"])
     return done, next((directory / "results").iterdir())
 
 
@@ -67,8 +66,7 @@ def test_both_values_of_a_trial_are_told_wherever_it_is(search):
     heads = page[page.index('<table id="table">') :].partition("</thead>")[0]
     assert '<th scope="col" class="n">flops</th>' in heads
     assert f"<td>{flops}</td>" in page
-    command = [sys.executable, "-m", "agents.run", "explain", str(directory), "3"]
-    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    told = forked.command(["explain", directory, "3"]).stdout
     assert f", flops {number(trial.metrics['flops'])}" in told
 
 
@@ -82,15 +80,13 @@ def test_every_trial_is_on_the_front_of_a_pure_trade_off(search):
 
 
 def test_its_status_tells_the_front(search):
-    command = [sys.executable, "-m", "agents.run", "status", str(search[1])]
-    told = subprocess.run([*command, "--json"], capture_output=True, text=True, check=True)
-    (state,) = json.loads(told.stdout)
+    (state,) = json.loads(forked.command(["status", search[1], "--json"]).stdout)
     summary = json.loads((search[1] / "summary.json").read_text())
     ends = [(one["trial"], one["value"], one["second"]) for one in state["front"]]
     expected = summary["trade_off"]["front"]
     assert ends == [(one["trial"], one["value"], one["second"]) for one in expected]
     assert state["second_metric"] == "flops"
-    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    shown = forked.command(["status", search[1]]).stdout
     assert "accuracy_auc, flops: trial" in " ".join(shown.split())
 
 

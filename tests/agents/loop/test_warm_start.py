@@ -2,11 +2,11 @@
 
 import json
 import shutil
-import subprocess
 import sys
 from dataclasses import replace
 from types import SimpleNamespace
 
+import forked
 import pytest
 
 from agents.config import load
@@ -54,8 +54,7 @@ directories: {{local_base: "{directory}/{name}"}}
 
 
 def search(config, *more):
-    command = [sys.executable, "-m", "agents.run", *(more or ("--config", str(config)))]
-    return subprocess.run(command, capture_output=True, text=True)
+    return forked.command(more or ("--config", config))
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """A short search of an LLM against a server, as a person starts it; jobs that take no time."""
 
 import json
-import os
 import sys
 from pathlib import Path
 
@@ -52,7 +51,7 @@ def command(*words):
 
 def pilothouse(*words):
     """What a person sees of a command."""
-    return forked.command(words, environment=dict(os.environ))
+    return forked.command(words)
 
 
 def run_of(config):

@@ -14,6 +14,7 @@ from base64 import b64encode
 from pathlib import Path
 from urllib.parse import quote
 
+import forked
 import pytest
 from endpoint_run import PROGRAM, ROOT, command, run_of, spread, write_config
 from openai_server import Answer, OpenAiServer, completion, error, in_text, proposals, reset
@@ -169,10 +170,8 @@ def everything_shown(config):
     run = run_of(config)
     yield "the screen", done.stdout + done.stderr
     for words in (("config", "show", config), ("status", run), ("doctor", "--config", config)):
-        told = subprocess.run(
-            command(*words), cwd=ROOT, capture_output=True, stdin=subprocess.DEVNULL
-        )
-        yield words[0], told.stdout + told.stderr
+        told = forked.command(words)
+        yield words[0], (told.stdout + told.stderr).encode()
     for number in range(len(list(run.glob("job_*")))):
         yield f"explain {number}", explain(run, number, as_json=False).encode()
     for path in config.parent.rglob("*"):

@@ -16,6 +16,7 @@ from agents.space import SearchSpace
 from agents.steering import Steered, lessons
 from agents.trial import NOT_OF_THE_POINT, TrialState
 from scheduler.job import Cause, Failure
+from training.contract import Curve
 
 REAL = FloatParameter(type="float", low=0, high=1)
 SPACE = SearchSpace.build({"x": REAL, "y": REAL}, [])
@@ -62,6 +63,21 @@ def test_what_says_nothing_of_its_point_changes_no_expectation(more):
 @pytest.mark.parametrize("cause", sorted(set(Cause) - NOT_OF_THE_POINT, key=str))
 def test_what_fails_by_its_point_teaches(cause):
     assert expected(dead(7, cause))[1] < expected()[1] - 0.1
+
+
+@pytest.mark.parametrize("direction", ["maximize", "minimize"])
+def test_of_two_pruned_trials_the_more_accurate_is_the_better_one_also_where_a_loss_counts(
+    direction,
+):
+    ends = {0: 0.2, 1: 0.8}
+    pruned = [
+        trial(n, state=TrialState.PRUNED, parameters=NEAR, curve=Curve((1, 2), (0.1, end)))
+        for n, end in ends.items()
+    ]
+    mirror = Mirror(SPACE, direction)
+    mirror.sync(view(*pruned))
+    weak, strong = (one.intermediate_values[2] for one in mirror.study.trials)
+    assert strong > weak if direction == "maximize" else strong < weak
 
 
 def test_an_llm_is_not_shut_out_by_nodes_that_fail():

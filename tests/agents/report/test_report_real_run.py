@@ -1,10 +1,9 @@
 """The report of a search that really ran, an attempt of it lost on the way."""
 
 import json
-import subprocess
 import sys
-from pathlib import Path
 
+import forked
 import pytest
 from report_markup import Page
 
@@ -43,8 +42,7 @@ cluster: {{batch_system: {{kind: local, slots: 1}}, poll: {{floor: 0.05s, ceilin
 directories: {{local_base: "{directory}/results"}}
 """
     )
-    command = [sys.executable, "-m", "agents.run", "--config", str(directory / "config.yaml")]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = forked.command(["--config", directory / "config.yaml"])
     assert done.returncode == 0, done.stdout + done.stderr
     return next((directory / "results").iterdir())
 
@@ -67,8 +65,8 @@ def test_the_page_of_the_run_is_the_page_that_is_written_again(run):
     own = (run / "reports" / "report.html").read_text()
     summary = json.loads((run / "summary.json").read_text())
     again = run.parent / "again.html"
-    command = [sys.executable, "-m", "agents.run", "report", str(run), "--output", str(again)]
-    subprocess.run(command, check=True, capture_output=True, cwd=Path.cwd())
+    done = forked.command(["report", run, "--output", again])
+    assert done.returncode == 0, done.stderr
     assert Page(again.read_text()).text == Page(own).text
     words = Page(own).text
     assert "accuracy_auc against size" in words

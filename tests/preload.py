@@ -1,4 +1,4 @@
-"""Imported once by the server from which the tests' processes of the command line are forked."""
+"""Imported once by the server from which the tests' processes are forked."""
 
 import alembic.command
 import alembic.context
@@ -10,6 +10,7 @@ import openai.resources.chat
 import optuna
 import optuna.importance
 import sqlalchemy.dialects.sqlite
+import torch
 
 import agents.commands.harvest
 import agents.commands.search
@@ -19,6 +20,8 @@ import agents.proposers.surrogate
 import agents.run
 import scheduler.batch.local
 import scheduler.transports.local
+import training.train
+import training.trainer
 
 __all__ = [
     "agents",
@@ -30,6 +33,8 @@ __all__ = [
     "optuna",
     "scheduler",
     "sqlalchemy",
+    "torch",
+    "training",
 ]
 
 # The first storage of a process imports Optuna's tables, and all its migrations.
