@@ -88,8 +88,8 @@ def _background_text(workspace: Workspace, process: int) -> str:
 
 
 LEAVING = (
-    "leaving as soon as the question on its way is answered, or given up (two minutes at most for one to "
-    "the cluster); Ctrl-C again leaves at once: jobs go on, nothing is lost"
+    "leaving as soon as the question on its way is answered or given up (two minutes at most for a poll); "
+    "Ctrl-C again leaves at once: jobs go on, nothing is lost"
 )
 
 

@@ -38,13 +38,21 @@ def test_who_can_leave_at_once_is_told_nothing(monkeypatch):
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
 
 
-def test_who_leaves_at_once_is_told_the_way_on(tmp_path, capsys):
+def test_who_insists_is_told_what_it_waits_for_and_the_way_on(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("agents.interrupts.LATE_SECONDS", 0.01)
     loaded, workspace = choose(SearchOptions(config=write_quick_search(tmp_path)))
+    said = []
 
-    def insists():
-        raise KeyboardInterrupt
+    def busy():
+        signal.raise_signal(signal.SIGINT)
+        for _ in range(1000):
+            said.append(capsys.readouterr().out)
+            if "leaving as soon as" in said[-1]:
+                break
+            signal.sigtimedwait([], 0.01)
+        signal.raise_signal(signal.SIGINT)
 
-    assert run_it(loaded, workspace, "info", insists) == 130
-    said = capsys.readouterr().out
-    assert f"python -m agents.run --resume {workspace.directory}" in said
+    assert run_it(loaded, workspace, "info", busy) == 130
+    assert "Ctrl-C again" in "".join(said)
+    assert f"python -m agents.run --resume {workspace.directory}" in capsys.readouterr().out
     assert not workspace.is_held
