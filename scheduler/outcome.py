@@ -191,12 +191,10 @@ def _failure_without_result(observation: Observation, known: Circumstances) -> F
     said = listing.cause if listing is not None else None
     if known.shares_job and code is not None and code not in _STOPPED:
         said = None
-    # A node that failed writes no exit code: with one, the listing was a moment too early.
-    if (
-        listing is not None
-        and said is not None
-        and not (code is not None and said is Cause.NODE_FAILURE)
-    ):
+    # A node that failed writes no exit code, but that of a program which it killed as it went down: with
+    # another, the listing was a moment too early.
+    ended_first = said is Cause.NODE_FAILURE and code is not None and code not in _STOPPED
+    if listing is not None and said is not None and not ended_first:
         message = f"{listing.raw_state}: {listing.reason}".rstrip(": ")
         return _failure(said, message, observation)
     if code is None:

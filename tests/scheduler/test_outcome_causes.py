@@ -159,3 +159,10 @@ def test_what_a_program_said_is_told_without_its_colours_and_bells():
         found.failure.message
         == "the program ended with exit code 3: ValueError: no \ufffd\ufffdway"
     )
+
+
+@pytest.mark.parametrize("code", [137, 143])
+def test_a_node_that_goes_down_kills_programs_and_no_memory_was_short(code):
+    # A MOM that is stopped: the script outlives its program by a moment, and writes its sentinel.
+    assert failure(code, "Killed", ended(Cause.NODE_FAILURE)).cause is Cause.NODE_FAILURE
+    assert failure(1, "ValueError", ended(Cause.NODE_FAILURE)).cause is Cause.PROGRAM_ERROR
