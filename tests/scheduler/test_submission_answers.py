@@ -37,6 +37,16 @@ def test_a_submission_in_doubt_tells_what_its_command_said(tmp_path, monkeypatch
             assert answer.why == "Connection refused; qsub: cannot connect to server a"
 
 
+def test_a_refusal_that_says_why_in_its_second_line_is_one_line(tmp_path, monkeypatch):
+    batch = PbsBatch(PbsBatchSettings(kind="pbs"))
+    said = "printf 'qsub: Request rejected.\\nReason:\\n - No active allocation\\n' >&2; return 32"
+    monkeypatch.setattr(batch, "submit_shell", lambda: f"ph_submit() {{ {said}; }}\n")
+    cluster = Cluster(LocalTransport(), batch, str(tmp_path), "run")
+    cluster.prepare()
+    answer = cluster.submit([request("job", "pass")])["job"]
+    assert answer == Refused("job", "qsub: Request rejected. Reason: - No active allocation")
+
+
 class Forgetful(LocalBatch):
     """Names the job inside a job, and lists none that has ended."""
 
