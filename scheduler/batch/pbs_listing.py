@@ -102,6 +102,8 @@ def _listing(job_id: str, row: Mapping[str, str]) -> Listing:
 def _waiting(letter: str, row: Mapping[str, str]) -> str:
     comment = row.get("comment", "")
     if letter in pbs_states.SUSPENDED:
+        # What is left of its start tells nothing.
+        comment = "" if comment.startswith(pbs_states.STARTED) else comment
         return f"suspended: {comment}".rstrip(": ")
     if letter == "H" and not comment:
         return "; ".join(
