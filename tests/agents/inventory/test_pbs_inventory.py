@@ -154,7 +154,7 @@ def test_of_queues_that_start_a_job_at_once_mine_is_named():
     inventory = pbs.read(seen(queues="\n".join(reversed(queues.split("\n"))), jobs=""))
     asked = replace(ASKED, walltime_seconds=60)
     inventory = replace(inventory, starts=guesses(inventory, asked, now=0.0))
-    assert [start.queue for start in inventory.starts][0] == "aaa"
+    assert next(start.queue for start in inventory.starts) == "aaa"
     assert advice(inventory, asked, [], now=0.0)[0].startswith("first start: queue debug, now")
 
 
