@@ -137,6 +137,8 @@ def _waiting_for(observation: Observation) -> str:
     listing = observation.listing
     if listing is not None and listing.is_forgotten:
         return listing.reason
+    if observation.new_metrics:
+        return "left the queue, and its program still reports"
     return "left the queue; waiting for its files"
 
 

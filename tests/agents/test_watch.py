@@ -6,7 +6,7 @@ from itertools import pairwise
 from agents.outcome import intermediate_values
 from agents.trial import Job, Trial, TrialState
 from agents.watch import MOST_LINES, Watch
-from scheduler.job import JobState, Listing, Observation
+from scheduler.job import Cause, JobState, Listing, Observation
 
 TRIAL = Trial(0, 1, TrialState.RUNNING, {}, "sampler", 0, job=Job("job", "job", 1, job_id="1"))
 
@@ -57,3 +57,26 @@ def test_a_job_that_ran_between_two_polls_ran():
     watch.forget(TRIAL)
     watch.see([TRIAL], {"job": never})
     assert watch.running_for(TRIAL) is None
+
+
+def test_a_job_that_the_scheduler_gave_up_on_is_not_lost_while_it_reports():
+    # A node whose daemon died: PBS deletes its job, which works on all the same.
+    now = [0.0]
+    watch = Watch(60.0, "token", lambda: now[0])
+    gone = Listing("1", JobState.ENDED, cause=Cause.NODE_FAILURE)
+
+    def ended(at, new=b""):
+        now[0] = at
+        return bool(watch.see([TRIAL], {"job": Observation("job", gone, True, None, None, new)}))
+
+    line = b'{"step": 1, "accuracy": 0.5}\n'
+    assert not ended(0.0)
+    assert not ended(50.0, line)
+    assert watch.reason(TRIAL) == "left the queue, and its program still reports"
+    assert not ended(100.0)
+    assert watch.reason(TRIAL) == "left the queue; waiting for its files"
+    assert ended(110.0)
+    watch.forget(TRIAL)
+    watch.cancelled.add("job")
+    assert not ended(200.0)
+    assert ended(260.0, line)
