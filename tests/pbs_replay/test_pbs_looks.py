@@ -1,8 +1,8 @@
 """What `resources` and `queue` read of a real PBS, and what a suspended job of it says."""
 
 import subprocess
-import sys
 
+import forked
 import pytest
 from bench import GOOD, SLEEP, Bench
 from pbs_lab import RealPbs
@@ -40,8 +40,7 @@ def look():
 
 def queue(tmp_path, job_id):
     (tmp_path / "config.yaml").write_text(CONFIG)
-    words = ["-m", "agents.run", "queue", "--config", tmp_path / "config.yaml", job_id]
-    return subprocess.run([sys.executable, *words], capture_output=True, text=True)
+    return forked.command(["queue", "--config", tmp_path / "config.yaml", job_id])
 
 
 def test_a_job_that_is_held_says_why(bench):
