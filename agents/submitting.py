@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from itertools import chain
 
 from agents.config.model import Settings
-from agents.jobs import as_jobs, in_packs, job_request, new_job, shared_name
+from agents.jobs import as_jobs, in_packs, job_request, new_job, shared_name, with_more
 from agents.journal import Journal
 from agents.ledger import Ledger
 from agents.outcome import Outcome
@@ -194,8 +194,7 @@ class Submitting:
                 self._again.add(name)
                 self._later(trial, message)
             case Refused(message=message):
-                failure = Failure(Cause.REFUSED, message)
-                self.refused(trial, Outcome(TrialState.FAILED, failure=failure))
+                self.refused(trial, Outcome(TrialState.FAILED, failure=_refusal(trial, message)))
             case InDoubt(seconds=seconds, accepted=accepted, why=said):
                 why = ", the scheduler took it without saying its id" if accepted else ""
                 why += f": {said}" if said else ""
@@ -229,6 +228,17 @@ class Submitting:
             which = f"trial {new[0]}" if len(new) == 1 else f"{len(new)} trials"
             why = " ".join(self.held_back[new[0]].split())  # on a line: sbatch says it in two
             self.said(f"{which}: submitted later: {why}")
+
+
+def _refusal(trial: Trial, message: str) -> Failure:
+    """Why a trial failed whose job no scheduler takes: where it asked for more than before, because it was
+    short of it, that is why. The site's limit only ended it."""
+    past, job = (trial.attempts[-1] if trial.attempts else None), trial.job
+    more = with_more(past.job.resources, job.resources) if past and job else ""
+    if past is None or not more:
+        return Failure(Cause.REFUSED, message)
+    said = f"{past.failure.message}; a job{more} was refused: {message}"
+    return replace(past.failure, message=said[:2000])
 
 
 def _jobs_of(trial: Trial) -> list[Job]:

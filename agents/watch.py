@@ -103,12 +103,13 @@ class Watch:
 
     def _take(self, trial: Trial, observation: Observation, asked: float, now: float) -> None:
         watched = self._of(trial)
-        self._take_metrics(watched, observation.new_metrics, now)
+        reports = self._take_metrics(watched, observation.new_metrics, now)
         # A job without an id may never have been taken: its absence means nothing at all.
         unknown = trial.job is None or trial.job.job_id is None
         if unknown or not is_gone(observation):
             watched.gone_since = None
-        elif watched.gone_since is None:
+        elif watched.gone_since is None or (reports and observation.name not in self.cancelled):
+            # A node that its scheduler has given up on may work on: what still reports is not lost.
             watched.gone_since = now
         if not observation.is_result_unread:
             watched.unread_since = None
@@ -146,7 +147,8 @@ class Watch:
         elif watched.never_starts_since is None:
             watched.never_starts_since = now
 
-    def _take_metrics(self, watched: Watched, new: bytes, now: float) -> None:
+    def _take_metrics(self, watched: Watched, new: bytes, now: float) -> bool:
+        """Returns whether there was a line among them."""
         lines, taken = parse_metrics(new)
         if taken == 0 and len(new) >= MAX_METRICS_BYTES:
             taken = len(new)  # a line longer than any metric line: not ours
@@ -155,6 +157,7 @@ class Watch:
             _keep(watched, line)
         if lines:
             self.last_report = now
+        return bool(lines)
 
     def verdict(self, trial: Trial) -> Verdict | None:
         """What became of the trial's job; None where no poll has seen it yet."""

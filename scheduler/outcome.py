@@ -137,6 +137,8 @@ def _waiting_for(observation: Observation) -> str:
     listing = observation.listing
     if listing is not None and listing.is_forgotten:
         return listing.reason
+    if observation.new_metrics:
+        return "left the queue, and its program still reports"
     return "left the queue; waiting for its files"
 
 
@@ -191,12 +193,11 @@ def _failure_without_result(observation: Observation, known: Circumstances) -> F
     said = listing.cause if listing is not None else None
     if known.shares_job and code is not None and code not in _STOPPED:
         said = None
-    # A node that failed writes no exit code: with one, the listing was a moment too early.
-    if (
-        listing is not None
-        and said is not None
-        and not (said is Cause.NODE_FAILURE and (code is not None or observation.is_sentinel_empty))
-    ):
+    # A node that failed writes no exit code, but that of a program which it killed as it went down: with
+    # another, or where there was no room for one, the listing was a moment too early.
+    came_to_its_end = observation.is_sentinel_empty or (code is not None and code not in _STOPPED)
+    ended_first = said is Cause.NODE_FAILURE and came_to_its_end
+    if listing is not None and said is not None and not ended_first:
         message = f"{listing.raw_state}: {listing.reason}".rstrip(": ")
         return _failure(said, message, observation)
     if code is None and observation.is_sentinel_empty:

@@ -229,7 +229,9 @@ def _from_answer(name: str, answer: SubmitAnswer, batch: BatchSystem) -> Answer 
     if answer.code == 0:
         job_id = batch.parse_submit(answer)
         return Unread(name) if job_id is None else Submitted(name, job_id)
-    message = (answer.stderr.strip() or answer.stdout.strip() or _wordless(answer.code))[:2000]
+    # On one line: a hook of the site says what it refuses in the first, and why in those that follow.
+    said = answer.stderr.strip() or answer.stdout.strip() or _wordless(answer.code)
+    message = " ".join(said.split())[:2000]
     if answer.code == NOT_FOUND:
         message += "; set cluster.batch_system.bin_directory to the directory of its commands"
         return Refused(name, message, backpressure=True)

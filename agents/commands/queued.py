@@ -13,6 +13,7 @@ from agents.doctor.heard import Word
 from agents.errors import ConfigurationError
 from agents.inventory import QueuedJob
 from agents.words import count
+from scheduler.batch.pbs_states import NO_HISTORY
 from scheduler.plain import printable
 from scheduler.shell import quote
 
@@ -25,7 +26,8 @@ _READ_ACCOUNTING = (
 )
 DETAIL = {
     "slurm": f"ph_hear KEY scontrol show job JOB || ph_hear KEY sh -c {quote(_READ_ACCOUNTING)} sh JOB\n",
-    "pbs": "ph_hear KEY qstat -x -f JOB || ph_hear KEY qstat -f JOB\n",
+    # With -x first, a PBS without a history answers nothing of a job that it has, and exit code 0.
+    "pbs": "ph_hear KEY qstat -f JOB || ph_hear KEY qstat -x -f JOB\n",
 }
 CANCEL = {"slurm": "ph_hear KEY scancel JOB\n", "pbs": "ph_hear KEY qdel JOB\n"}
 
@@ -34,12 +36,19 @@ def tell_jobs(loaded: LoadedConfig, jobs: Sequence[str]) -> int:
     """Print what the scheduler tells of each. Returns 1 where it knows one of them not."""
     words = _asked(loaded, DETAIL, _checked(jobs))
     for job in jobs:
-        word = words[job]
-        if word.code == 0 and word.text:
-            print(printable(word.text))
+        said = printable(words[job].text)
+        if _is_told(words[job]):
+            print(said)
+        elif NO_HISTORY in said:
+            said = "not in the queue, and this PBS keeps no history of jobs that have left it"
+            print(f"error: {job}: {said}", file=sys.stderr)
         else:
-            print(f"error: {job}: {printable(word.text) or 'not known'}", file=sys.stderr)
-    return 0 if all(word.code == 0 and word.text for word in words.values()) else 1
+            print(f"error: {job}: {said or 'not known'}", file=sys.stderr)
+    return 0 if all(map(_is_told, words.values())) else 1
+
+
+def _is_told(word: Word) -> bool:
+    return word.code == 0 and bool(word.text) and NO_HISTORY not in word.text
 
 
 def cancel_jobs(loaded: LoadedConfig, jobs: Sequence[str], yes: bool) -> int:

@@ -87,12 +87,12 @@ def strictest(choice: Choice, inventory: Inventory) -> Queue | None:
 def account_of(wishes: Wishes, inventory: Inventory, ask: Ask) -> Choice:
     """The account: as said, the only one, or asked for; none where the scheduler knows none."""
     if wishes.account is not None:
-        return Choice(wishes.account, "as you said")
+        return Choice(_named(wishes.account), "as you said")
     known = list(inventory.accounts)
     if known and inventory.batch == "pbs":
         answer = ask("--account", "Which project pays (- for none)?", known, known[0])
         why = f"that of your last jobs: {', '.join(known)}"
-        return Choice(None if answer == "-" else answer, why)
+        return Choice(_named(answer), why)
     if len(known) == 1:
         return Choice(known[0], "the only one that you have")
     if known:
@@ -101,8 +101,13 @@ def account_of(wishes: Wishes, inventory: Inventory, ask: Ask) -> Choice:
         )
     if inventory.batch == "pbs":
         answer = ask("--account", "Which project pays (- for none)?", [], "-")
-        return Choice(None if answer == "-" else answer, "as you said")
+        return Choice(_named(answer), "as you said")
     return Choice(None, "the scheduler keeps no accounts")
+
+
+def _named(account: str) -> str | None:
+    """The account, where it is not the word for none."""
+    return None if account == "-" else account
 
 
 def base_of(wishes: Wishes, machine: Machine) -> Choice:

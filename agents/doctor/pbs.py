@@ -7,9 +7,9 @@ from collections.abc import Mapping
 
 from agents.doctor.check import Check, failed, ok, skipped, warning
 from agents.doctor.heard import Heard, Word
-from agents.doctor.pbs_limits import hindrance, is_route, open_queues
+from agents.doctor.pbs_limits import hindrance, idle, is_route, open_queues
 from agents.doctor.prober import REQUEST, SCHEDULER
-from agents.doctor.words import one_line
+from agents.doctor.words import listed, one_line
 from scheduler.batch.pbs import PbsBatch
 from scheduler.job import Resources
 from scheduler.settings import PbsBatchSettings
@@ -93,11 +93,13 @@ def _queue_check(name: str, queues: Mapping[str, Mapping[str, str]], asked: Reso
     why = hindrance(name, queues, asked)
     if why is not None:
         return failed(REQUEST, why.seen, why.remedy)
-    if queue.get("started", "True") != "True":
+    if waits := idle(name, queues, asked):
+        leads = "" if waits == [name] else f", which leads to {listed(waits)},"
+        others = {each: entry for each, entry in queues.items() if each != name}
         return warning(
             REQUEST,
-            f"the queue {name} takes jobs and starts none (started = False)",
-            f"jobs wait until it is started; other queues: {open_queues(queues)}",
+            f"the queue {name}{leads} takes jobs and starts none (started = False)",
+            f"jobs wait until it is started; other queues: {open_queues(others)}",
         )
     does = "passes jobs on" if is_route(queue) else "takes and starts jobs"
     account = (

@@ -27,8 +27,7 @@ def is_route(queue: Entry) -> bool:
 
 def is_offered(queue: Entry) -> bool:
     """Whether a person can send jobs there, and they start."""
-    is_open = queue.get("enabled", "True") == "True" and queue.get("started", "True") == "True"
-    return is_open and queue.get("from_route_only") != "True"
+    return _enabled(queue) and _starts(queue) and queue.get("from_route_only") != "True"
 
 
 def open_queues(queues: Mapping[str, Entry]) -> str:
@@ -46,7 +45,7 @@ def hindrance(name: str, queues: Mapping[str, Entry], asked: Resources) -> Hindr
             f"the queue {name} takes jobs from a route alone (from_route_only = True)",
             f"set cluster.resources.queue to one of: {listed(ways) or open_queues(queues)}",
         )
-    if queue.get("enabled", "True") != "True":
+    if not _enabled(queue):
         return Hindrance(
             f"the queue {name} takes no jobs (enabled = False)",
             f"set cluster.resources.queue to one of: {open_queues(queues)}",
@@ -54,6 +53,26 @@ def hindrance(name: str, queues: Mapping[str, Entry], asked: Resources) -> Hindr
     return _beyond(name, queue, asked) or (
         _astray(name, queues, asked) if is_route(queue) else None
     )
+
+
+def idle(name: str, queues: Mapping[str, Entry], asked: Resources) -> list[str]:
+    """The queues in which the job would wait, where none of them starts jobs. One not listed may."""
+    if not _starts(queues[name]):
+        return [name]
+    takers = [
+        way
+        for way in _places(name, queues)
+        if way not in queues or (_enabled(queues[way]) and not _beyond(way, queues[way], asked))
+    ]
+    return [] if any(_starts(queues.get(way, {})) for way in takers) else takers
+
+
+def _starts(queue: Entry) -> bool:
+    return queue.get("started", "True") == "True"
+
+
+def _enabled(queue: Entry) -> bool:
+    return queue.get("enabled", "True") == "True"
 
 
 def _beyond(name: str, queue: Entry, asked: Resources) -> Hindrance | None:
@@ -89,9 +108,7 @@ def _astray(name: str, queues: Mapping[str, Entry], asked: Resources) -> Hindran
     """Where none of the queues that a route leads to takes the job. One not listed may."""
     ways = _places(name, queues)
     found = [
-        _beyond(way, queues[way], asked)
-        for way in ways
-        if way in queues and queues[way].get("enabled", "True") == "True"
+        _beyond(way, queues[way], asked) for way in ways if way in queues and _enabled(queues[way])
     ]
     whys = [why for why in found if why is not None]
     if not found or len(whys) < len(found) or any(way not in queues for way in ways):

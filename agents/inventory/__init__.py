@@ -206,23 +206,23 @@ def counted(queue: Queue, jobs: Sequence[QueuedJob]) -> Queue:
 def guessed(
     queue: Queue, jobs: Sequence[QueuedJob], walltime: int | None, now: float, nodes: int = 1
 ) -> Start:
-    """When a job might start in `queue`: at once where nodes are free and nobody waits, else after
-    the median of what those that run now have waited; not told where nobody runs, where it is closed
-    or takes no job of that size or length."""
+    """When a job might start in `queue`: at once where nodes are free and nobody waits for them, else
+    after the median of what those that run now have waited; not told where nobody runs, where it is closed,
+    has no node that is up, or takes no job of that size or length."""
     if not queue.is_open:
-        return Start(queue.name, walltime, None)
+        return Start(queue.name, walltime, None, words="it is closed")
     if not queue.takes_nodes(nodes):
         return Start(queue.name, walltime, None, words=f"it takes {queue.bounds}")
     longest = queue.longest_seconds
     if longest and walltime and walltime > longest:
         return Start(queue.name, walltime, None, words=f"it allows {duration(longest)}")
-    if queue.free >= max(1, nodes) and not queue.queued:
+    if queue.nodes and queue.down == queue.nodes:
+        return Start(queue.name, walltime, None, words="none of its nodes is up")
+    own = [job for job in jobs if queue.name in job.queues]
+    held = sum(job.state == "H" for job in own)
+    if queue.free >= max(1, nodes) and queue.queued <= held:
         return Start(queue.name, walltime, now, guess=True)
-    waits = [
-        job.waited_seconds
-        for job in jobs
-        if queue.name in job.queues and job.waited_seconds is not None
-    ]
+    waits = [job.waited_seconds for job in own if job.waited_seconds is not None]
     if not waits:
         return Start(queue.name, walltime, None)
     return Start(queue.name, walltime, now + statistics.median(waits), guess=True)

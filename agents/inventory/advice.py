@@ -12,6 +12,9 @@ from scheduler.job import Resources
 SOONER_SECONDS = 300.0
 """A start by less than this earlier is no reason to change anything."""
 
+NOW_SECONDS = 60.0
+"""A start within this is one at once."""
+
 
 def advice(inventory: Inventory, asked: Resources, devices: Sequence[str], now: float) -> list[str]:
     """Sentences for a person; `devices` are those that earlier trials of the search ran on."""
@@ -46,6 +49,8 @@ def _first(inventory: Inventory, asked: Resources, now: float) -> Iterator[str]:
         return
     best, own = told[0], _own(inventory, asked)
     mine = next((start for start in told if start.queue in own), None)
+    if mine is not None and (mine.starts_at or 0) - (best.starts_at or 0) < NOW_SECONDS:
+        best = mine
     guess = " (a guess, from how long others waited)" if best.guess else ""
     when = wait_text(best, now)
     if mine is None and own:
@@ -65,7 +70,7 @@ def wait_text(start: Start, now: float) -> str:
     if start.starts_at is None:
         return "unknown"
     wait = start.starts_at - now
-    return "now" if wait < 60 else f"in {duration(wait)}"
+    return "now" if wait < NOW_SECONDS else f"in {duration(wait)}"
 
 
 def _shorter(inventory: Inventory, asked: Resources, now: float) -> Iterator[str]:

@@ -25,5 +25,5 @@ def _guess(queue: Queue, inventory: Inventory, asked: Resources, now: float) -> 
     if told:
         first = min(told, key=lambda start: start.starts_at or 0.0)
         return replace(first, queue=queue.name)
-    words = [f"{start.queue}: {start.words}" for start in starts if start.words]
-    return replace(own, words="; ".join(words))
+    words = [f"{start.queue}: {start.words or 'not known'}" for start in starts]
+    return replace(own, words="; ".join(words) if any(start.words for start in starts) else "")

@@ -11,10 +11,10 @@ from agents.doctor.words import one_line
 from agents.inventory import Gpus, Inventory, Queue, QueuedJob, counted, plain
 from agents.inventory.times import seconds
 from scheduler.batch.pbs import BRIEF
-from scheduler.batch.pbs_listing import fields_of
+from scheduler.batch.pbs_listing import fields_of, why_it_waits
 
 _KEEP = (
-    "Job_Name Job_Owner euser job_state queue comment stime etime estimated.start_time "
+    "Job_Name Job_Owner euser job_state Hold_Types queue comment stime etime estimated.start_time "
     "Resource_List.nodect Resource_List.ncpus Resource_List.ngpus Resource_List.walltime"
 )
 
@@ -27,7 +27,10 @@ ph_hear queues qstat -Q -f -F dsv
 ph_hear nodes pbsnodes -a -F dsv
 ph_out=$(ph_timed env TZ=UTC0 qstat -f -F dsv 2>&1 < /dev/null)
 ph_code=$?
-ph_out=$(printf '%s\\n' "$ph_out" | ph_brief)
+case $ph_code in
+  0) ph_out=$(printf '%s\\n' "$ph_out" | ph_brief) ;;
+  *) ph_out=$(printf '%s\\n' "$ph_out" | grep -v '^Job Id: ' | tail -n 5) ;;
+esac
 ph_text jobs "$ph_code" "$ph_out"
 ph_past=-x
 ph_own=$(ph_timed qselect -x -u "$(id -un)" 2> /dev/null < /dev/null)
@@ -58,13 +61,20 @@ def read(seen: Heard) -> Inventory:
         counted(_queue(row, nodes, server.get("default_queue", "")), jobs)
         for row in _rows(_text(seen, "queues"), "Queue")
     )
-    limits = tuple(
-        f"queue {row['Queue']}: {key} {row[key]}"
-        for row in _rows(_text(seen, "queues"), "Queue")
-        for key in ("max_run", "max_queued", "max_run_res.nodect")
-        if key in row
-    )
-    return Inventory("pbs", queues, jobs, _accounts(seen), limits, tuple(_missing(seen)))
+    limits = list(_limits("server", server))
+    for row in _rows(_text(seen, "queues"), "Queue"):
+        limits += _limits(f"queue {row['Queue']}", row)
+    return Inventory("pbs", queues, jobs, _accounts(seen), tuple(limits), tuple(_missing(seen)))
+
+
+def _limits(whose: str, row: Row) -> Iterator[str]:
+    for key, value in row.items():
+        if _LIMIT.fullmatch(key):
+            yield f"{whose}: {key} {value}"
+
+
+_LIMIT = re.compile(r"max_(run|queued)(_res\.\w+)?|queued_jobs_threshold(_res\.\w+)?")
+"""Hard limits on jobs, of a server or a queue."""
 
 
 def _text(seen: Heard, name: str) -> str:
@@ -192,7 +202,7 @@ def _jobs(text: str, me: str) -> Iterator[QueuedJob]:
             gpus=f"gpu x {gpus}" if gpus else "",
             walltime_seconds=seconds(row.get("Resource_List.walltime", "")),
             starts_at=_moment(row.get("stime" if running else "estimated.start_time", "")),
-            reason="" if running else plain(row.get("comment", "")),
+            reason="" if running else plain(why_it_waits(row.get("job_state", ""), row)),
             mine=user == me,
             waited_seconds=_waited(row) if running else None,
         )

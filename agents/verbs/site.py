@@ -42,7 +42,9 @@ def init(
         typer.Option(help="Batch system; else the one that answers."),
     ] = None,
     queue: Annotated[str | None, typer.Option(help="Partition or queue.")] = None,
-    account: Annotated[str | None, typer.Option(help="Account or project that pays.")] = None,
+    account: Annotated[
+        str | None, typer.Option(help="Account or project that pays; - for none.")
+    ] = None,
     base: Annotated[
         str | None, typer.Option(metavar="DIR", help="For runs, on the cluster.")
     ] = None,

@@ -95,13 +95,16 @@ def _listing(job_id: str, row: Mapping[str, str]) -> Listing:
     if state is JobState.ENDED:
         return _ended(job_id, letter, row)
     never = state is JobState.QUEUED and pbs_states.NEVER_STARTS in row.get("comment", "")
-    reason = _waiting(letter, row)
+    reason = why_it_waits(letter, row)
     return Listing(job_id, state, raw_state=letter, reason=reason, never_starts=never)
 
 
-def _waiting(letter: str, row: Mapping[str, str]) -> str:
+def why_it_waits(letter: str, row: Mapping[str, str]) -> str:
+    """Why a job in that state does not run, in words; empty for one that does."""
     comment = row.get("comment", "")
     if letter in pbs_states.SUSPENDED:
+        # What is left of its start tells nothing.
+        comment = "" if comment.startswith(pbs_states.STARTED) else comment
         return f"suspended: {comment}".rstrip(": ")
     if letter == "H" and not comment:
         return "; ".join(

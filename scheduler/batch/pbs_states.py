@@ -76,6 +76,9 @@ COMMENT_CAUSES: tuple[tuple[re.Pattern[str], Cause], ...] = (
 NEVER_STARTS = "Can Never Run"
 """In the comment of a waiting job: its scheduler compared the request with all that there is."""
 
+STARTED = "Job run at "
+"""How the comment of a job begins that was started, and nobody said more of."""
+
 COMMENT_WORDS: tuple[tuple[str, str], ...] = (
     (NEVER_STARTS, "it will never start"),
     ("too many failed attempts to run", "held; it will not start until an administrator looks"),

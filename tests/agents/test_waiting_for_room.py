@@ -311,3 +311,26 @@ def test_a_pack_that_was_held_back_goes_out_whole(tmp_path, monkeypatch):
         packs = {trial.number: trial.job.pack for trial in run.flight.running()}
         assert packs[2] == packs[3] == "pack_0002"
         assert [len(names) for names in sent] == [1, 1, 1]
+
+
+def test_more_than_the_queue_allows_is_refused_to_a_trial_that_was_short_of_it(
+    tmp_path, monkeypatch
+):
+    overrides = ["cluster.resources.walltime=1h", "cluster.resources.memory=4G"]
+    loaded = load(write_config(tmp_path), overrides)
+    workspace = create(loaded.settings.directories, "single", loaded.resolved, NOW)
+    short = Failure(Cause.WALLTIME, "F (Exit_status -29): the job reached its walltime")
+    refusal = "qsub: Job violates queue and/or server resource limits"
+    with Interrupts() as interrupts, open_run(loaded, workspace, interrupts) as run:
+        Experiment(run).enter({"x": 0.5, "kind": "a"})
+        answer_with(run, monkeypatch, lambda r: Submitted(r.name, "1"))
+        run.flight.submit()
+        assert run.flight._run_again(run.flight.running()[0], Failed(short))
+        answer_with(run, monkeypatch, lambda r: Refused(r.name, refusal))
+        run.flight.submit()
+        [trial] = Experiment(run).view().trials
+    assert trial.failure is not None
+    assert trial.failure.cause is Cause.WALLTIME
+    assert trial.failure.message == (
+        f"{short.message}; a job with 1 h 30 min of walltime was refused: {refusal}"
+    )

@@ -109,3 +109,28 @@ def test_a_job_that_was_stopped_while_nobody_looked_did_not_run_all_night():
     assert cause_after(0.0, 60.0, 28_800.0) is Cause.PREEMPTED
     assert cause_after(0.0, 3_000.0, 3_280.0) is Cause.WALLTIME
     assert cause_after(0.0, 3_300.0, 28_800.0) is Cause.WALLTIME
+
+
+def test_a_job_that_the_scheduler_gave_up_on_is_not_lost_while_it_reports():
+    # A node whose daemon died: PBS deletes its job, which works on all the same.
+    now = [0.0]
+    watch = Watch(60.0, "token", lambda: now[0])
+    gone = Listing("1", JobState.ENDED, cause=Cause.NODE_FAILURE)
+
+    def ended(at, new=b""):
+        now[0] = at
+        return bool(
+            watch.see([TRIAL], {"job": Observation("job", gone, True, None, None, new)}, at)
+        )
+
+    line = b'{"step": 1, "accuracy": 0.5}\n'
+    assert not ended(0.0)
+    assert not ended(50.0, line)
+    assert watch.reason(TRIAL) == "left the queue, and its program still reports"
+    assert not ended(100.0)
+    assert watch.reason(TRIAL) == "left the queue; waiting for its files"
+    assert ended(110.0)
+    watch.forget(TRIAL)
+    watch.cancelled.add("job")
+    assert not ended(200.0)
+    assert ended(260.0, line)

@@ -190,3 +190,10 @@ def test_an_exit_code_that_could_not_be_written_tells_of_the_disk():
     assert unsaid().cause is Cause.NO_ROOM
     assert unsaid(ended(Cause.NODE_FAILURE)).cause is Cause.NO_ROOM
     assert unsaid(ended(Cause.PREEMPTED)).cause is Cause.PREEMPTED
+
+
+@pytest.mark.parametrize("code", [137, 143])
+def test_a_node_that_goes_down_kills_programs_and_no_memory_was_short(code):
+    # A MOM that is stopped: the script outlives its program by a moment, and writes its sentinel.
+    assert failure(code, "Killed", ended(Cause.NODE_FAILURE)).cause is Cause.NODE_FAILURE
+    assert failure(1, "ValueError", ended(Cause.NODE_FAILURE)).cause is Cause.PROGRAM_ERROR

@@ -68,6 +68,16 @@ def test_a_full_disk_of_a_batch_system_is_no_failure_of_the_trial(tmp_path, said
     assert "No space left" in answer.message or "a disk full there" in answer.message
 
 
+def test_a_refusal_that_says_why_in_its_second_line_is_one_line(tmp_path, monkeypatch):
+    batch = PbsBatch(PbsBatchSettings(kind="pbs"))
+    said = "printf 'qsub: Request rejected.\\nReason:\\n - No active allocation\\n' >&2; return 32"
+    monkeypatch.setattr(batch, "submit_shell", lambda: f"ph_submit() {{ {said}; }}\n")
+    cluster = Cluster(LocalTransport(), batch, str(tmp_path), "run")
+    cluster.prepare()
+    answer = cluster.submit([request("job", "pass")])["job"]
+    assert answer == Refused("job", "qsub: Request rejected. Reason: - No active allocation")
+
+
 class Forgetful(LocalBatch):
     """Names the job inside a job, and lists none that has ended."""
 

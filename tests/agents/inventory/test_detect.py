@@ -120,6 +120,7 @@ def test_the_project_of_earlier_pbs_jobs_is_taken_and_said():
     assert account_of(Wishes(), known, ask) == Choice("new", "that of your last jobs: new, old")
     assert account_of(Wishes(), known, lambda *_: "-").value is None
     assert account_of(Wishes(account="x"), known, refuse).value == "x"
+    assert account_of(Wishes(account="-"), known, refuse).value is None
 
 
 TEXT = st.text(st.characters(exclude_characters="\n", exclude_categories=("Cs", "Cc")), min_size=1)

@@ -9,7 +9,11 @@ import pytest
 from agents.doctor.heard import Word
 from agents.inventory import guessed, pbs
 from agents.inventory.advice import advice
+from agents.inventory.guesses import guesses
+from agents.inventory.survey import survey
 from scheduler.job import Resources
+from scheduler.settings import LocalTransportSettings, PbsBatchSettings
+from scheduler.transports import open_transport
 
 QUEUES = """\
 Queue: debug|queue_type=Execution|total_jobs=2|max_queued=[u:PBS_GENERIC=1]|resources_max.walltime=01:00:00|enabled=True|started=True
@@ -165,3 +169,56 @@ def test_what_could_not_be_asked_is_said_and_the_rest_is_used():
     found = pbs.read(seen(nodes=Word(1, "cannot connect to server"), jobs=Word(124, "")))
     assert [queue.name for queue in found.queues] == ["debug", "prod", "large"]
     assert found.missing == ("pbsnodes: cannot connect to server", "qstat: it hung")
+
+
+def test_of_queues_that_start_a_job_at_once_mine_is_named():
+    queues = QUEUES.replace("Queue: prod|queue_type=Route", "Queue: aaa|queue_type=Execution")
+    inventory = pbs.read(seen(queues="\n".join(reversed(queues.split("\n"))), jobs=""))
+    asked = replace(ASKED, walltime_seconds=60)
+    inventory = replace(inventory, starts=guesses(inventory, asked, now=0.0))
+    assert next(start.queue for start in inventory.starts) == "aaa"
+    assert advice(inventory, asked, [], now=0.0)[0].startswith("first start: queue debug, now")
+
+
+def test_a_queue_without_a_node_that_is_up_says_so():
+    debug = replace(pbs.read(seen()).queues[0], nodes=2, down=2, free=0)
+    assert guessed(debug, (), 60, now=9.0).words == "none of its nodes is up"
+
+
+def test_jobs_that_are_held_take_no_node_from_one_of_mine():
+    held = JOBS.replace("job_state=Q", "job_state=H")
+    inventory = pbs.read(seen(jobs=held))
+    assert inventory.queues[0].queued == 1
+    assert guessed(inventory.queues[0], inventory.jobs, 60, now=9.0).starts_at == 9.0
+
+
+def test_a_job_that_is_held_or_suspended_says_why_it_does_not_run():
+    rows = (
+        "Job Id: 1.s|job_state=H|Hold_Types=u|queue=debug\n"
+        "Job Id: 2.s|job_state=S|queue=debug|comment=Job run at Thu on (n1:ncpus=1)"
+    )
+    held, suspended = pbs.read(seen(jobs=rows)).jobs
+    assert (held.reason, suspended.reason) == ("held by its user; `qrls` lets it go", "suspended")
+
+
+def test_limits_of_the_server_and_on_what_jobs_ask_for_are_told():
+    server = "Server: host|default_queue=debug|max_queued=[u:PBS_GENERIC=9]|max_run_soft=[o:x=1]"
+    queues = QUEUES.replace("max_queued=", "max_run_res.ngpus=[p:PBS_GENERIC=8]|max_queued=")
+    assert pbs.read(seen(server=server, queues=queues)).limits == (
+        "server: max_queued [u:PBS_GENERIC=9]",
+        "queue debug: max_run_res.ngpus [p:PBS_GENERIC=8]",
+        "queue debug: max_queued [u:PBS_GENERIC=1]",
+    )
+
+
+def test_a_qstat_that_fails_says_why(tmp_path):
+    failing = tmp_path / "qstat"
+    failing.write_text(
+        "#!/bin/sh\ncase \"$*\" in '-f -F dsv') echo 'Job Id: 1.s|job_state=R'; "
+        "echo 'qstat: End of File' >&2; exit 15;; esac\necho 'Queue: q|enabled=True|started=True'\n"
+    )
+    failing.chmod(0o755)
+    batch = PbsBatchSettings(kind="pbs", bin_directory=str(tmp_path))
+    found = survey(open_transport(LocalTransportSettings()), batch, None)
+    assert (found.jobs, len(found.queues)) == ((), 1)
+    assert "qstat: qstat: End of File" in found.missing

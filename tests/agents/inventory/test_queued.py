@@ -73,6 +73,19 @@ def test_a_job_of_pbs(tmp_path):
     assert "Unknown Job Id" in unknown.stderr
 
 
+def test_a_pbs_without_a_history_has_an_answer_for_what_it_has_alone(tmp_path):
+    qstat = (
+        'case "$*" in "-f 5.srv") echo "Job Id: 5.srv";; '
+        '-x*) echo "qstat: PBS is not configured to maintain job history 5.srv" >&2;; '
+        "*) exit 153;; esac"
+    )
+    run = site(tmp_path, "pbs", {"qstat": qstat})
+    assert run("5.srv").stdout == "Job Id: 5.srv\n"
+    unknown = run("6")
+    assert (unknown.returncode, unknown.stdout) == (1, "")
+    assert "error: 6: not in the queue, and this PBS keeps no history" in unknown.stderr
+
+
 EVIL = r"9|mallory\033[2J|PENDING|debug|1|4|1:00:00|N/A|Why\033]0;x\007|N/A|1795667757|evil\033[31mred\033]0;pwned\007"
 
 

@@ -141,13 +141,41 @@ def test_a_table_says_where_a_route_leads():
     ],
 )  # fmt: skip
 def test_the_doctor_looks_through_a_route(request_, outcome, words, remedy):
-    text = "\n".join(
-        "\n".join([f"Queue: {name}", *(f"    {key} = {value}" for key, value in row.items())])
-        for name, row in QUEUES.items()
-    )
-    server = "Server: s\n    server_state = Active\n    default_queue = prod\n"
-    seen = {"server": Word(0, server), "queues": Word(0, text)}
-    check = PbsProber(PbsBatchSettings(kind="pbs")).request(seen, None, request_)
+    check = doctor(QUEUES, request_)
     assert check.outcome.value == outcome, check
     assert words in check.seen
     assert remedy in check.remedy
+
+
+def doctor(queues, request_):
+    text = "\n".join(
+        "\n".join([f"Queue: {name}", *(f"    {key} = {value}" for key, value in row.items())])
+        for name, row in queues.items()
+    )
+    server = "Server: s\n    server_state = Active\n    default_queue = prod\n"
+    seen = {"server": Word(0, server), "queues": Word(0, text)}
+    return PbsProber(PbsBatchSettings(kind="pbs")).request(seen, None, request_)
+
+
+def test_a_route_to_stopped_queues_alone_starts_no_job():
+    queues = {**QUEUES, "small": {**QUEUES["small"], "started": "False"}}
+    check = doctor(queues, asked("prod", 10))
+    assert check.outcome.value == "warning"
+    assert check.seen == (
+        "the queue prod, which leads to small, takes jobs and starts none (started = False)"
+    )
+    assert "other queues: debug, " in check.remedy
+    assert doctor(queues, asked("prod", 25)).outcome.value == "ok"
+    # Where a route leads to queues that are not shown, nothing is known of them.
+    queues["prod"] = {**QUEUES["prod"], "route_destinations": "small,unseen"}
+    assert doctor(queues, asked("prod", 10)).outcome.value == "ok"
+    queues["prod"] = {**QUEUES["prod"], "started": "False"}
+    assert "queue prod takes jobs and starts none" in doctor(queues, asked("prod", 25)).seen
+
+
+def test_a_start_behind_a_route_waits_for_a_queue_that_opens():
+    inventory = known(small={"started": "False"})
+    [start] = [
+        start for start in guesses(inventory, asked("prod", 10), 0.0) if start.queue == "prod"
+    ]
+    assert start.words == "small: it is closed; medium: it takes 25 nodes at least"

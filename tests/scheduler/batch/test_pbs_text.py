@@ -84,8 +84,10 @@ def test_a_suspended_job_says_so():
     row = f"Job Id: 1.server|Job_Name=ours|job_state=S|substate=45|comment={why}"
     found = listing(row)["1.server"]
     assert (found.state, found.reason) == (JobState.RUNNING, f"suspended: {why}")
-    silent = listing("Job Id: 1.server|Job_Name=ours|job_state=U")["1.server"]
-    assert (silent.state, silent.reason) == (JobState.RUNNING, "suspended")
+    started = "comment=Job run at Mon Nov 23 at 18:04 on (x1:ncpus=1)"
+    for nothing in ("", f"|{started}"):
+        silent = listing(f"Job Id: 1.server|Job_Name=ours|job_state=U{nothing}")["1.server"]
+        assert (silent.state, silent.reason) == (JobState.RUNNING, "suspended")
 
 
 def test_what_never_starts_says_so():
