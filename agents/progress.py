@@ -115,6 +115,10 @@ class Progress:
     """The best trials with fresh seeds, the winner first."""
     sources: Mapping[str, Source] = field(default_factory=dict)
     """By who proposed: ``llm``, ``sampler`` …"""
+    failures: Mapping[str, int] = field(default_factory=dict)
+    """How many trials failed, by cause, the most frequent first."""
+    last_failure: str = ""
+    """``trial 3: the program ended with exit code 1``"""
     budgets: Sequence[Budget] = ()
     doing: str = ""
     """The node of the loop: ``propose``, ``wait`` …"""

@@ -80,6 +80,8 @@ _KEYS: Mapping[str, Check] = {
     "front": _list_of(_row(trial=_number, value=_number, second=_number)),
     "confirmed": _list_of(_row({"deviation": _number}, trial=_number, mean=_number, runs=_number)),
     "sources": _by_name(_row({"best": _number}, trials=_number)),
+    "failures": _by_name(_number),
+    "last_failure": _text,
     "budgets": _list_of(_row(name=_text, used=_number, limit=_number)),
     "doing": _text,
     "doing_since": _text,

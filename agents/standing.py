@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 from agents.config.model import Settings
 from agents.confirm import confirmed
@@ -28,6 +29,9 @@ from agents.watch import Watch
 
 POINTS = 60
 """Of a curve, at most."""
+LONGEST_REASON = 300
+"""Characters of why a trial failed."""
+OLDEST = datetime.min.replace(tzinfo=UTC)
 LAST = 20
 """Requests that are shown, the newest."""
 
@@ -69,6 +73,8 @@ def standing(
             for one in confirmed(view)
         ],
         sources=sources(view),
+        failures=failures(view),
+        last_failure=_last_failure(view),
         budgets=budgets,
         doing=doing,
         doing_since=doing_since,
@@ -80,6 +86,21 @@ def standing(
             if place >= len(history) - LAST or _forbids(taken)
         ],
     )
+
+
+def failures(view: StudyView) -> dict[str, int]:
+    """How many trials failed, by cause, the most frequent first."""
+    causes = Counter(one.failure.cause.value for one in view.trials if one.failure is not None)
+    return dict(causes.most_common())
+
+
+def _last_failure(view: StudyView) -> str:
+    failed = [one for one in view.trials if one.failure is not None]
+    if not failed:
+        return ""
+    last = max(failed, key=lambda one: (one.finished_at or one.created_at or OLDEST, one.number))
+    message = " ".join(last.failure.message.split()) if last.failure else ""
+    return f"trial {last.number}: {message}"[:LONGEST_REASON]
 
 
 def _front(view: StudyView) -> list[Compromise]:

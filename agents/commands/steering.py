@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from agents import asking, requests
-from agents.commands.status import RunState, ago, resume_command, run_state
+from agents.commands.status import RunState, resume_command, run_state
+from agents.commands.status_lines import ago
 from agents.errors import ConfigurationError
 from agents.progress import read_heartbeat
 from agents.resuming import own_configuration

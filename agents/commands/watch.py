@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from agents.commands.status import Line, RunState, run_state, status_lines
+from agents.commands.status import RunState, run_state
+from agents.commands.status_lines import Line, status_lines
 from agents.suspension import suspendable
 from agents.workspace import Workspace, run_at
 

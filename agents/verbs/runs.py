@@ -18,7 +18,8 @@ Run = Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.")]
 @app.command(epilog="Example: python -m agents.run status results/20261123_142530_fashion")
 def status(directory: Run, as_json: JsonOption = False) -> None:
     """Say where a run stands, from any terminal; the run is not disturbed."""
-    from agents.commands.status import run_state, status_text, to_json
+    from agents.commands.status import run_state, to_json
+    from agents.commands.status_lines import status_text
     from agents.workspace import run_at
 
     state = run_state(run_at(directory))

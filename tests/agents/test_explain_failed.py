@@ -1,4 +1,4 @@
-"""What ``explain`` tells of a trial whose program failed: its last words, and where the rest of them lies."""
+"""What ``explain`` and ``status`` tell of a trial whose program failed: its last words, where the rest lies."""
 
 import json
 import sys
@@ -57,3 +57,12 @@ def test_there_is_no_best_of_failed_ones(run):
     done = command(["explain", run])
     assert done.returncode == 2
     assert "none of its trials is completed" in done.stderr
+
+
+def test_the_status_says_why(run):
+    assert "failed     program error 1; the last: trial 0: the program ended" in pilothouse(
+        "status", run
+    )
+    (state,) = json.loads(pilothouse("status", run, "--json"))
+    assert state["failures"] == {"program error": 1}
+    assert "shapes do not match" in state["last_failure"]

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from lab_fixtures import accounting_slurm  # noqa: F401
 
-from agents.commands.status import run_state, status_text
+from agents.commands.status import run_state
+from agents.commands.status_lines import status_text
 from agents.commands.steering import ask
 from agents.workspace import run_at
 

@@ -15,7 +15,8 @@ import pytest
 
 from agents import requests, run_lock
 from agents.commands.listing import list_json, list_text
-from agents.commands.status import run_state, sparkline, status_lines, status_text
+from agents.commands.status import run_state
+from agents.commands.status_lines import sparkline, status_lines, status_text
 from agents.commands.watch import view, watch
 from agents.config import load
 from agents.errors import ConfigurationError

@@ -19,7 +19,8 @@ from test_loop import ended, jobs_started, summary, wait_until
 
 from agents import requests
 from agents.commands.cancel import cancel
-from agents.commands.status import run_state, status_text
+from agents.commands.status import run_state
+from agents.commands.status_lines import status_text
 from agents.commands.steering import ask
 from agents.errors import ConfigurationError
 from agents.progress import read_heartbeat
