@@ -6,7 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from training.models import Shape, build_model
-from training.optimizers import WeightAverage, build_optimizer, go_on_from, rate_share
+from training.optimizers import (
+    WeightAverage,
+    _all_orthogonal,
+    build_optimizer,
+    go_on_from,
+    rate_share,
+)
 from training.options import OPTIMIZERS, SCHEDULES, BadHyperparameter, Options, read_options, unused
 
 
@@ -59,6 +65,25 @@ def test_muon_turns_hidden_weights_and_adapts_the_others():
         # Adam's first step is the rate for every weight, whatever its gradient.
         changed = moved[name].abs()
         assert changed[changed > 0].median().item() == pytest.approx(0.002, rel=0.01), name
+
+
+@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
+def test_weights_that_are_made_orthogonal_together_are_as_each_alone(layout):
+    shapes = [(6, 4, 3, 3), (16, 4, 1, 1), (6, 4, 3, 3), (5, 9), (4, 16, 1, 1), (16, 4, 1, 1)]
+    weights = [torch.randn(shape) for shape in shapes]
+    weights = [w.to(memory_format=layout) if w.ndim == 4 else w for w in weights]
+    for weight, turned in zip(weights, _all_orthogonal(weights), strict=True):
+        # The formula, on one matrix.
+        near = weight.double().flatten(1)
+        near = near / near.norm()
+        for _ in range(5):
+            square = near @ near.T
+            near = 3.4445 * near + (-4.7750 * square + 2.0315 * square @ square) @ near
+        wanted = near * max(1.0, near.shape[0] / near.shape[1]) ** 0.5
+        assert turned.shape == weight.shape
+        assert torch.allclose(turned.flatten(1).double(), wanted, atol=1e-4)
+        if layout == torch.channels_last:  # kernels for many weights want steps that lie like them
+            assert turned.stride() == weight.stride()
 
 
 def test_muon_goes_on_from_what_was_kept():
