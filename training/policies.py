@@ -63,7 +63,7 @@ def _each(
         sizes = strengths[first : first + moving].split(counts[1 : 1 + len(MOVES)])
         changed.append(_moved(own, _matrices(MOVES, sizes, wide)))
     left = counts[1 + len(MOVES) :]
-    sizes = sent(strengths[first + moving :], images.device).split(left)
+    sizes = sent(strengths, images.device)[first + moving :].split(left)
     for operation, own, strength in zip(COLOURS, others.split(left), sizes, strict=True):
         if len(own):
             changed.append(operation(own, strength, wide))

@@ -158,6 +158,7 @@ def test_a_state_is_gone_on_from_in_the_way_of_this_device(kind):
 def memory_as_it_comes():
     """New memory is full of NaN, so that none passes for zeros."""
     torch.use_deterministic_algorithms(True)
+    torch.utils.deterministic.fill_uninitialized_memory = True
     yield
     torch.use_deterministic_algorithms(False)
 
