@@ -56,7 +56,8 @@ def go_on_from(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
     """Be as the optimizer was that gave this state, on whatever device that was.
 
     In how many calls the weights are moved is the device's matter: a state brings its own along, which a
-    scaler of gradients refuses where this optimizer was made for another.
+    scaler of gradients refuses where this optimizer was made for another. So is how they lie in memory:
+    CUDA's one call refuses momenta that lie otherwise than their weights, as those from MPS do.
     """
     here = [
         {name: group[name] for name in ("foreach", "fused") if name in group}
@@ -64,6 +65,10 @@ def go_on_from(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
     ]
     groups = [was | own for was, own in zip(state["param_groups"], here, strict=True)]
     optimizer.load_state_dict({**state, "param_groups": groups})
+    for parameter, kept in optimizer.state.items():
+        for name, value in kept.items():
+            if isinstance(value, torch.Tensor) and value.shape == parameter.shape:
+                kept[name] = torch.empty_like(parameter).copy_(value)
 
 
 def rate_share(schedule: str, done: float, warmup: float) -> float:

@@ -154,6 +154,26 @@ def test_a_state_is_gone_on_from_in_the_way_of_this_device(kind):
     assert ways == [[True, None], [None, True]]
 
 
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_what_was_kept_lies_as_the_weights_do_here(name):
+    """Channels last on CUDA and on a CPU, and not on MPS."""
+    images, options = torch.randn(8, 3, 32, 32), Options(width=4, optimizer=name)
+    there = build_model(options, Shape(3, 32, 10))
+    here = copy.deepcopy(there).to(memory_format=torch.channels_last)
+    theirs, ours = build_optimizer(there, options), build_optimizer(here, options)
+    stepped(theirs, there, images)
+    here.load_state_dict(there.state_dict())
+    go_on_from(ours, copy.deepcopy(theirs.state_dict()))
+    for parameter, kept in ours.state.items():
+        tensors = [v for v in kept.values() if torch.is_tensor(v) and v.shape == parameter.shape]
+        assert tensors
+        assert all(value.stride() == parameter.stride() for value in tensors)
+    for optimizer, model in ((theirs, there), (ours, here)):
+        stepped(optimizer, model, images)
+    pairs = zip(there.parameters(), here.parameters(), strict=True)
+    assert all(torch.allclose(a, b, atol=1e-5) for a, b in pairs)
+
+
 @pytest.fixture
 def memory_as_it_comes():
     """New memory is full of NaN, so that none passes for zeros."""
