@@ -6,6 +6,7 @@ import json
 import logging
 from contextlib import suppress
 from datetime import UTC, datetime
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ class Journal:
             return
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         line = {"time": now, "level": level, "event": name, **finite_or_none(fields)}
-        text = json.dumps(line, ensure_ascii=False, default=str)
+        text = json.dumps(line, ensure_ascii=False, default=_in_words)
         # The log is told what happens and decides nothing: a full disk is met where it matters, by
         # the ledger, and must not be hidden by a log that cannot tell of it.
         with suppress(OSError):
@@ -42,6 +43,10 @@ class Journal:
         logging.getLogger().removeHandler(self._libraries)
         with suppress(OSError):
             self._stream.close()
+
+
+def _in_words(value: object) -> str:
+    return str(value.value if isinstance(value, Enum) else value)
 
 
 class _Library(logging.Handler):
