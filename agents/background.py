@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from agents.errors import ConfigurationError
@@ -78,8 +78,11 @@ def _say_once(pipe: int) -> None:
 @contextmanager
 def pid_file(path: Path) -> Iterator[None]:
     """The file holds this process's number as long as this lasts."""
-    path.write_text(f"{os.getpid()}\n")
+    mine = f"{os.getpid()}\n"
+    path.write_text(mine)
     try:
         yield
     finally:
-        path.unlink(missing_ok=True)
+        with suppress(OSError):
+            if path.read_text() == mine:  # another process may have gone on with the run
+                path.unlink()

@@ -154,10 +154,10 @@ class Flight:
             return False
         self.reach()
         refs = self.watch.refs(trials)
-        observations = self._patience(lambda: self._cluster.poll(refs))
+        asked, observations = self._patience(lambda: (self.watch.now(), self._cluster.poll(refs)))
         trials = [self._held_by(trial, observations) for trial in trials]
         self.watch.cancelled = set(self._cancelling.jobs())
-        ended = self.watch.see(trials, observations)
+        ended = self.watch.see(trials, observations, asked)
         self._end_stuck(trials)
         self._prune([trial for trial in trials if trial not in ended])
         if ended and not is_local(self._settings):

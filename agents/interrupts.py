@@ -9,6 +9,8 @@ from types import FrameType
 from typing import Any
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+LATE_SECONDS = 1.0
+"""After so long without leaving, a person who asked for it is told what it waits for."""
 
 
 class Interrupted(BaseException):
@@ -32,6 +34,8 @@ class Interrupts:
         self._before: dict[int, Any] = {}
         self.first_rest: Callable[[], None] = lambda: None
         """Called once, when there is time for the first time."""
+        self.late: Callable[[], None] = lambda: None
+        """Called where a SIGINT finds the loop busy: a question on its way may take minutes."""
 
     def __enter__(self) -> Interrupts:
         for number in _SIGNALS:
@@ -39,9 +43,11 @@ class Interrupts:
             if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
                 continue
             self._before[number] = signal.signal(number, self._received)
+        self._before[signal.SIGALRM] = signal.signal(signal.SIGALRM, lambda *_: self.late())
         return self
 
     def __exit__(self, *_: object) -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
@@ -50,10 +56,13 @@ class Interrupts:
             raise KeyboardInterrupt
         self._number = number
         self._asked.set()
+        if number == signal.SIGINT:
+            signal.setitimer(signal.ITIMER_REAL, LATE_SECONDS)
 
     def check(self) -> None:
         """Raise Interrupted where a signal has come."""
         if self._asked.is_set():
+            signal.setitimer(signal.ITIMER_REAL, 0)
             raise Interrupted(self._number)
 
     def sleep(self, seconds: float) -> None:

@@ -7,7 +7,7 @@ crash leaves it before or after a step, never within.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -52,6 +52,8 @@ class Ledger:
         self._stale = True
         self._sampler_state: tuple[int, Mapping[str, Any]] = (-1, {})
         self._ids: dict[int, int] = {}
+        self.still_ours: Callable[[], None] = lambda: None
+        """Called before each write and `refresh`; raises RunLocked where the run is another's by now."""
 
     @classmethod
     def open(
@@ -119,6 +121,7 @@ class Ledger:
 
     def refresh(self) -> None:
         """Look at the storage again at the next reading: somebody else may have written."""
+        self.still_ours()
         self._stale = True
 
     def _read(self) -> list[Trial]:
@@ -154,6 +157,7 @@ class Ledger:
 
     def set_attribute(self, name: str, value: Any) -> None:
         """Keep a JSON value with the study."""
+        self.still_ours()
         self._storage.set_study_user_attr(self._study_id, name, finite_or_none(value))
 
     def add(
@@ -192,6 +196,7 @@ class Ledger:
             user_attrs={_ITERATION: iteration, _ORIGIN: proposal.origin, _PROPOSAL: rest},
             system_attrs=dict(proposal.sampler_attrs),
         )
+        self.still_ours()
         trial_id = self._storage.create_new_trial(self._study_id, template_trial=template)
         number = self._storage.get_trial_number_from_id(trial_id)
         self._stale = True
@@ -255,6 +260,7 @@ class Ledger:
             return
 
     def _id(self, number: int) -> int:
+        self.still_ours()
         if number not in self._ids:
             self.trials()
         return self._ids[number]

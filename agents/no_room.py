@@ -20,9 +20,12 @@ from agents.workspace import Workspace
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 """A disk, a quota or a limit that is reached: a person makes room. Any other is a defect of ours."""
-_WRITING = ("SQLITE_IOERR_WRITE", "SQLITE_IOERR_TRUNCATE", "SQLITE_IOERR_FSYNC")
-"""What SQLite makes of a quota; a disk that is broken looks the same, until it is tried."""
-_PROBE_BYTES = 64 * 1024
+_READING = ("SQLITE_IOERR_READ", "SQLITE_IOERR_SHORT_READ")
+_WRITING = ("SQLITE_IOERR", "SQLITE_CANTOPEN")
+"""How the names begin of what SQLite makes of a quota: a write that failed, or a journal that could not be
+made. A disk that is broken and a directory that is closed look the same, until they are tried."""
+_PROBE_BYTES = 1024 * 1024
+"""More than what was undone when a transaction failed has made room for."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,8 @@ def _of_sqlite(error: sqlite3.Error, database: Path) -> int | None:
     name = getattr(error, "sqlite_errorname", "")
     if name == "SQLITE_FULL":
         return errno.ENOSPC
-    return _tried(database) if name in _WRITING else None
+    is_writing = name.startswith(_WRITING) and name not in _READING
+    return _tried(database) if is_writing else None
 
 
 def _tried(database: Path) -> int | None:

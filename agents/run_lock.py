@@ -23,6 +23,7 @@ class RunLock:
     """
 
     def __init__(self, path: Path) -> None:
+        self._path, self._card = path, _myself()
         self._stream: IO[str] = _opened(path)
         try:
             _lock(self._stream)
@@ -38,7 +39,7 @@ class RunLock:
         try:
             self._stream.seek(0)
             self._stream.truncate()
-            json.dump(_myself(), self._stream)
+            json.dump(self._card, self._stream)
             self._stream.flush()
         except OSError as error:
             with suppress(OSError):  # closing writes once more
@@ -59,9 +60,38 @@ class RunLock:
                 "after its last sign of life"
             )
 
+    def check(self) -> None:
+        """Raise RunLocked where the run has been taken over from this process.
+
+        One that is stopped (Ctrl-Z) or whose machine sleeps gives no sign of life: after a while another
+        host, which may not see the lock, takes it for dead and goes on with the run.
+        """
+        holder = self._holder_now()
+        if holder == self._card:
+            return
+        whose = f"process {holder.get('pid')} on {holder.get('host')}" if holder else "another one"
+        raise RunLocked(
+            f"{self._path.parent} has been taken over by {whose}, while this process gave no sign of life "
+            "(stopped, or its machine slept). This one leaves: the run and its jobs are the other's, "
+            "and nothing is lost"
+        )
+
+    def _holder_now(self) -> dict[str, Any]:
+        """Who holds the run by its card; of a card that cannot be read, this process."""
+        try:
+            with open(
+                self._path, encoding="utf-8"
+            ) as stream:  # a file that is open may be an old copy
+                return _holder(stream)
+        except OSError:
+            return self._card
+
     def release(self) -> None:
-        """Let go; the card is emptied, so that nobody is taken for the holder."""
+        """Let go; the card is emptied, so that nobody is taken for the holder, but if it is another's."""
         if self._stream.closed:
+            return
+        if self._holder_now() != self._card:
+            self._stream.close()
             return
         with suppress(OSError):  # the hold ends all the same
             self._stream.seek(0)

@@ -178,11 +178,13 @@ def open_run(
     settings = loaded.settings
     space = SearchSpace.build(settings.search_space, settings.constraints)
     with ExitStack() as stack:
-        stack.callback(workspace.lock().release)
+        lock = workspace.lock()
+        stack.callback(lock.release)
         journal = Journal(workspace.log_file, log_level)
         stack.callback(journal.close)
         ledger = _open_ledger(settings, workspace, space)
         stack.callback(ledger.close)
+        ledger.still_ours = lock.check
         _note_beginning(ledger, loaded)
         cluster = open_cluster(loaded, workspace)
         stack.callback(cluster.transport.close)

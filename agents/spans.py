@@ -69,7 +69,10 @@ def _span(
     ended = max(ended, submitted)
     started = _started(job, submitted, ended, seconds, cause)
     seen = (ended - started).total_seconds() if started is not None else 0.0
-    ran = seen if seconds is None else seconds
+    walltime = job.resources.walltime_seconds
+    # Its end is found by the next poll, which may be one after a night without a connection.
+    most = seen if running or walltime is None else min(seen, walltime)
+    ran = most if seconds is None else seconds
     return Span(trial, job, submitted, started, ended, ran, cause.value if cause else "", running)
 
 

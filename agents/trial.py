@@ -54,6 +54,7 @@ NOT_OF_THE_POINT = frozenset(
         Cause.CANNOT_START,
         Cause.LOST,
         Cause.NODE_FAILURE,
+        Cause.NO_ROOM,
         Cause.PREEMPTED,
         Cause.REFUSED,
     }

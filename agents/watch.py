@@ -17,6 +17,11 @@ LOCAL_GRACE_SECONDS = 2.0
 """Grace where files cannot lag behind the batch system's word: for a process that just ended."""
 
 
+UNSEEN_SECONDS = 300.0
+"""Between two polls: nobody looked meanwhile (a login was awaited, this machine slept), so that a job may
+have ended at any time of it."""
+
+
 MOST_LINES = 2000
 """Metric lines of one job that are kept; programs may write one a second, for days."""
 
@@ -37,6 +42,8 @@ class Watched:
     gone_since: float | None = None
     unread_since: float | None = None
     running_since: float | None = None
+    running_until: float | None = None
+    """When a poll last saw it neither ended nor gone."""
     never_starts_since: float | None = None
     verdict: Verdict | None = None
 
@@ -72,19 +79,29 @@ class Watch:
             if (job := trial.job) is not None
         ]
 
-    def see(self, trials: Sequence[Trial], observations: Mapping[str, Observation]) -> list[Trial]:
-        """Take in a poll. Returns the trials whose jobs have ended."""
+    def now(self) -> float:
+        """The time by which `see` is told when a poll was asked."""
+        return self._clock()
+
+    def see(
+        self, trials: Sequence[Trial], observations: Mapping[str, Observation], asked: float
+    ) -> list[Trial]:
+        """Take in a poll that was asked at that time. Returns the trials whose jobs have ended.
+
+        An answer may have been long on its way (a slow file system, a process that was stopped): it is no
+        older than its question, and what it does not show may have come since.
+        """
         now = self._clock()
         ended = []
         for trial in trials:
             if trial.job is None or trial.job.name not in observations:
                 continue
-            self._take(trial, observations[trial.job.name], now)
+            self._take(trial, observations[trial.job.name], asked, now)
             if not isinstance(self._of(trial).verdict, Unfinished):
                 ended.append(trial)
         return ended
 
-    def _take(self, trial: Trial, observation: Observation, now: float) -> None:
+    def _take(self, trial: Trial, observation: Observation, asked: float, now: float) -> None:
         watched = self._of(trial)
         self._take_metrics(watched, observation.new_metrics, now)
         # A job without an id may never have been taken: its absence means nothing at all.
@@ -99,18 +116,20 @@ class Watch:
             watched.unread_since = now
         known = Circumstances(
             trial=trial.number,
-            gone_for=None if watched.gone_since is None else now - watched.gone_since,
+            gone_for=_seconds(watched.gone_since, asked),
             grace=self._grace,
-            unread_for=None if watched.unread_since is None else now - watched.unread_since,
+            unread_for=_seconds(watched.unread_since, asked),
             cancelled=observation.name in self.cancelled,
             walltime_seconds=trial.job.resources.walltime_seconds if trial.job else None,
-            ran_for=None if watched.running_since is None else now - watched.running_since,
+            ran_for=_seconds(watched.running_since, _last_running(watched, asked)),
             shares_job=trial.job is not None and trial.job.pack is not None,
         )
         watched.verdict = judge(observation, known)
         if observation.started and watched.running_since is None:
             watched.running_since = now  # it may have ended since: then it ran between two polls
         if isinstance(watched.verdict, Unfinished):
+            if watched.gone_since is None:
+                watched.running_until = asked
             self._take_state(watched, watched.verdict, observation, now)
         else:
             watched.state = JobState.ENDED
@@ -200,6 +219,16 @@ class Watch:
     def _of(self, trial: Trial) -> Watched:
         assert trial.job is not None
         return self._jobs.setdefault(trial.job.name, Watched())
+
+
+def _seconds(since: float | None, until: float) -> float | None:
+    return None if since is None else max(0.0, until - since)
+
+
+def _last_running(watched: Watched, asked: float) -> float:
+    """Until when the job may be said to have run, where it has ended by the poll of `asked`."""
+    seen = watched.running_until
+    return asked if seen is None or asked - seen < UNSEEN_SECONDS else seen
 
 
 def _keep(watched: Watched, line: MetricLine) -> None:

@@ -27,6 +27,8 @@ class Cause(enum.Enum):
     OUT_OF_DEVICE_MEMORY = "out of device memory"
     """Of a GPU: more memory on the node does not help."""
     WALLTIME = "walltime"
+    NO_ROOM = "no room on disk"
+    """A disk was full there, or a quota used up: the site's state, whatever was to be written."""
     NODE_FAILURE = "node failure"
     PREEMPTED = "preempted"
     CANCELLED = "cancelled"
@@ -212,6 +214,8 @@ class Observation:
     """The end of the job's stderr; only once the job has ended."""
     holder: str | None = None
     """The id of the job that took the lock, as the job itself knows it."""
+    is_sentinel_empty: bool = False
+    """The job's script came to its end, and the file for its exit code took no byte."""
     is_result_unread: bool = False
     """``results.json`` is there, and could not be read this time."""
     ended_by: str = PROGRAM

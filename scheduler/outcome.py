@@ -195,10 +195,14 @@ def _failure_without_result(observation: Observation, known: Circumstances) -> F
     if (
         listing is not None
         and said is not None
-        and not (code is not None and said is Cause.NODE_FAILURE)
+        and not (said is Cause.NODE_FAILURE and (code is not None or observation.is_sentinel_empty))
     ):
         message = f"{listing.raw_state}: {listing.reason}".rstrip(": ")
         return _failure(said, message, observation)
+    if code is None and observation.is_sentinel_empty:
+        return _failure(
+            Cause.NO_ROOM, f"its exit code could not be written: {_NO_ROOM}", observation
+        )
     if code is None:
         return _failure(
             Cause.LOST,
@@ -227,11 +231,15 @@ def _failure_without_result(observation: Observation, known: Circumstances) -> F
             "killed by signal 9, as the kernel does when memory is short",
             observation,
         )
+    why = f" ({_NO_ROOM})" if cause is Cause.NO_ROOM else ""
     return _failure(
         cause or Cause.PROGRAM_ERROR,
-        f"the program ended with {_code(code)}{_last_line(observation)}",
+        f"the program ended with {_code(code)}{why}{_last_line(observation)}",
         observation,
     )
+
+
+_NO_ROOM = "the disk there is full, or a quota is used up"
 
 
 def _stopped_by(observation: Observation, known: Circumstances) -> Cause:
@@ -309,8 +317,17 @@ def _code(code: int) -> str:
 
 # A line of noise may hold these words (a warning, a banner): only the last lines say what ended it.
 _LAST_LINES = 3
-_LAST_CAUSES = frozenset({Cause.CANNOT_START, Cause.BAD_CONFIGURATION})
+_LAST_CAUSES = frozenset({Cause.CANNOT_START, Cause.BAD_CONFIGURATION, Cause.NO_ROOM})
 _TEXT_CAUSES = (
+    (
+        Cause.NO_ROOM,
+        # The last ones are NumPy's words and torch's, of a write that was cut short.
+        re.compile(
+            r"No space left on device|Disk quota exceeded|Not enough free space to write"
+            r"|\d+ requested and \d+ written|PytorchStreamWriter failed writing"
+            r"|inline_container\.cc:\d+\]\W*unexpected pos \d+ vs \d+"
+        ),
+    ),
     (
         Cause.OUT_OF_DEVICE_MEMORY,
         re.compile(

@@ -82,6 +82,8 @@ while read -r ph_name ph_dir ph_offset; do
     read -r ph_exit < "$ph_dir/exit_code"
     ph_text exit "$ph_name" "$ph_exit"
     [ -s "$ph_dir/job.err" ] && ph_text stderr "$ph_name" "$(tail -c STDERR_MAX "$ph_dir/job.err")"
+  elif [ -e "$ph_dir/exit_code" ]; then
+    ph_text unsaid "$ph_name" ""
   elif [ ! -e "$ph_dir/lock" ] && [ -s "$ph_dir/job.err" ]; then
     # One that never began: what should have launched it says why.
     ph_text stderr "$ph_name" "$(tail -c STDERR_MAX "$ph_dir/job.err")"
@@ -164,6 +166,7 @@ def _observation(
         new_metrics=files.get("metrics", b""),
         stderr_tail=printable(files.get("stderr", b"").decode(errors="replace")),
         holder=files.get("started", b"").decode(errors="replace").strip() or None,
+        is_sentinel_empty="unsaid" in files,
         is_result_unread="exists" in files and "result" not in files,
         ended_by=sentinel.by if sentinel else PROGRAM,
     )

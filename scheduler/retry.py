@@ -47,6 +47,8 @@ def _allowed(cause: Cause, policy: RetrySettings) -> int:
         Cause.NODE_FAILURE: policy.node_failure,
         Cause.PREEMPTED: policy.preempted,
         Cause.LOST: policy.lost,
+        # Submitting it again waits until the directory there can be written.
+        Cause.NO_ROOM: policy.lost,
         Cause.OUT_OF_MEMORY: policy.out_of_memory.times,
         Cause.WALLTIME: policy.walltime.times,
     }.get(cause, 0)

@@ -219,7 +219,9 @@ class RetrySettings(Section):
 
     node_failure: int = Field(default=2, ge=0, description="As they are, so often.")
     preempted: int = Field(default=5, ge=0, description="As they are, so often.")
-    lost: int = Field(default=1, ge=0, description="Jobs that left without a trace, so often.")
+    lost: int = Field(
+        default=1, ge=0, description="Jobs that left no trace or met a full disk, so often."
+    )
     out_of_memory: MoreMemory = Field(default_factory=MoreMemory)
     walltime: MoreTime = Field(default_factory=MoreTime)
 

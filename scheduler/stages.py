@@ -28,6 +28,7 @@ _BY_CAUSE = {
     Cause.OUT_OF_MEMORY: Stage.RESOURCE,
     Cause.OUT_OF_DEVICE_MEMORY: Stage.RESOURCE,
     Cause.WALLTIME: Stage.RESOURCE,
+    Cause.NO_ROOM: Stage.FILE_SYSTEM,
     Cause.NODE_FAILURE: Stage.RESOURCE,
     Cause.PREEMPTED: Stage.RESOURCE,
     Cause.DIVERGED: Stage.TRAINING,

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import io
 import posixpath
+import re
 import tarfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -62,7 +63,11 @@ while read -r ph_name ph_dir ph_script ph_mode; do
   if ! echo "$ph_now" 2> /dev/null > submitting; then
     set +C
     [ -s submit.answer ] && ph_text answer "$ph_name" "$(cat submit.answer)"
-    read -r ph_since < submitting || { ph_since=$ph_now; echo "$ph_now" > submitting; }
+    # An empty one was made where there was no room for its words: nobody has submitted by it.
+    if ! read -r ph_since < submitting; then
+      ph_since=$ph_now
+      echo "$ph_now" > submitting || { ph_text full "$ph_name" "$ph_dir"; continue; }
+    fi
     [ -s submit.unread ] && ph_text unread "$ph_name" "$(cat submit.unread)"
     ph_out=$(ph_find "$ph_name" 2>/dev/null)
     case $? in
@@ -224,8 +229,18 @@ def _from_answer(name: str, answer: SubmitAnswer, batch: BatchSystem) -> Answer 
     if answer.code == 0:
         job_id = batch.parse_submit(answer)
         return Unread(name) if job_id is None else Submitted(name, job_id)
-    message = (answer.stderr.strip() or answer.stdout.strip() or f"exit code {answer.code}")[:2000]
+    message = (answer.stderr.strip() or answer.stdout.strip() or _wordless(answer.code))[:2000]
     if answer.code == NOT_FOUND:
         message += "; set cluster.batch_system.bin_directory to the directory of its commands"
         return Refused(name, message, backpressure=True)
-    return Refused(name, message, backpressure=batch.is_backpressure(answer))
+    is_full = bool(_FULL.search(message))
+    return Refused(name, message, backpressure=is_full or batch.is_backpressure(answer))
+
+
+_FULL = re.compile(r"No space left on device|Disk quota exceeded")
+"""A disk where the commands of a batch system work: time mends it, for all trials alike."""
+
+
+def _wordless(code: int) -> str:
+    """Where the command's words were kept in a file that had no room for them, for one."""
+    return f"exit code {code}, without a word (is a disk full there?)"

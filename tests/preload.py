@@ -1,5 +1,7 @@
 """Imported once by the server from which the tests' processes are forked."""
 
+from contextlib import suppress
+
 import alembic.command
 import alembic.context
 import jinja2
@@ -10,7 +12,6 @@ import openai.resources.chat
 import optuna
 import optuna.importance
 import sqlalchemy.dialects.sqlite
-import torch
 
 import agents.commands.harvest
 import agents.commands.search
@@ -20,8 +21,6 @@ import agents.proposers.surrogate
 import agents.run
 import scheduler.batch.local
 import scheduler.transports.local
-import training.train
-import training.trainer
 
 __all__ = [
     "agents",
@@ -41,3 +40,9 @@ __all__ = [
 _storage = optuna.storages.RDBStorage("sqlite:///:memory:")
 _storage.remove_session()
 _storage.engine.dispose()
+
+with suppress(ImportError):  # the tests of agents need no torch
+    import torch
+
+    import training.train
+    import training.trainer

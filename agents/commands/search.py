@@ -87,10 +87,17 @@ def _background_text(workspace: Workspace, process: int) -> str:
     )
 
 
+LEAVING = (
+    "leaving as soon as the question on its way is answered or given up (two minutes at most for a poll); "
+    "Ctrl-C again leaves at once: jobs go on, nothing is lost"
+)
+
+
 def _run(loaded: LoadedConfig, workspace: Workspace, log_level: str, began: Began) -> int:
     screen = open_screen()
     note = note_of_changes(workspace, loaded)
     with Interrupts() as interrupts, suspendable(screen.close, screen.redraw):
+        interrupts.late = lambda: screen.say(LEAVING, important=True)
         try:
             with (
                 told(Files.of(workspace, loaded.settings), way_on(workspace)),
@@ -102,6 +109,10 @@ def _run(loaded: LoadedConfig, workspace: Workspace, log_level: str, began: Bega
                     screen.say(note, important=True)
                 began()
                 return _to_the_end(search, screen)
+        except KeyboardInterrupt:  # the second one: the first waits for a good moment
+            screen.close()
+            print(f"left at once. {way_on(workspace)}")
+            return 128 + signal.SIGINT
         finally:
             screen.close()
 

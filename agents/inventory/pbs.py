@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 from agents.doctor.heard import Heard
 from agents.doctor.words import one_line
@@ -25,7 +25,7 @@ ph_hear me id -un
 ph_hear server qstat -B -f -F dsv
 ph_hear queues qstat -Q -f -F dsv
 ph_hear nodes pbsnodes -a -F dsv
-ph_out=$(ph_timed qstat -f -F dsv 2>&1 < /dev/null)
+ph_out=$(ph_timed env TZ=UTC0 qstat -f -F dsv 2>&1 < /dev/null)
 ph_code=$?
 ph_out=$(printf '%s\\n' "$ph_out" | ph_brief)
 ph_text jobs "$ph_code" "$ph_out"
@@ -41,7 +41,8 @@ if [ -n "$ph_own" ]; then
   ph_text accounts 0 "$(ph_timed qstat $ph_past -f -F dsv $ph_own 2> /dev/null < /dev/null | ph_brief)"
 fi
 """
-"""Asks for everything; after ``ph_hear`` is defined."""
+"""Asks for everything; after ``ph_hear`` is defined. qstat writes times by its own clock, without a zone: the
+cluster may have another one than this machine, and its hours may come twice in a year."""
 
 _DOWN = ("down", "offline", "unknown", "stale", "maintenance", "sleep", "provision", "wait")
 Row = Mapping[str, str]
@@ -215,10 +216,11 @@ def _memory(node: Row) -> int:
 
 
 def _moment(text: str) -> float | None:
-    """Unix time of a number or of ``Tue Nov 24 02:55:26 2026`` in local time."""
+    """Unix time of a number or of ``Tue Nov 24 02:55:26 2026`` (UTC)."""
     if text.isdigit():
         return float(text)
     try:
-        return datetime.strptime(text, "%a %b %d %H:%M:%S %Y").timestamp()
+        moment = datetime.strptime(text, "%a %b %d %H:%M:%S %Y")
     except ValueError:
         return None
+    return moment.replace(tzinfo=UTC).timestamp()

@@ -169,7 +169,8 @@ class LocalBatch:
         return lines[-1] if lines else None
 
     def is_backpressure(self, answer: SubmitAnswer) -> bool:
-        return False
+        """All that can fail is the writing of its queue."""
+        return answer.code != 0
 
     def is_away(self, answer: SubmitAnswer) -> bool:
         return False

@@ -106,11 +106,12 @@ AWAY_CODES = frozenset({162, 255})
 """Exit codes of the same: PBSE_NOSERVER modulo 256, no connection."""
 
 BACKPRESSURE = re.compile(
-    r"would exceed .*limit|Maximum number of jobs already|Queue is not enabled|Failed to save job",
+    r"would exceed .*limit|Maximum number of jobs already|Queue is not enabled|Failed to save job"
+    r"|could not create/open tmp file",
     re.IGNORECASE,
 )
 """Words of a refusal that time mends: a limit on the number of jobs (or on what they ask for), a
-queue that is closed for a maintenance, a server's full disk."""
+queue that is closed for a maintenance, a full disk of the server or (``/tmp``) of the login node."""
 
 ANSWERED_CODES = frozenset({0, 35, 153})
 """qstat answered: for all, or some of the jobs are finished (35) or unknown (153)."""

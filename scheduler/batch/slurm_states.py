@@ -107,6 +107,7 @@ AWAY = re.compile(
 
 BACKPRESSURE = re.compile(
     r"(?:Assoc|QOS)\w*Submit\w*Limit|temporarily unable to accept job|MaxSubmitJobs\w* limit"
+    r"|I/O error writing script"
     r"|partition not available \(inactive or drain\)|operation is presently disabled"
 )
-"""Words of a refusal that time mends: a limit on the number of jobs, a maintenance."""
+"""Words of a refusal that time mends: a limit on the number of jobs, a maintenance, the controller's full disk."""

@@ -149,6 +149,14 @@ def test_a_job_that_reached_its_walltime_while_nobody_looked_has_spent_it():
     assert node_hours(view(failed(0, job=unseen, failure=Failure(Cause.LOST, "?")))) == 0.0
 
 
+def test_a_job_whose_end_was_found_hours_later_has_spent_no_more_than_its_walltime():
+    found_late = job(10, walltime=3600)
+    stopped = Failure(Cause.PREEMPTED, "stopped")
+    assert node_hours(view(failed(0, job=found_late, failure=stopped))) == 1.0
+    running = view(trial(0, job=job(walltime=3600)))
+    assert node_hours(running, START + timedelta(hours=2)) == 2.0
+
+
 def test_a_trial_whose_submission_a_lost_ledger_took_along_has_spent_what_it_told():
     known = view(trial(0, 0.5, seconds=7200.0, job=job(3, submitted_at=None, started_at=None)))
     assert node_hours(known) == 2.0

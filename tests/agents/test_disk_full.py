@@ -17,6 +17,7 @@ import sqlalchemy.exc
 from quick_search import write_quick_search
 
 from agents.config.model import DirectorySettings
+from agents.errors import LedgerError, NoRoom
 from agents.journal import Journal
 from agents.no_room import Files, no_room, told
 from agents.run_lock import RunLock, is_held
@@ -157,6 +158,39 @@ def test_a_quota_and_a_file_system_that_takes_nothing_have_remedies_of_their_own
         f"{tmp_path}/reports/report.html: cannot write: {os.strerror(number)}; "
     )
     assert says in found
+
+
+def no_journal(path):
+    """SQLite's own error where it cannot make its journal, as where a quota on files is used up."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("create table t (x)")
+        path.with_name(f"{path.name}-journal").symlink_to(path.parent / "nowhere" / "x")
+        with pytest.raises(sqlite3.OperationalError) as caught:
+            connection.execute("insert into t values (1)")
+    assert caught.value.sqlite_errorname.startswith("SQLITE_CANTOPEN")
+    return caught.value
+
+
+def test_a_journal_that_cannot_be_made_is_tried_before_a_quota_is_blamed(tmp_path):
+    error = no_journal(tmp_path / "graph.db")
+    assert no_room(error, files(tmp_path), "") is None
+    with no_room_left():
+        found = no_room(error, files(tmp_path), "")
+    assert str(found).startswith(f"{tmp_path}/graph.db: cannot write: ")
+
+
+def test_a_ledger_that_a_quota_keeps_from_being_opened_is_told_as_one(tmp_path):
+    error = LedgerError("cannot open the ledger")
+    error.__cause__ = no_journal(tmp_path / "graph.db")
+    with no_room_left(), pytest.raises(NoRoom, match="cannot write"), told(files(tmp_path), ""):
+        raise error
+
+
+def test_a_database_that_cannot_be_read_is_no_full_disk(tmp_path):
+    broken = sqlite3.OperationalError("disk I/O error")
+    broken.sqlite_errorname = "SQLITE_IOERR_READ"
+    with no_room_left():
+        assert no_room(broken, files(tmp_path), "") is None
 
 
 def test_a_file_that_cannot_be_written_by_rename_is_named(tmp_path):

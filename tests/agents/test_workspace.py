@@ -6,10 +6,16 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+from quick_search import write_quick_search
 
 from agents import run_lock
+from agents.background import pid_file
+from agents.commands.search import SearchOptions, choose
 from agents.config.model import DirectorySettings
 from agents.errors import ConfigurationError, RunLocked
+from agents.interrupts import Interrupts
+from agents.search import open_run
+from agents.trial import Proposal
 from agents.workspace import Workspace, create, existing, lay_out, runs, unfinished
 
 NOW = datetime(2026, 11, 23, 14, 25, 30, tzinfo=UTC)
@@ -142,6 +148,56 @@ def test_another_host_s_sign_of_life_is_not_held_against_our_clock(tmp_path, mon
     os.utime(run.progress_file, (left, left))
     assert not run.is_held
     run.lock().release()
+
+
+def taken_over(run):
+    """The run, in the hands of a host that does not see our lock and took us for dead."""
+    (run.directory / "run.lock").write_text(
+        json.dumps({"host": "login-2", "pid": 77, "since": "x"})
+    )
+
+
+def test_who_was_taken_for_dead_leaves_the_run_to_its_successor(tmp_path):
+    run = make(tmp_path)
+    lock = run.lock()
+    lock.check()
+    taken_over(run)
+    with pytest.raises(RunLocked, match="taken over by process 77 on login-2"):
+        lock.check()
+    lock.release()
+    assert json.loads((run.directory / "run.lock").read_text())["pid"] == 77
+
+
+def test_a_run_whose_successor_has_left_is_not_ours_again(tmp_path):
+    run = make(tmp_path)
+    lock = run.lock()
+    (run.directory / "run.lock").write_text("")
+    with pytest.raises(RunLocked, match="another one"):
+        lock.check()
+
+
+def test_a_ledger_takes_nothing_from_who_was_taken_for_dead(tmp_path):
+    loaded, run = choose(SearchOptions(config=write_quick_search(tmp_path)))
+    with Interrupts() as interrupts, open_run(loaded, run, interrupts) as opened:
+        taken_over(run)
+        for write in (
+            lambda: opened.ledger.set_attribute("x", 1),
+            lambda: opened.ledger.add(Proposal({"x": 0.5}, "user"), 1, 0),
+            opened.ledger.refresh,
+        ):
+            with pytest.raises(RunLocked):
+                write()
+    assert "x" not in opened.ledger.attributes()
+
+
+def test_the_number_of_a_successor_is_not_removed(tmp_path):
+    file = tmp_path / "pid"
+    with pid_file(file):
+        file.write_text("77\n")
+    assert file.read_text() == "77\n"
+    with pid_file(file):
+        pass
+    assert not file.exists()
 
 
 @pytest.mark.parametrize("name", ["../elsewhere", "a/b", "..", ".", "", 7, None])

@@ -286,3 +286,27 @@ def test_a_job_on_another_machine_is_asked_to_end_and_no_process_of_its_number_h
     assert innocent.poll() is None
     innocent.kill()
     innocent.wait()
+
+
+FULL = "import os\nfor name in ('exit_code', 'exit_code.tmp'):\n    os.symlink('/dev/full', name)\n"
+
+
+def test_a_job_that_finds_no_room_for_its_exit_code_met_a_full_disk(cluster):
+    job = request("full", FULL)
+    cluster.submit([job])
+    assert verdict(cluster, job).failure.cause is Cause.NO_ROOM
+
+
+LATE_ROOM = "open('exit_code', 'w').close()\nos.mkdir('exit_code.tmp')\n"
+
+
+def test_room_that_comes_too_late_does_not_make_the_setup_guilty(cluster):
+    """The file for the exit code was made and took nothing: whoever writes it later knows the code."""
+    script = cluster.render(request("late", "raise SystemExit(3)"))
+    finish = 'ph_finish "$ph_code" program\n) &'
+    assert finish in script
+    cluster.render = lambda job: script.replace(finish, ": > exit_code; exit $ph_code\n) &")
+    job = request("late", "raise SystemExit(3)")
+    cluster.submit([job])
+    found = verdict(cluster, job).failure
+    assert (found.cause, found.exit_code) == (Cause.PROGRAM_ERROR, 3)

@@ -159,3 +159,34 @@ def test_what_a_program_said_is_told_without_its_colours_and_bells():
         found.failure.message
         == "the program ended with exit code 3: ValueError: no \ufffd\ufffdway"
     )
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "OSError: [Errno 122] Disk quota exceeded: '/scratch/me/last.pt'",
+        "mv: cannot move 'a' to 'b': No space left on device",
+        "RuntimeError: [enforce fail at inline_container.cc:672] . unexpected pos 640 vs 534",
+        "RuntimeError: write(): fd 3 failed with Disk quota exceeded",
+        "OSError: 3000000 requested and 388080 written",
+        "OSError: Not enough free space to write 24000000 bytes after offset 128",
+    ],
+)
+def test_a_disk_that_is_full_is_not_the_programs_fault(said):
+    found = failure(1, f"Traceback\n{said}\n")
+    assert found.cause is Cause.NO_ROOM
+    assert "quota" in found.message
+    assert found.message.endswith(said)
+    warned = failure(1, f"warning: {said}\n\n\nTraceback\n a\n b\nValueError: shapes\n")
+    assert warned.cause is Cause.PROGRAM_ERROR
+
+
+def unsaid(listing=None):
+    seen = Observation("job", listing, True, None, None, is_sentinel_empty=True)
+    return judge(seen, Circumstances(0, 500.0, 120.0)).failure
+
+
+def test_an_exit_code_that_could_not_be_written_tells_of_the_disk():
+    assert unsaid().cause is Cause.NO_ROOM
+    assert unsaid(ended(Cause.NODE_FAILURE)).cause is Cause.NO_ROOM
+    assert unsaid(ended(Cause.PREEMPTED)).cause is Cause.PREEMPTED

@@ -7,11 +7,9 @@ from scheduler.retry import Attempt, decide
 from scheduler.settings import MoreMemory, MoreTime, RetrySettings
 
 HAD = Resources(memory_mb=1000, walltime_seconds=600, queue="debug")
+OF_THE_MACHINE = (Cause.NODE_FAILURE, Cause.PREEMPTED, Cause.LOST, Cause.NO_ROOM)
 OWN_FAULTS = [
-    cause
-    for cause in Cause
-    if cause
-    not in (Cause.NODE_FAILURE, Cause.PREEMPTED, Cause.LOST, Cause.OUT_OF_MEMORY, Cause.WALLTIME)
+    cause for cause in Cause if cause not in (Cause.OUT_OF_MEMORY, Cause.WALLTIME, *OF_THE_MACHINE)
 ]
 
 
@@ -19,7 +17,7 @@ def attempts(*causes):
     return [Attempt(HAD, cause) for cause in causes]
 
 
-@pytest.mark.parametrize("cause", [Cause.NODE_FAILURE, Cause.PREEMPTED, Cause.LOST])
+@pytest.mark.parametrize("cause", OF_THE_MACHINE)
 def test_failures_of_the_machine_are_run_again_as_they_were(cause):
     policy = RetrySettings(node_failure=2, preempted=2, lost=2)
     assert decide(attempts(cause), policy) == HAD

@@ -20,6 +20,7 @@ def test_every_cause_has_a_stage(cause):
         (Cause.BAD_CONFIGURATION, "", "", "configuration"),
         (Cause.DIVERGED, "", "", "training"),
         (Cause.LOST, "", "", "unknown"),
+        (Cause.NO_ROOM, "", "", "file system"),
         (Cause.PROGRAM_ERROR, "FileNotFoundError: /data/x.npy", "", "data"),
         (Cause.PROGRAM_ERROR, "exit code 1", "OSError: [Errno 122] Disk quota exceeded", "file system"),
         (Cause.PROGRAM_ERROR, "exit code 1", "urllib.error.URLError: <...>", "network"),

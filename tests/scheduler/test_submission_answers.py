@@ -1,12 +1,13 @@
 """Answers to a submission that are neither a job nor a trial's fault."""
 
+import pytest
 from local_cluster import request, wait_for
 
 from scheduler.batch.local import LocalBatch
 from scheduler.batch.pbs import PbsBatch
 from scheduler.batch.slurm import SlurmBatch
 from scheduler.cluster import Cluster
-from scheduler.job import InDoubt, Refused, Submitted
+from scheduler.job import InDoubt, Refused, Submitted, Unwritable
 from scheduler.settings import LocalBatchSettings, PbsBatchSettings, SlurmBatchSettings
 from scheduler.transports.local import LocalTransport
 
@@ -35,6 +36,36 @@ def test_a_submission_in_doubt_tells_what_its_command_said(tmp_path, monkeypatch
             answer = cluster.submit([request("job", "pass")])["job"]
             assert isinstance(answer, InDoubt)
             assert answer.why == "Connection refused; qsub: cannot connect to server a"
+
+
+def answered(tmp_path, submit_shell):
+    """What comes of one job where that stands for the batch system's own submission."""
+    batch = LocalBatch(LocalBatchSettings())
+    batch.submit_shell = lambda: submit_shell
+    cluster = Cluster(LocalTransport(), batch, str(tmp_path), "run")
+    cluster.prepare()
+    return cluster.submit([request("job", "pass")])["job"]
+
+
+NO_ROOM_FOR_A_WORD = "echo() { return 1; }\nph_submit() { : > ../asked; }\n"
+
+
+def test_a_mark_that_finds_no_room_is_a_full_disk_and_no_doubt(tmp_path):
+    """An empty file can be made where no byte fits: nobody was asked."""
+    assert isinstance(answered(tmp_path, NO_ROOM_FOR_A_WORD), Unwritable)
+    assert (tmp_path / "run" / "dir_job" / "submitting").read_text() == ""
+    assert not (tmp_path / "run" / "asked").exists()
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["echo 'sbatch: error: No space left on device' >&2; return 1", "return 1"],
+)
+def test_a_full_disk_of_a_batch_system_is_no_failure_of_the_trial(tmp_path, said):
+    answer = answered(tmp_path, f"ph_submit() {{ {said}; }}\n")
+    assert isinstance(answer, Refused)
+    assert answer.backpressure
+    assert "No space left" in answer.message or "a disk full there" in answer.message
 
 
 class Forgetful(LocalBatch):

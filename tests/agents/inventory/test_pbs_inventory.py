@@ -1,6 +1,8 @@
 """What PBS's own listings say of queues, nodes and jobs."""
 
+import time
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
@@ -78,6 +80,26 @@ def test_jobs_with_what_they_need():
     assert mine.walltime_seconds == 1800
     assert "Insufficient" in mine.reason
     assert (other.name, other.user, other.mine) == ("a|b", "bob", False)
+
+
+@pytest.fixture(params=["America/Chicago", "Europe/Berlin"])
+def here(request, monkeypatch):
+    """This machine in another time zone than the cluster."""
+    monkeypatch.setenv("TZ", request.param)
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("here")
+def test_times_of_a_cluster_in_another_zone_are_moments():
+    assert "env TZ=UTC0 qstat -f" in pbs.LOOK
+    _, other = pbs.read(seen()).jobs
+    assert other.starts_at == datetime(2026, 11, 24, 2, 10, tzinfo=UTC).timestamp()
+    night = JOBS.replace("Nov 24 02:10", "Oct 25 01:10").replace("Nov 24 02:00", "Oct 25 00:50")
+    _, other = pbs.read(seen(jobs=night)).jobs
+    assert other.waited_seconds == 1200.0  # the hour that Berlin has twice
 
 
 def test_a_guess_comes_from_how_long_others_waited():

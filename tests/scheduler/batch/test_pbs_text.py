@@ -121,6 +121,11 @@ def test_a_limit_or_a_closed_queue_is_backpressure(name):
     assert not BATCH.is_away(answer(name))
 
 
+def test_a_full_tmp_on_the_login_node_is_backpressure():
+    said = "qsub: could not create/open tmp file /tmp/pbsscrptUWe for script"
+    assert BATCH.is_backpressure(SubmitAnswer(1, "", said))
+
+
 @pytest.mark.parametrize(
     "name",
     [name for name, said in RECORDED.items() if name.startswith("qsub_") and said["rc"] in

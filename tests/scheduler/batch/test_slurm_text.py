@@ -73,9 +73,10 @@ def test_an_sbatch_that_was_killed_may_have_had_its_job_taken(code):
 
 @pytest.mark.parametrize(
     "said",
-    ["Required partition not available (inactive or drain)", "Requested operation is presently disabled"],
+    ["Required partition not available (inactive or drain)", "Requested operation is presently disabled",
+     "I/O error writing script/environment to file"],
 )  # fmt: skip
-def test_a_maintenance_is_waited_for(said):
+def test_a_maintenance_and_a_full_disk_of_the_controller_are_waited_for(said):
     answer = SubmitAnswer(1, "", f"sbatch: error: Batch job submission failed: {said}")
     assert BATCH.is_backpressure(answer)
 
