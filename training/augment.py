@@ -1,4 +1,8 @@
-"""Augmentation of whole batches, on whatever device they are. Only training images come here."""
+"""Augmentation of whole batches, on whatever device they are. Only training images come here.
+
+What is drawn for an image, and the few numbers that follow from it, are worked out on the host: on a device
+each small sum is a launch, and a small network's step takes as long as its launches.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,7 @@ def augmented(images: torch.Tensor, options: Options, chance: torch.Generator) -
     if options.crop:
         images = _cropped(images, options.crop, chance, is_mirrored=options.flip)
     elif options.flip:
-        mirrored = _mirrored(images, chance)
+        mirrored = sent(_mirrored(len(images), chance), images.device)
         images = torch.where(mirrored[:, None, None, None], images.flip(3), images)
     if options.cutout:
         images = _cut_out(images, options.cutout, chance)
@@ -32,7 +36,7 @@ def mixed(
     """
     share = _beta(alpha, chance)
     others = sent(torch.randperm(len(images), generator=chance), images.device)
-    return share * images + (1 - share) * images[others], others, share
+    return images[others].lerp(images, share), others, share
 
 
 _LEAST = torch.finfo(torch.float32).tiny
@@ -54,9 +58,9 @@ def _beta(alpha: float, chance: torch.Generator) -> float:
     return float(torch.sigmoid(torch.tensor(logs[0] - logs[1], dtype=torch.float64)))
 
 
-def _mirrored(images: torch.Tensor, chance: torch.Generator) -> torch.Tensor:
-    """Which images of the batch are mirrored."""
-    return sent(torch.rand(len(images), generator=chance) < 0.5, images.device)
+def _mirrored(count: int, chance: torch.Generator) -> torch.Tensor:
+    """Which of so many images are mirrored."""
+    return torch.rand(count, generator=chance) < 0.5
 
 
 def _cropped(
@@ -68,14 +72,14 @@ def _cropped(
     """
     count, channels, height, width = images.shape
     padded = functional.pad(images, (padding,) * 4)
-    places = torch.randint(2 * padding + 1, (2, count), generator=chance)
-    tops, lefts = sent(places, images.device)
-    rows = tops[:, None] + torch.arange(height, device=images.device)
-    columns = torch.arange(width, device=images.device).expand(count, width)
+    tops, lefts = torch.randint(2 * padding + 1, (2, count), generator=chance)
+    rows = tops[:, None] + torch.arange(height)
+    columns = torch.arange(width).expand(count, width)
     if is_mirrored:
-        columns = torch.where(_mirrored(images, chance)[:, None], columns.flip(1), columns)
-    columns = lefts[:, None] + columns
-    pixels = rows[:, :, None] * padded.shape[3] + columns[:, None, :]
+        columns = torch.where(_mirrored(count, chance)[:, None], columns.flip(1), columns)
+    places = torch.cat([rows * padded.shape[3], lefts[:, None] + columns], 1)
+    rows, columns = sent(places, images.device).split([height, width], 1)
+    pixels = rows[:, :, None] + columns[:, None, :]
     pixels = pixels.view(count, 1, height * width).expand(-1, channels, -1)
     return padded.flatten(2).gather(2, pixels).view(images.shape)
 
@@ -83,12 +87,12 @@ def _cropped(
 def _cut_out(images: torch.Tensor, side: int, chance: torch.Generator) -> torch.Tensor:
     """A square around a random place set to the mean (DeVries and Taylor, arXiv:1708.04552)."""
     count, _, height, width = images.shape
-    places = sent(torch.rand(2, count, generator=chance), images.device)
+    places = torch.rand(2, count, generator=chance)
     tops = (places[0] * height).long()[:, None] - side // 2
     lefts = (places[1] * width).long()[:, None] - side // 2
-    rows = torch.arange(height, device=images.device)[None]
-    columns = torch.arange(width, device=images.device)[None]
-    inside = ((rows >= tops) & (rows < tops + side))[:, :, None] & (
-        (columns >= lefts) & (columns < lefts + side)
-    )[:, None, :]
-    return images.masked_fill(inside[:, None], 0.0)
+    rows, columns = torch.arange(height), torch.arange(width)
+    inside = torch.cat(
+        [(rows >= tops) & (rows < tops + side), (columns >= lefts) & (columns < lefts + side)], 1
+    )
+    rows, columns = sent(inside, images.device).split([height, width], 1)
+    return images.masked_fill((rows[:, :, None] & columns[:, None, :])[:, None], 0.0)

@@ -52,8 +52,10 @@ class Resident:
         """The images at these places, batch after batch."""
         # All places in one transfer: one for each step would be a wait at each step.
         places = torch.cat(list(batches)).to(self._device)
-        for here in torch.split(places, [len(batch) for batch in batches]):
-            yield self._images[here], self._labels[here]
+        sizes = [len(batch) for batch in batches]
+        labels = self._labels[places].split(sizes)  # small: of the whole epoch at once
+        for here, truth in zip(places.split(sizes), labels, strict=True):
+            yield self._images[here], truth
 
     def close(self) -> None:
         """Nothing to end."""

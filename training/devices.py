@@ -112,6 +112,9 @@ def prepare(device: torch.device, seed: int, *, deterministic: bool) -> None:
     if deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True)
+        # New memory would be filled, for who reads what nobody has written: nobody here does, and each
+        # filling is a launch.
+        torch.utils.deterministic.fill_uninitialized_memory = False
 
 
 PINNED_FOR = ("cuda", "xpu")

@@ -109,7 +109,7 @@ class Learner:
         """
         options = self._options
         pixels = applied(
-            images.float() / 255,
+            images / 255,
             options.policy,
             options.policy_operations,
             options.policy_magnitude,
@@ -119,7 +119,7 @@ class Learner:
         others, share = None, 1.0
         if options.mixup:
             images, others, share = mixed(images, options.mixup, chance)
-        images = images.contiguous(memory_format=self._format)
+        images = images.to(self._numbers, memory_format=self._format)
         # Before the network runs: its peak is lower without the last step's gradients.
         self._optimizer.zero_grad(set_to_none=True)
         begin_step(self._settings.compile)
@@ -129,10 +129,10 @@ class Learner:
             scores = network(images)
             loss = self._loss(scores, labels)
             if others is not None:
-                loss = share * loss + (1 - share) * self._loss(scores, labels[others])
-        loss = loss * len(labels) / whole
-        # The processes' gradients are averaged: undo that, the losses are shares already.
-        self._scaler.scale(loss * self._ranks.world).backward()  # type: ignore[no-untyped-call]
+                loss = torch.lerp(self._loss(scores, labels[others]), loss, share)
+        part = len(labels) / whole
+        # The processes' gradients are averaged, and each mean is over this one's images.
+        self._scaler.scale(_times(loss, part * self._ranks.world)).backward()  # type: ignore[no-untyped-call]
         if options.gradient_clip:
             self._scaler.unscale_(self._optimizer)
             nn.utils.clip_grad_norm_(self.model.parameters(), options.gradient_clip)
@@ -140,7 +140,7 @@ class Learner:
         if self._average is not None and not self._was_skipped():
             self._average.update()
         self._scaler.update()
-        return loss.detach(), (scores.detach().argmax(1) == labels).sum()
+        return _times(loss.detach(), part), (scores.detach().argmax(1) == labels).sum()
 
     def _was_skipped(self) -> bool:
         """Whether the scaler left the weights as they were. Only with it, in fp16, this is a wait."""
@@ -181,12 +181,17 @@ class Learner:
         right = torch.zeros((), device=self._device)
         for first in range(0, len(labels), EVALUATION_BATCH):
             here = slice(first, first + EVALUATION_BATCH)
-            batch = self._normalized(sent(images[here], self._device).float() / 255)
+            batch = self._normalized(sent(images[here], self._device) / 255)
             with autocast(self._device, self._numbers):
-                scores = model(batch.contiguous(memory_format=self._format))
+                scores = model(batch.to(self._numbers, memory_format=self._format))
             right += (scores.argmax(1) == sent(labels[here], self._device)).sum()
         return int(summed(right)) / len(part[1])
 
     def _normalized(self, images: torch.Tensor) -> torch.Tensor:
         """Of pixels in [0, 1]."""
         return (images - self._mean) / self._deviation
+
+
+def _times(value: torch.Tensor, factor: float) -> torch.Tensor:
+    """Their product: nothing to do for a device where the factor is one, as it is of one process."""
+    return value if factor == 1.0 else value * factor

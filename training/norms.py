@@ -1,4 +1,4 @@
-"""Batch normalization in several processes: over each one's images, or over those of all."""
+"""Batch normalization; in several processes over each one's images, or over those of all."""
 
 from __future__ import annotations
 
@@ -7,6 +7,24 @@ from typing import Any
 import torch
 from torch import distributed, nn
 from torch.nn import functional
+
+
+class BatchNorm(nn.BatchNorm2d):
+    """torch's own, which also counts its steps: for nobody, and on a device a launch in each layer."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """The images normalized; while training by their own statistics."""
+        assert self.momentum is not None
+        return functional.batch_norm(
+            images,
+            self.running_mean,
+            self.running_var,
+            self.weight,
+            self.bias,
+            self.training,
+            self.momentum,
+            self.eps,
+        )
 
 
 def share_statistics(model: nn.Module) -> None:
@@ -27,7 +45,7 @@ def fewest_images(model: nn.Module, world: int, *, is_shared: bool) -> int:
     return max(world, 2) if is_shared else 2 * world
 
 
-class SharedBatchNorm(nn.BatchNorm2d):
+class SharedBatchNorm(BatchNorm):
     """Normalizes as one process with all the images would.
 
     torch's SyncBatchNorm asks the device in each layer and step which processes had images, a wait for
@@ -52,8 +70,6 @@ class SharedBatchNorm(nn.BatchNorm2d):
         assert self.running_mean is not None and self.running_var is not None
         self.running_mean.lerp_(mean, self.momentum)
         self.running_var.lerp_(variance, self.momentum)
-        if self.num_batches_tracked is not None:
-            self.num_batches_tracked.add_(1)
 
 
 def _over_all(values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

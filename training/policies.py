@@ -1,15 +1,16 @@
 """RandAugment (Cubuk et al., arXiv:1909.13719) and TrivialAugment (Müller and Hutter,
 arXiv:2103.10158), for whole batches on whatever device they are.
 
-Each image draws its own operations. They are done for all images that drew the same one at once, on
-pixels in [0, 1]; what a shift uncovers is grey. Equalization is left out: it needs a histogram for each
-image, and both papers do as well without any single operation.
+Each image draws its own operations. They are done for all images that drew the same one at once, and of
+those that move it for all together, on pixels in [0, 1]; what a shift uncovers is grey. Equalization is
+left out: it needs a histogram for each image, and both papers do as well without any single operation.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch.nn import functional
@@ -19,6 +20,8 @@ from training.options import MAGNITUDES
 
 Operation = Callable[[torch.Tensor, torch.Tensor, bool], torch.Tensor]
 """``operation(images, strengths, wide)``: strengths in [-1, 1], one for each image."""
+Cells = dict[tuple[int, int], torch.Tensor]
+"""Cells of matrices, by row and column: a value for each image."""
 
 
 def applied(
@@ -48,48 +51,77 @@ def _each(
     # for it at each operation.
     order = which.argsort(stable=True)
     counts = torch.bincount(which, minlength=len(OPERATIONS)).tolist()
-    places = torch.split(sent(order, images.device), counts)
-    sizes = torch.split(sent(strengths[order], images.device), counts)
-    changed = torch.empty_like(images)
-    for operation, own, strength in zip(OPERATIONS, places, sizes, strict=True):
+    strengths = strengths[order]
+    # Images of one operation are side by side between the two ways, each of which is one launch.
+    there, back = sent(torch.stack([order, order.argsort()]), images.device)
+    sorted_ = images[there]
+    first = counts[0]
+    moving = sum(counts[1 : 1 + len(MOVES)])
+    still, own, others = sorted_.split([first, moving, len(which) - first - moving])
+    changed = [still]
+    if moving:  # all in one go, whichever way each moves
+        sizes = strengths[first : first + moving].split(counts[1 : 1 + len(MOVES)])
+        changed.append(_moved(own, _matrices(MOVES, sizes, wide)))
+    left = counts[1 + len(MOVES) :]
+    sizes = sent(strengths, images.device)[first + moving :].split(left)
+    for operation, own, strength in zip(COLOURS, others.split(left), sizes, strict=True):
         if len(own):
-            changed[own] = operation(images[own], strength, wide).clamp(0.0, 1.0)
-    return changed
+            changed.append(operation(own, strength, wide))
+    return torch.cat(changed)[back].clamp_(0.0, 1.0)
 
 
 def _identity(images: torch.Tensor, strengths: torch.Tensor, wide: bool) -> torch.Tensor:
     return images
 
 
-def _shear_x(images: torch.Tensor, strengths: torch.Tensor, wide: bool) -> torch.Tensor:
-    return _moved(images, {(0, 1): strengths * (0.99 if wide else 0.3)})
+@dataclass(frozen=True)
+class Move:
+    """An operation that shows what is at another place."""
+
+    cells: Callable[[torch.Tensor, bool], Cells]
+    """What its matrices have in place of the identity's, for strengths on the host."""
+
+    def __call__(self, images: torch.Tensor, strengths: torch.Tensor, wide: bool) -> torch.Tensor:
+        """As an `Operation`."""
+        return _moved(images, _matrices([self], [strengths], wide))
 
 
-def _shear_y(images: torch.Tensor, strengths: torch.Tensor, wide: bool) -> torch.Tensor:
-    return _moved(images, {(1, 0): strengths * (0.99 if wide else 0.3)})
+def _shear_x(strengths: torch.Tensor, wide: bool) -> Cells:
+    return {(0, 1): strengths * (0.99 if wide else 0.3)}
 
 
-def _shift_x(images: torch.Tensor, strengths: torch.Tensor, wide: bool) -> torch.Tensor:
+def _shear_y(strengths: torch.Tensor, wide: bool) -> Cells:
+    return {(1, 0): strengths * (0.99 if wide else 0.3)}
+
+
+def _shift_x(strengths: torch.Tensor, wide: bool) -> Cells:
     # In units of half a side: a third of the side, the whole of it where wide.
-    return _moved(images, {(0, 2): strengths * (2.0 if wide else 2 / 3)})
+    return {(0, 2): strengths * (2.0 if wide else 2 / 3)}
 
 
-def _shift_y(images: torch.Tensor, strengths: torch.Tensor, wide: bool) -> torch.Tensor:
-    return _moved(images, {(1, 2): strengths * (2.0 if wide else 2 / 3)})
+def _shift_y(strengths: torch.Tensor, wide: bool) -> Cells:
+    return {(1, 2): strengths * (2.0 if wide else 2 / 3)}
 
 
-def _turned(images: torch.Tensor, strengths: torch.Tensor, wide: bool) -> torch.Tensor:
+def _turned(strengths: torch.Tensor, wide: bool) -> Cells:
     angles = strengths * math.radians(135 if wide else 30)
     sines = angles.sin()
-    cells = {(0, 0): angles.cos(), (1, 1): angles.cos(), (0, 1): -sines, (1, 0): sines}
-    return _moved(images, cells)
+    return {(0, 0): angles.cos(), (1, 1): angles.cos(), (0, 1): -sines, (1, 0): sines}
 
 
-def _moved(images: torch.Tensor, cells: dict[tuple[int, int], torch.Tensor]) -> torch.Tensor:
-    matrix = torch.eye(2, 3, device=images.device).repeat(len(images), 1, 1)
-    for (row, column), values in cells.items():
-        matrix[:, row, column] = values
-    grid = functional.affine_grid(matrix, list(images.shape), align_corners=False)
+def _matrices(moves: Sequence[Move], sizes: Sequence[torch.Tensor], wide: bool) -> torch.Tensor:
+    """Where each image's pixels come from, on the host; `sizes`: of each move the strengths."""
+    matrices = torch.eye(2, 3).repeat(sum(map(len, sizes)), 1, 1)
+    parts = matrices.split([len(strengths) for strengths in sizes])
+    for move, strengths, part in zip(moves, sizes, parts, strict=True):
+        for (row, column), values in move.cells(strengths, wide).items():
+            part[:, row, column] = values
+    return matrices
+
+
+def _moved(images: torch.Tensor, matrices: torch.Tensor) -> torch.Tensor:
+    there = sent(matrices, images.device)
+    grid = functional.affine_grid(there, list(images.shape), align_corners=False)
     moved = functional.grid_sample(
         images - 0.5, grid, mode="nearest", padding_mode="zeros", align_corners=False
     )
@@ -148,7 +180,8 @@ def _autocontrast(images: torch.Tensor, strengths: torch.Tensor, wide: bool) -> 
     return torch.where(high > low, (images - low) / (high - low).clamp(min=1e-6), images)
 
 
-OPERATIONS: tuple[Operation, ...] = (
-    _identity, _shear_x, _shear_y, _shift_x, _shift_y, _turned, _brightness, _contrast, _colour,
-    _sharpness, _posterize, _solarize, _autocontrast,
+MOVES = tuple(Move(cells) for cells in (_shear_x, _shear_y, _shift_x, _shift_y, _turned))
+COLOURS: tuple[Operation, ...] = (
+    _brightness, _contrast, _colour, _sharpness, _posterize, _solarize, _autocontrast,
 )  # fmt: skip
+OPERATIONS: tuple[Operation, ...] = (_identity, *MOVES, *COLOURS)

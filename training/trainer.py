@@ -208,7 +208,7 @@ class Trainer:
             self.learner.set_rate((epoch - 1 + number / len(batches)) / self._settings.epochs)
             size = len(batches[number])
             loss, hits = self.learner.step(images, labels, size, chance)
-            loss_sum += loss * size
+            loss_sum.add_(loss, alpha=size)
             right_sum += hits
             if number % WATCH_EVERY == 0 or number == len(batches) - 1:
                 check_loss(float(summed(loss.clone())), self._options.loss_limit, epoch)

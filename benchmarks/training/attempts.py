@@ -42,8 +42,8 @@ ATTEMPTS: dict[str, tuple[str, list[str]]] = {
     "the CPU's numbers": ("compared", ["--precision", "fp32", "--ema", "0.9"]),
     "out of memory": ("narrow", ["--model", "resnet50", "--batch-size", "1000"]),
 }
-ONLY_THERE = ("graphs", "out of memory")
-"""On a CPU there is nothing to try of these."""
+ONLY_ON = {"graphs": ("cuda",), "out of memory": ("cuda", "xpu", "mps")}
+"""Of these there is nothing to try elsewhere."""
 IMAGES, BATCH, EPOCHS = 1100, 128, 3
 CLOSE = 0.01
 """So near is the first epoch's loss to the CPU's: TF32 has ten bits, and they add up over nine steps."""
@@ -60,9 +60,8 @@ def main(words: list[str], device: Callable[[str], str]) -> None:
     case = Case(
         data=MADE_UP, images=IMAGES, batch=BATCH, epochs=EPOCHS, device=device(given.device)
     )
-    names = [
-        name for name in given.only or ATTEMPTS if case.device != "cpu" or name not in ONLY_THERE
-    ]
+    kind = case.device.partition(":")[0]
+    names = [name for name in given.only or ATTEMPTS if kind in ONLY_ON.get(name, (kind,))]
     failed = 0
     for name in names:
         began = time.monotonic()
@@ -121,8 +120,9 @@ def _compared(case: Case, directory: Path, flags: list[str]) -> str:
 def _narrow(case: Case, directory: Path, flags: list[str]) -> str:
     import torch
 
-    there = torch.cuda if case.device.startswith("cuda") else torch.xpu
-    there.set_per_process_memory_fraction(0.005, torch.device(case.device))
+    kind = case.device.partition(":")[0]
+    device = () if kind == "mps" else (torch.device(case.device),)
+    getattr(torch, kind).set_per_process_memory_fraction(0.005, *device)
     found = _train(case, directory, flags)
     if found.error is not None and found.error.type == "OutOfMemoryError":
         return ""

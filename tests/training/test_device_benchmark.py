@@ -16,6 +16,7 @@ from benchmarks.training.accelerator import Timed
 from benchmarks.training.cases import MADE_UP, Case, Run
 from benchmarks.training.utilization import Watch
 from training import learner
+from training.contract import Curve, ErrorReport, Result
 
 ROOT = Path(__file__).parents[2]
 TINY = [
@@ -150,6 +151,36 @@ def test_what_is_tried_on_a_device_works_on_a_cpu():
     lines = done.stdout.splitlines()
     assert [line.partition(" (")[0] for line in lines[:-1]] == [f"{name}: ok" for name in names]
     assert lines[-1] == "0 of 3 failed on cpu"
+
+
+@pytest.mark.parametrize(
+    ("device", "left_out"),
+    [
+        ("cuda:1", set()),
+        ("xpu:0", {"graphs"}),
+        ("mps", {"graphs"}),
+        ("cpu", {"graphs", "out of memory"}),
+    ],
+)
+def test_what_there_is_nowhere_else_is_not_tried_there(monkeypatch, capsys, device, left_out):
+    monkeypatch.setattr(attempts, "child", lambda *given: "")
+    with pytest.raises(SystemExit) as ended:
+        attempts.main([], lambda name: device)
+    assert ended.value.code == 0
+    told = {line.partition(":")[0] for line in capsys.readouterr().out.splitlines()[:-1]}
+    assert set(attempts.ATTEMPTS) - told == left_out
+
+
+@pytest.mark.parametrize(("device", "more"), [("cuda:1", 1), ("xpu:0", 1), ("mps", 0)])
+def test_little_memory_is_asked_for_in_each_kinds_own_words(monkeypatch, tmp_path, device, more):
+    asked = []
+    kind = getattr(torch, device.partition(":")[0])
+    monkeypatch.setattr(kind, "set_per_process_memory_fraction", lambda *given: asked.append(given))
+    error = ErrorReport("OutOfMemoryError", "")
+    result = Result("failed", {}, Curve(), None, error=error)
+    monkeypatch.setattr(attempts, "_train", lambda *given: result)
+    assert attempts.WAYS["narrow"](Case(device=device), tmp_path, []) == ""
+    assert asked == [(0.005, *[torch.device(device)] * more)]
 
 
 @pytest.fixture

@@ -92,6 +92,17 @@ def test_what_names_no_device_goes_to_the_one_that_was_chosen(monkeypatch, kind)
     assert found == [torch.device(kind, 2)]
 
 
+def test_the_same_bits_each_time_cost_no_filling_of_new_memory(monkeypatch):
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    try:
+        prepare(torch.device("cpu"), 1, deterministic=True)
+        assert torch.are_deterministic_algorithms_enabled()
+        assert not torch.utils.deterministic.fill_uninitialized_memory
+    finally:
+        torch.use_deterministic_algorithms(False)
+        torch.utils.deterministic.fill_uninitialized_memory = True
+
+
 @pytest.mark.parametrize(("has_bf16", "numbers"), [(True, torch.bfloat16), (False, torch.float32)])
 def test_numbers_that_a_gpu_only_emulates_are_not_chosen_for_it(monkeypatch, has_bf16, numbers):
     def asked(including_emulation=True):

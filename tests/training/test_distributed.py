@@ -143,12 +143,13 @@ import torch
 from torch import nn
 from training import learner, train, trainer
 from training.data.synthetic import load
+from training.norms import BatchNorm
 
 class Small(nn.Sequential):
     def __init__(self):
         super().__init__(
-            nn.Conv2d(3, 8, 3, 2), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 8, 3, 2),
-            nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 7 * 7, 10),
+            nn.Conv2d(3, 8, 3, 2), BatchNorm(8), nn.ReLU(), nn.Conv2d(8, 8, 3, 2),
+            BatchNorm(8), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 7 * 7, 10),
         )
 
 trainer.load_data = lambda name, folder: load(85, 32)  # an odd last batch

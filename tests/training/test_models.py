@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from training.models import MODELS, Shape, build_model, parameter_count
+from training.norms import BatchNorm
 from training.options import Options
 
 # From the papers' reference implementations, for 1,000 classes and 224 x 224 pixels; the same as in
@@ -62,3 +63,19 @@ def test_pooling_before_relu_gives_what_relu_before_pooling_gives():
         scores.square().sum().backward()
         gradients.append([scores, *(p.grad.clone() for p in model.parameters())])
     assert all(torch.equal(a, b) for a, b in zip(*gradients, strict=True))
+
+
+def test_batch_normalization_is_torchs_own_but_for_the_count():
+    ours, theirs = BatchNorm(3), torch.nn.BatchNorm2d(3)
+    theirs.load_state_dict(ours.state_dict())
+    for is_training in (True, True, False):
+        images, found = torch.randn(4, 3, 5, 5), []
+        for norm in (ours, theirs):
+            norm.train(is_training).zero_grad()
+            own = images.clone().requires_grad_()
+            scores = norm(own)
+            scores.square().sum().backward()
+            statistics = norm.running_mean.clone(), norm.running_var.clone()
+            found.append([scores, own.grad, norm.weight.grad, norm.bias.grad, *statistics])
+        assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+    assert int(ours.num_batches_tracked) == 0

@@ -6,7 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from training.models import Shape, build_model
-from training.optimizers import WeightAverage, build_optimizer, go_on_from, rate_share
+from training.optimizers import (
+    WeightAverage,
+    _all_orthogonal,
+    build_optimizer,
+    go_on_from,
+    rate_share,
+)
 from training.options import OPTIMIZERS, SCHEDULES, BadHyperparameter, Options, read_options, unused
 
 
@@ -59,6 +65,25 @@ def test_muon_turns_hidden_weights_and_adapts_the_others():
         # Adam's first step is the rate for every weight, whatever its gradient.
         changed = moved[name].abs()
         assert changed[changed > 0].median().item() == pytest.approx(0.002, rel=0.01), name
+
+
+@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
+def test_weights_that_are_made_orthogonal_together_are_as_each_alone(layout):
+    shapes = [(6, 4, 3, 3), (16, 4, 1, 1), (6, 4, 3, 3), (5, 9), (4, 16, 1, 1), (16, 4, 1, 1)]
+    weights = [torch.randn(shape) for shape in shapes]
+    weights = [w.to(memory_format=layout) if w.ndim == 4 else w for w in weights]
+    for weight, turned in zip(weights, _all_orthogonal(weights), strict=True):
+        # The formula, on one matrix.
+        near = weight.double().flatten(1)
+        near = near / near.norm()
+        for _ in range(5):
+            square = near @ near.T
+            near = 3.4445 * near + (-4.7750 * square + 2.0315 * square @ square) @ near
+        wanted = near * max(1.0, near.shape[0] / near.shape[1]) ** 0.5
+        assert turned.shape == weight.shape
+        assert torch.allclose(turned.flatten(1).double(), wanted, atol=1e-4)
+        if layout == torch.channels_last:  # kernels for many weights want steps that lie like them
+            assert turned.stride() == weight.stride()
 
 
 def test_muon_goes_on_from_what_was_kept():
@@ -129,10 +154,31 @@ def test_a_state_is_gone_on_from_in_the_way_of_this_device(kind):
     assert ways == [[True, None], [None, True]]
 
 
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_what_was_kept_lies_as_the_weights_do_here(name):
+    """Channels last on CUDA and on a CPU, and not on MPS."""
+    images, options = torch.randn(8, 3, 32, 32), Options(width=4, optimizer=name)
+    there = build_model(options, Shape(3, 32, 10))
+    here = copy.deepcopy(there).to(memory_format=torch.channels_last)
+    theirs, ours = build_optimizer(there, options), build_optimizer(here, options)
+    stepped(theirs, there, images)
+    here.load_state_dict(there.state_dict())
+    go_on_from(ours, copy.deepcopy(theirs.state_dict()))
+    for parameter, kept in ours.state.items():
+        tensors = [v for v in kept.values() if torch.is_tensor(v) and v.shape == parameter.shape]
+        assert tensors
+        assert all(value.stride() == parameter.stride() for value in tensors)
+    for optimizer, model in ((theirs, there), (ours, here)):
+        stepped(optimizer, model, images)
+    pairs = zip(there.parameters(), here.parameters(), strict=True)
+    assert all(torch.allclose(a, b, atol=1e-5) for a, b in pairs)
+
+
 @pytest.fixture
 def memory_as_it_comes():
     """New memory is full of NaN, so that none passes for zeros."""
     torch.use_deterministic_algorithms(True)
+    torch.utils.deterministic.fill_uninitialized_memory = True
     yield
     torch.use_deterministic_algorithms(False)
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from training import policies
 from training.options import BadHyperparameter, read_options, unused
-from training.policies import OPERATIONS, applied
+from training.policies import OPERATIONS, Move, applied
 
 STRENGTHS = torch.tensor([-1.0, -0.5, 0.0, 0.5, 1.0])
 
@@ -39,7 +39,7 @@ def test_strength_nought_changes_nothing_and_images_stay_apart(operation, wide, 
 
 def test_a_shift_by_a_third_moves_the_picture_and_leaves_grey():
     batch = images(count=1, size=9)
-    moved = policies._shift_x(batch, torch.tensor([1.0]), False)
+    moved = Move(policies._shift_x)(batch, torch.tensor([1.0]), False)
     assert torch.allclose(moved[0, :, :, :6], batch[0, :, :, 3:])
     assert torch.allclose(moved[0, :, :, 6:], torch.full((3, 9, 3), 0.5))
 
@@ -100,11 +100,15 @@ def test_wrong_and_useless_values_are_told():
     assert unused(read_options(given), given) == ["policy_magnitude"]
 
 
-def test_an_image_gets_the_operation_it_drew_wherever_it_stands():
-    batch, which = images(count=6), torch.tensor([6, 0, 12, 6, 10, 0])
+@pytest.mark.parametrize(
+    "drawn", [[6, 0, 12, 6, 10, 0], [5, 7, 1, 0, 2, 5], [3, 4, 3, 1, 4, 4], [0] * 6, [11] * 6]
+)
+@pytest.mark.parametrize("wide", [False, True])
+def test_an_image_gets_the_operation_it_drew_wherever_it_stands(drawn, wide):
+    batch = images(count=6)
     strengths = torch.linspace(-1, 1, 6)
-    changed = policies._each(batch, which, strengths, False)
-    for place, operation in enumerate(which.tolist()):
+    changed = policies._each(batch, torch.tensor(drawn), strengths, wide)
+    for place, operation in enumerate(drawn):
         alone = slice(place, place + 1)
-        wanted = OPERATIONS[operation](batch[alone], strengths[alone], False).clamp(0, 1)
+        wanted = OPERATIONS[operation](batch[alone], strengths[alone], wide).clamp(0, 1)
         assert torch.equal(changed[alone], wanted)

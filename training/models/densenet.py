@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from training.models import Shape
+from training.norms import BatchNorm
 
 _PLAN = (6, 12, 24, 16)
 _GROWTH = 32
@@ -17,10 +18,10 @@ class _Layer(nn.Module):
     def __init__(self, inputs: int, dropout: float) -> None:
         super().__init__()
         self.branch = nn.Sequential(
-            nn.BatchNorm2d(inputs),
+            BatchNorm(inputs),
             nn.ReLU(inplace=True),
             nn.Conv2d(inputs, 4 * _GROWTH, 1, bias=False),
-            nn.BatchNorm2d(4 * _GROWTH),
+            BatchNorm(4 * _GROWTH),
             nn.ReLU(inplace=True),
             nn.Conv2d(4 * _GROWTH, _GROWTH, 3, padding=1, bias=False),
             nn.Dropout(dropout),
@@ -32,7 +33,7 @@ class _Layer(nn.Module):
 
 def _transition(inputs: int) -> nn.Sequential:
     return nn.Sequential(
-        nn.BatchNorm2d(inputs),
+        BatchNorm(inputs),
         nn.ReLU(inplace=True),
         nn.Conv2d(inputs, inputs // 2, 1, bias=False),
         nn.AvgPool2d(2),
@@ -53,7 +54,7 @@ class DenseNet121(nn.Module):
             if stage < len(_PLAN) - 1:
                 parts.append(_transition(channels))
                 channels //= 2
-        self.features = nn.Sequential(*parts, nn.BatchNorm2d(channels), nn.ReLU(inplace=True))
+        self.features = nn.Sequential(*parts, BatchNorm(channels), nn.ReLU(inplace=True))
         self.head = nn.Linear(channels, shape.classes)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
@@ -67,7 +68,7 @@ def _stem(shape: Shape, channels: int) -> nn.Module:
         return nn.Conv2d(shape.channels, channels, 3, padding=1, bias=False)
     return nn.Sequential(
         nn.Conv2d(shape.channels, channels, 7, 2, padding=3, bias=False),
-        nn.BatchNorm2d(channels),
+        BatchNorm(channels),
         nn.ReLU(inplace=True),
         nn.MaxPool2d(3, 2, padding=1),
     )

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from training.models import Shape
+from training.norms import BatchNorm
 
 _PLAN = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
 
@@ -21,7 +22,7 @@ class Vgg16(nn.Module):
             for _ in range(count):
                 parts += [
                     nn.Conv2d(channels, width, 3, padding=1),
-                    nn.BatchNorm2d(width),
+                    BatchNorm(width),
                     nn.ReLU(inplace=True),
                 ]
                 channels = width
