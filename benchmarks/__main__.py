@@ -1,6 +1,6 @@
 """Runs the benchmarks that are named, or all, and prints one table."""
 
-import sys
+import argparse
 
 from rich.console import Console
 from rich.table import Table
@@ -17,7 +17,13 @@ BENCHMARKS = {
 }
 
 
-def main(names: list[str]) -> None:
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}")
+    names = parser.parse_args().names
+    for name in names:
+        if name not in BENCHMARKS:
+            parser.error(f"there is no benchmark {name}; there are {', '.join(BENCHMARKS)}")
     table = Table("benchmark", "figure", "value", "baseline", "aim")
     for name in names or list(BENCHMARKS):
         for row in BENCHMARKS[name]():
@@ -26,4 +32,4 @@ def main(names: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()
