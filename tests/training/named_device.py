@@ -67,7 +67,7 @@ def install(kind, patch):
     guards = (ctypes.c_void_p * len(kinds.__members__)).in_dll(library, TABLE)
     number = {"cuda": kinds.CUDA, "xpu": kinds.XPU}[kind].value
     guard = guards[number]
-    guards[number] = guard or guards[kinds.Meta.value]
+    guards[number] = guards[kinds.Meta.value]  # a torch built for such devices asks its driver
     was = torch._C._only_lift_cpu_tensors()
     torch._C._set_only_lift_cpu_tensors(True)  # torch.tensor makes one of the host first
     there = getattr(torch, kind)
