@@ -79,9 +79,8 @@ class RunLock:
     def _holder_now(self) -> dict[str, Any]:
         """Who holds the run by its card; of a card that cannot be read, this process."""
         try:
-            with open(
-                self._path, encoding="utf-8"
-            ) as stream:  # a file that is open may be an old copy
+            # Opened again: what is open may be an old copy.
+            with open(self._path, encoding="utf-8") as stream:
                 return _holder(stream)
         except OSError:
             return self._card

@@ -90,17 +90,19 @@ def standing(
 
 def failures(view: StudyView) -> dict[str, int]:
     """How many trials failed, by cause, the most frequent first."""
-    causes = Counter(one.failure.cause.value for one in view.trials if one.failure is not None)
+    causes = Counter(failure.cause.value for _, failure in view.failed)
     return dict(causes.most_common())
 
 
 def _last_failure(view: StudyView) -> str:
-    failed = [one for one in view.trials if one.failure is not None]
-    if not failed:
+    if not view.failed:
         return ""
-    last = max(failed, key=lambda one: (one.finished_at or one.created_at or OLDEST, one.number))
-    message = " ".join(last.failure.message.split()) if last.failure else ""
-    return f"trial {last.number}: {message}"[:LONGEST_REASON]
+    trial, failure = max(view.failed, key=lambda pair: (_ended(pair[0]), pair[0].number))
+    return f"trial {trial.number}: {' '.join(failure.message.split())}"[:LONGEST_REASON]
+
+
+def _ended(trial: Trial) -> datetime:
+    return trial.finished_at or trial.created_at or OLDEST
 
 
 def _front(view: StudyView) -> list[Compromise]:

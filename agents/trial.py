@@ -223,6 +223,11 @@ class StudyView:
         ]
 
     @property
+    def failed(self) -> list[tuple[Trial, Failure]]:
+        """Those that failed, each with what it failed of."""
+        return [(trial, trial.failure) for trial in self.trials if trial.failure is not None]
+
+    @property
     def best(self) -> Trial | None:
         """The completed trial with the best objective; the earliest of equals."""
         valued = [trial for trial in self.completed if trial.value is not None]

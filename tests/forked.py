@@ -34,7 +34,7 @@ def _start_server():
 
 
 def become(arguments, environment, output, errors, directory=None):
-    """In the forked process: be what `python -m agents.run` with these arguments would be."""
+    """In the forked process: be what a Python that is started with these arguments would be."""
     assert "preload" in sys.modules, "the server has imported nothing"
     os.environ.clear()
     os.environ.update(environment)

@@ -14,9 +14,7 @@ from agents.errors import ConfigurationError
 from agents.progress import read_heartbeat
 from agents.workspace import Workspace
 
-MOST_JOBS = 12
 MOST_REQUESTS = 5
-MOST_OF_FRONT = 6
 
 
 @dataclass(frozen=True)
@@ -138,10 +136,10 @@ def _age(beat: Mapping[str, Any]) -> float | None:
 def moment(text: object) -> datetime | None:
     """A moment that progress.json tells; None for what is none, or leaves the time zone open."""
     try:
-        moment = datetime.fromisoformat(text) if isinstance(text, str) else None
+        told = datetime.fromisoformat(text) if isinstance(text, str) else None
     except ValueError:
         return None
-    return None if moment is None or moment.tzinfo is None else moment
+    return None if told is None or told.tzinfo is None else told
 
 
 def resume_command(workspace: Workspace) -> str:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from agents.commands.status import RunState, moment, resume_command
+from agents.commands.status import MOST_REQUESTS, RunState, moment, resume_command
 from agents.report.numbers import measure
 from agents.screen import duration_text
 from agents.thinning import spread
@@ -18,7 +18,6 @@ from agents.words import count
 from agents.workspace import Workspace
 
 MOST_JOBS = 12
-MOST_REQUESTS = 5
 MOST_OF_FRONT = 6
 
 
@@ -120,7 +119,7 @@ def _failures(state: RunState) -> Iterator[Line]:
     if not state.failures:
         return
     causes = ", ".join(f"{name} {amount}" for name, amount in state.failures.items())
-    yield Line("failed", f"{causes}; the last: {state.last_failure}".rstrip(": "), "yellow")
+    yield Line("failed", f"{causes}; the last: {state.last_failure}", "yellow")
 
 
 def _number(value: object) -> str:

@@ -57,12 +57,12 @@ def read(seen: Heard) -> Inventory:
     jobs = tuple(_jobs(_text(seen, "jobs"), me))
     nodes = list(_rows(_text(seen, "nodes"), "Name"))
     server = next(_rows(_text(seen, "server"), "Server"), {})
+    rows = list(_rows(_text(seen, "queues"), "Queue"))
     queues = tuple(
-        counted(_queue(row, nodes, server.get("default_queue", "")), jobs)
-        for row in _rows(_text(seen, "queues"), "Queue")
+        counted(_queue(row, nodes, server.get("default_queue", "")), jobs) for row in rows
     )
     limits = list(_limits("server", server))
-    for row in _rows(_text(seen, "queues"), "Queue"):
+    for row in rows:
         limits += _limits(f"queue {row['Queue']}", row)
     return Inventory("pbs", queues, jobs, _accounts(seen), tuple(limits), tuple(_missing(seen)))
 

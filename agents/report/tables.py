@@ -75,7 +75,7 @@ def _why(text: str) -> dict[str, str]:
 
 def failures(view: StudyView) -> dict[str, Any]:
     """How often each cause struck, and the newest failures in full."""
-    failed = [(trial, trial.failure) for trial in view.trials if trial.failure is not None]
+    failed = view.failed
     causes = Counter(failure.cause.value for _, failure in failed)
     return {
         "causes": [(amount, cause) for cause, amount in causes.most_common()],

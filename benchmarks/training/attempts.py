@@ -60,8 +60,7 @@ def main(words: list[str], device: Callable[[str], str]) -> None:
     case = Case(
         data=MADE_UP, images=IMAGES, batch=BATCH, epochs=EPOCHS, device=device(given.device)
     )
-    kind = case.device.partition(":")[0]
-    names = [name for name in given.only or ATTEMPTS if kind in ONLY_ON.get(name, (kind,))]
+    names = [n for n in given.only or ATTEMPTS if case.kind in ONLY_ON.get(n, (case.kind,))]
     failed = 0
     for name in names:
         began = time.monotonic()
@@ -120,9 +119,8 @@ def _compared(case: Case, directory: Path, flags: list[str]) -> str:
 def _narrow(case: Case, directory: Path, flags: list[str]) -> str:
     import torch
 
-    kind = case.device.partition(":")[0]
-    device = () if kind == "mps" else (torch.device(case.device),)
-    getattr(torch, kind).set_per_process_memory_fraction(0.005, *device)
+    device = () if case.kind == "mps" else (torch.device(case.device),)
+    getattr(torch, case.kind).set_per_process_memory_fraction(0.005, *device)
     found = _train(case, directory, flags)
     if found.error is not None and found.error.type == "OutOfMemoryError":
         return ""

@@ -27,6 +27,11 @@ class Case:
     """Of the recipe's loader, which augments image by image."""
     seed: int = 0
 
+    @property
+    def kind(self) -> str:
+        """Of device: ``cuda``, without its number."""
+        return self.device.partition(":")[0]
+
 
 @dataclass(frozen=True)
 class Run:

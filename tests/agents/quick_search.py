@@ -1,11 +1,8 @@
 """A search of one trial that is over at once, for tests of what comes after it."""
 
 import os
-from pathlib import Path
 
 import forked
-
-ROOT = Path(__file__).parents[2]
 
 PROGRAM = """\
 echo '{"schema": 1, "status": "completed", "metrics": {"accuracy_auc": 0.5}}' > "$1/r"

@@ -27,6 +27,7 @@ TESTS = Path(__file__).parents[1]
 ROOT = TESTS.parent
 sys.path[:0] = [str(ROOT), *(str(TESTS / name) for name in ("slurm_lab", "agents/proposers"))]
 
+from far_search import pilothouse, progress  # noqa: E402
 from loopback_sshd import PASSPHRASE, LoopbackSshd  # noqa: E402
 from openai_server import MODEL, OpenAiServer, error, html, proposals, reset, says, slow  # noqa: E402
 from slurm_lab import SlurmLab  # noqa: E402
@@ -129,7 +130,7 @@ directories: {{local_base: {self.base}/local}}
         words = ["--resume", str(self.run)] if self.run else ["--config", str(self.config)]
         with open(self.screen, "w") as screen:
             self.search = subprocess.Popen(
-                command(*words, "--log-level", "debug"), cwd=self.base, stdout=screen,
+                pilothouse(*words, "--log-level", "debug"), cwd=self.base, stdout=screen,
                 stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True,
             )  # fmt: skip
 
@@ -140,22 +141,16 @@ directories: {{local_base: {self.base}/local}}
     def says(self, *words: object) -> str:
         """What another command says meanwhile."""
         done = subprocess.run(
-            command(*words), cwd=self.base, capture_output=True, text=True,
+            pilothouse(*words), cwd=self.base, capture_output=True, text=True,
             stdin=subprocess.DEVNULL, timeout=300,
         )  # fmt: skip
         if "Traceback" in done.stdout + done.stderr:
             self.broken.append(f"{words[0]}: {done.stdout}{done.stderr}")
         return (done.stdout + done.stderr).strip()
 
-    def progress(self) -> dict[str, object]:
-        with suppress(OSError, ValueError):
-            found: dict[str, object] = json.loads((self.run / "progress.json").read_text())  # type: ignore[operator]
-            return found
-        return {}
-
     def connect(self) -> None:
         code, screen = converse(
-            command("connect", "--config", self.config), {"passphrase": PASSPHRASE}
+            pilothouse("connect", "--config", self.config), {"passphrase": PASSPHRASE}
         )
         if code:
             say("  connect:", screen.strip()[-200:])
@@ -241,14 +236,11 @@ directories: {{local_base: {self.base}/local}}
             self.wait(0, 2)
 
     def program_killed(self) -> None:
-        pids = self._pids(f"{self.base}/program.py")
+        words = ["pgrep", "-f", f"{self.base}/program.py"]
+        pids = subprocess.run(words, capture_output=True, text=True).stdout.split()
         for pid in self.chance.sample(pids, min(1, len(pids))):
             with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-
-    def _pids(self, pattern: str) -> list[int]:
-        found = subprocess.run(["pgrep", "-f", pattern], capture_output=True, text=True)
-        return [int(pid) for pid in found.stdout.split()]
+                os.kill(int(pid), signal.SIGKILL)
 
     # -- what people do --------------------------------------------------------------------------
 
@@ -258,7 +250,7 @@ directories: {{local_base: {self.base}/local}}
             self.wait(0, 4)
 
     def trial_cancelled(self) -> None:
-        jobs = self.progress().get("jobs")
+        jobs = progress(self.config).get("jobs")
         if isinstance(jobs, list) and jobs:
             self._steer("cancel", self.chance.choice(jobs)["trial"])
 
@@ -314,10 +306,10 @@ directories: {{local_base: {self.base}/local}}
         until = time.monotonic() + PATIENCE
         while self.goes_on():
             if time.monotonic() > until:
-                self.broken.append(f"no end: {json.dumps(self.progress())[:2000]}")
+                self.broken.append(f"no end: {json.dumps(progress(self.config))[:2000]}")
                 self.search.kill()
                 return
-            waiting = self.progress().get("waiting")
+            waiting = progress(self.config).get("waiting")
             if isinstance(waiting, dict) and "login" in str(waiting.get("what")):
                 self.connect()
             time.sleep(1)
@@ -352,10 +344,6 @@ directories: {{local_base: {self.base}/local}}
         self.says("disconnect", "--config", self.config)
         self.sshd.close()
         self.lab.stop()
-
-
-def command(*words: object) -> list[str]:
-    return [sys.executable, "-m", "agents.run", *map(str, words)]
 
 
 def say(*words: object) -> None:

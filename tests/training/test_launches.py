@@ -51,9 +51,8 @@ def counted(tmp_path, monkeypatch):
         settings = Settings(tmp_path, data="synthetic", precision="fp32")
         made = Trainer(options, settings, 1, Found(), lambda: False, Ranks())
         for group in made.learner._optimizer.param_groups:
-            group["foreach"] = (
-                True  # as torch does it on devices that it knows to have such kernels
-            )
+            # As torch does it on devices that it knows to have such kernels.
+            group["foreach"] = True
         batches = made._train.epoch([torch.arange(128)] * 2, 0)
         chance = torch.Generator().manual_seed(3)
         made.learner.step(*next(batches), 128, chance)

@@ -14,7 +14,6 @@ from training.learner import Learner
 from training.train import main
 from training.trainer import Trainer
 
-ROOT = Path(__file__).parent.parent.parent
 OPTIONS = ["--batch-size", "256", "--width", "4", "--learning-rate", "0.05", "--dropout", "0.2"]
 MORE = ["--schedule", "cosine", "--ema", "0.9", "--flip", "--optimizer", "adamw", "--seed", "5"]
 

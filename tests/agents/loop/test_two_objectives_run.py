@@ -21,6 +21,13 @@ os.rename("results.tmp", "results.json")
 """
 
 
+def shown(*words):
+    """What a command that goes well says."""
+    done = forked.command(words)
+    done.check_returncode()
+    return done.stdout
+
+
 def run(directory, name):
     (directory / "program.py").write_text(PROGRAM % repr(name))
     (directory / "config.yaml").write_text(
@@ -66,7 +73,7 @@ def test_both_values_of_a_trial_are_told_wherever_it_is(search):
     heads = page[page.index('<table id="table">') :].partition("</thead>")[0]
     assert '<th scope="col" class="n">flops</th>' in heads
     assert f"<td>{flops}</td>" in page
-    told = forked.command(["explain", directory, "3"]).stdout
+    told = shown("explain", directory, "3")
     assert f", flops {number(trial.metrics['flops'])}" in told
 
 
@@ -80,14 +87,13 @@ def test_every_trial_is_on_the_front_of_a_pure_trade_off(search):
 
 
 def test_its_status_tells_the_front(search):
-    (state,) = json.loads(forked.command(["status", search[1], "--json"]).stdout)
+    (state,) = json.loads(shown("status", search[1], "--json"))
     summary = json.loads((search[1] / "summary.json").read_text())
     ends = [(one["trial"], one["value"], one["second"]) for one in state["front"]]
     expected = summary["trade_off"]["front"]
     assert ends == [(one["trial"], one["value"], one["second"]) for one in expected]
     assert state["second_metric"] == "flops"
-    shown = forked.command(["status", search[1]]).stdout
-    assert "accuracy_auc, flops: trial" in " ".join(shown.split())
+    assert "accuracy_auc, flops: trial" in " ".join(shown("status", search[1]).split())
 
 
 def test_the_ends_of_the_front_run_again(search):
